@@ -1,0 +1,33 @@
+# make demo   from a bare machine to live masks      make test   everything CI runs
+PYTHON ?= python3
+BIN := .venv/bin
+# Nothing of ours appears on the network; the ament index of .venv comes in front of a sourced ROS, if there is one.
+ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lint test clean
+
+help:
+	@echo "make demo [DRIVE=bag-or-folder] [MODEL=artifact]   replay a drive through the node; results in out/demo"
+	@echo "make setup                                         only install what the demo needs into .venv"
+	@echo "make test                                          checks and tests, as CI runs them"
+	@echo "make lint                                          only the checks: ruff, mypy, import rules"
+	@echo "make clean                                         remove .venv and everything built"
+
+setup:
+	@$(PYTHON) scripts/bootstrap.py runtime
+
+demo: setup
+	@$(ROS) $(BIN)/desert-seg-demo $(if $(DRIVE),--drive "$(DRIVE)") $(if $(MODEL),--model "$(MODEL)")
+
+lint:
+	@$(PYTHON) scripts/bootstrap.py dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(ROS) $(BIN)/python -m pytest
+
+clean:
+	rm -rf .venv build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

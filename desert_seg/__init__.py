@@ -1,0 +1,1 @@
+"""desert_seg: the core that a robot runs. Frames in, class masks out; it knows nothing of ROS or of training."""

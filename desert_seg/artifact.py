@@ -1,0 +1,162 @@
+"""Model artifacts: a folder with everything needed to run a model, and proof that it is what was saved.
+
+`artifact.json` holds the network's configuration, input size, label map, metrics and provenance, the SHA-256 of
+every other file, and a digest over all of that, which names the model. Beside it lie `weights.safetensors` (for
+torch) and `model.onnx` (for the other engines). Nothing here is ever unpickled. Knows nothing of engines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from desert_seg.errors import ArtifactError, DataError
+from desert_seg.labels import LabelMap, label_map_from_dict
+
+FORMAT = 1
+WEIGHTS = "weights.safetensors"
+ONNX = "model.onnx"
+_JSON = "artifact.json"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What an artifact says about its model.
+
+    Attributes:
+        name: Short name, for people.
+        network: Arguments of `desert_seg.network.NetworkConfig`.
+        input_size: (H, W) the network was made for; multiples of 32.
+        label_map: The classes, their colours, and the raw values they were trained from.
+        metrics: Measured figures by name.
+        provenance: How it was made: data, git hash, software versions.
+    """
+
+    name: str
+    network: Mapping[str, Any]
+    input_size: tuple[int, int]
+    label_map: LabelMap
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified artifact on disk; `digest` (64 hex digits) identifies the model and all its files."""
+
+    path: Path
+    card: ModelCard
+    digest: str
+
+    @property
+    def weights(self) -> Path:
+        """safetensors file with the network's state dict."""
+        return self.path / WEIGHTS
+
+    @property
+    def onnx(self) -> Path:
+        """ONNX graph of `desert_seg.network.DeployedNetwork`."""
+        return self.path / ONNX
+
+
+def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes]) -> Artifact:
+    """Write an artifact folder, all of it or nothing; an older artifact at `path` is replaced.
+
+    Args:
+        path: Folder to create.
+        card: What the artifact says about its model.
+        files: Contents of the other files by name; usually `WEIGHTS` and `ONNX`.
+
+    Raises:
+        ArtifactError: `path` exists and is not an artifact.
+    """
+    path = Path(path)
+    if path.exists() and not (path / _JSON).is_file():
+        raise ArtifactError(f"{path}: exists and is not a model artifact; choose another folder")
+    content = {
+        "format": FORMAT,
+        "name": card.name,
+        "network": dict(card.network),
+        "input_size": list(card.input_size),
+        "label_map": card.label_map.to_dict(),
+        "metrics": dict(card.metrics),
+        "provenance": dict(card.provenance),
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
+    }
+    content = json.loads(json.dumps(content))
+    digest = _digest(content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("partial", "old"))
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        for name, data in files.items():
+            (partial / name).write_bytes(data)
+        text = json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False)
+        (partial / _JSON).write_text(text + "\n", encoding="utf-8")
+        if path.exists():
+            path.rename(old)
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return Artifact(path, card, digest)
+
+
+def load_artifact(path: str | Path) -> Artifact:
+    """Read and verify an artifact folder.
+
+    Raises:
+        ArtifactError: It is missing, of another format, or any file in it is not the one that was saved.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise ArtifactError(f"there is no model artifact at {path}; give a folder that holds {_JSON}")
+    try:
+        content = json.loads((path / _JSON).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: found no {_JSON}; this folder is not a model artifact") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path / _JSON}: is not valid JSON ({error}); copy the artifact again") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else None
+        raise ArtifactError(f"{path}: found artifact format {found}, expected {FORMAT}; use a matching desert_seg version")
+    digest = content.pop("digest", None)
+    if digest != _digest(content):
+        raise ArtifactError(
+            f"{path / _JSON}: was changed after it was saved (digest {str(digest)[:12]}, expected "
+            f"{_digest(content)[:12]}); copy the artifact again"
+        )
+    for name, expected in content["files"].items():
+        try:
+            found = hashlib.sha256((path / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ArtifactError(f"{path / name}: cannot be read ({error.strerror}); copy the artifact again") from error
+        if found != expected:
+            raise ArtifactError(
+                f"{path / name}: has SHA-256 {found[:12]}, expected {expected[:12]}; the file was changed or cut "
+                "short, copy the artifact again"
+            )
+    try:
+        height, width = content["input_size"]
+        card = ModelCard(
+            name=content["name"],
+            network=content["network"],
+            input_size=(height, width),
+            label_map=label_map_from_dict(content["label_map"], str(path / _JSON)),
+            metrics=content["metrics"],
+            provenance=content["provenance"],
+        )
+    except (KeyError, TypeError, ValueError, DataError) as error:
+        raise ArtifactError(f"{path / _JSON}: is incomplete ({error}); export the model again") from error
+    return Artifact(path, card, str(digest))
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""Scores to mask: the one upsampling of a frame, on the half-pixel grid, with a running maximum.
+
+Equivalent to `interpolate(scores, size, mode="bilinear", align_corners=False).argmax(0)` but never holds more than
+two full-resolution planes (`confidence` holds K). Knows nothing of engines or labels.
+
+Shape letters: K classes, h, w score grid, H, W output size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from desert_seg.labels import IGNORE
+
+
+def decode(
+    scores: npt.NDArray[np.float32], size: tuple[int, int], bias: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.uint8]:
+    """Class of the highest upsampled score at every pixel.
+
+    Args:
+        scores: Khw float32.
+        size: (H, W) of the mask.
+        bias: K values added to the scores; -inf removes a class, so that the next best one wins.
+
+    Returns:
+        HxW uint8, 0..K-1; ties go to the lower index; `IGNORE` everywhere if every class is removed.
+    """
+    mask = np.full(size, IGNORE, np.uint8)
+    best: npt.NDArray[np.float32] | None = None
+    for index, plane in _planes(scores, size, bias):
+        if best is None:
+            best = plane
+            mask.fill(index)
+        else:
+            wins = cv2.compare(plane, best, cv2.CMP_GT)
+            cv2.max(plane, best, dst=best)
+            cv2.copyTo(np.full_like(mask, index), wins, mask)
+    return mask
+
+
+def confidence(
+    scores: npt.NDArray[np.float32], size: tuple[int, int], bias: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.uint8]:
+    """Softmax probability of the winning class at every pixel.
+
+    Args:
+        scores: Khw float32.
+        size: (H, W) of the result.
+        bias: As for `decode`.
+
+    Returns:
+        HxW uint8: 0..255 stands for probability 0..1; 0 everywhere if every class is removed.
+    """
+    best: npt.NDArray[np.float32] | None = None
+    planes = [plane for _, plane in _planes(scores, size, bias)]
+    for plane in planes:
+        best = plane.copy() if best is None else np.asarray(cv2.max(plane, best), np.float32)
+    if best is None:
+        return np.zeros(size, np.uint8)
+    total = np.zeros(size, np.float32)
+    for plane in planes:
+        total += cv2.exp(plane - best)
+    return np.asarray(cv2.convertScaleAbs(1 / total, alpha=255), np.uint8)
+
+
+def _planes(
+    scores: npt.NDArray[np.float32], size: tuple[int, int], bias: npt.NDArray[np.float32] | None
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Class index and upsampled HxW plane of every class that is not removed."""
+    for index, plane in enumerate(scores):
+        if bias is not None and np.isneginf(bias[index]):
+            continue
+        # OpenCV's linear resize is the half-pixel grid; a constant survives it, so the bias may come after it.
+        large = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)
+        if bias is not None and bias[index] != 0:
+            large += bias[index]
+        yield index, np.asarray(large, np.float32)

@@ -1,0 +1,1 @@
+"""Inference engines: one small file per backend, one protocol. See `desert_seg.engines.engine`."""

@@ -1,0 +1,84 @@
+"""What an engine is, and how one is chosen for this machine.
+
+An engine maps a frame at network size to class scores on the decoder's grid. It knows nothing of views, masks,
+labels or ROS; normalisation and channel layout are inside the graph it runs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from desert_seg.artifact import Artifact
+from desert_seg.errors import EngineError
+
+ENGINES = ("auto", "openvino", "torch")
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "f32", "bf16")
+
+
+class Engine(Protocol):
+    """Runs one network on one device."""
+
+    description: str
+    """For people: backend, precision, device."""
+
+    def scores(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Score one image.
+
+        Args:
+            image: HxWx3 uint8 RGB, contiguous; H and W multiples of 32. The first call with a new size is slow.
+
+        Returns:
+            Khw float32 scores; valid until the next call.
+        """
+        ...
+
+
+def create_engine(
+    artifact: Artifact, engine: str = "auto", device: str = "auto", precision: str = "auto", threads: int = 0
+) -> Engine:
+    """Build an engine for an artifact.
+
+    Args:
+        artifact: A verified artifact.
+        engine: One of `ENGINES`. `auto`: torch if a CUDA device is to be had, else OpenVINO, else torch.
+        device: One of `DEVICES`. `auto`: CUDA if torch sees one and the engine is not OpenVINO.
+        precision: One of `PRECISIONS`. `auto`: bf16 where the device computes in it, except torch on a CPU.
+        threads: CPU threads, 0 = as many as there are cores.
+
+    Raises:
+        EngineError: A name is unknown, a package is missing, or the device is not there.
+    """
+    for name, value, allowed in (
+        ("engine", engine, ENGINES),
+        ("device", device, DEVICES),
+        ("precision", precision, PRECISIONS),
+    ):
+        if value not in allowed:
+            raise EngineError(f"there is no {name} {value!r}; choose one of: {', '.join(allowed)}")
+    have_torch, have_openvino = (importlib.util.find_spec(package) is not None for package in ("torch", "openvino"))
+    if engine == "auto":
+        engine = "openvino" if have_openvino and device != "cuda" and not (have_torch and _cuda_is_wanted(device)) else "torch"
+    if engine == "openvino":
+        if device == "cuda":
+            raise EngineError("OpenVINO has no CUDA device; choose engine torch for device cuda, or device cpu")
+        if not have_openvino:
+            raise EngineError("engine openvino needs the package openvino, which is not installed; pip install openvino")
+        from desert_seg.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine(artifact, precision, threads)
+    if not have_torch:
+        raise EngineError("engine torch needs the package torch, which is not installed; pip install torch, or use openvino")
+    from desert_seg.engines.torch import TorchEngine
+
+    return TorchEngine(artifact, device, precision, threads)
+
+
+def _cuda_is_wanted(device: str) -> bool:
+    import torch
+
+    return device == "auto" and torch.cuda.is_available()

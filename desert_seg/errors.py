@@ -1,0 +1,25 @@
+"""The errors this project raises on purpose.
+
+Every message is one sentence a person can act on: what was found, what was expected, what to do. Commands print
+the message and exit with 1; the node logs it. Anything else that escapes is a bug of ours and keeps its traceback.
+"""
+
+
+class DesertSegError(Exception):
+    """Base of all expected failures."""
+
+
+class ArtifactError(DesertSegError):
+    """A model artifact is missing, damaged, or of another format."""
+
+
+class DataError(DesertSegError):
+    """An image, mask, label map, dataset folder or bag is not what it should be."""
+
+
+class EngineError(DesertSegError):
+    """An inference engine is unknown, not installed, or cannot run on the requested device."""
+
+
+class FrameError(DesertSegError):
+    """One camera frame cannot be used; the next one may."""

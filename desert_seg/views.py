@@ -1,0 +1,96 @@
+"""Test-time augmentation: the views of a frame that are scored, and how their scores come back together.
+
+A `View` is a transform and its inverse in one place. Scores are averaged on the decoder's low-resolution grid, so
+a view costs one pass of the engine and next to nothing else. Knows nothing of engines.
+
+Shape letters: K classes, H, W network input size, h, w score grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from desert_seg.errors import DesertSegError
+
+SIZE_MULTIPLE = 32
+"""Network input height and width are multiples of this; scaled views are rounded to it."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One way of looking at a frame: `scale` times the network's input size, mirrored or not."""
+
+    scale: float = 1.0
+    flip: bool = False
+
+    def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Transform a network input, HxWx3 uint8, into this view of it (contiguous, sizes multiples of 32)."""
+        if self.scale != 1.0:
+            height, width = (max(1, round(side * self.scale / SIZE_MULTIPLE)) * SIZE_MULTIPLE for side in image.shape[:2])
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+        return np.asarray(cv2.flip(image, 1), np.uint8) if self.flip else image
+
+    def undo(self, scores: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+        """Bring this view's scores back onto the grid of the plain view.
+
+        Args:
+            scores: K planes of this view's grid, float32.
+            size: (h, w) of the plain view's grid.
+
+        Returns:
+            Khw float32.
+        """
+        if self.flip:
+            scores = scores[:, :, ::-1]
+        if scores.shape[1:] != size:
+            planes = [cv2.resize(np.ascontiguousarray(plane), size[::-1], interpolation=cv2.INTER_LINEAR) for plane in scores]
+            scores = np.stack(planes).astype(np.float32, copy=False)
+        return scores
+
+
+_SCALES = (1.0, 0.75, 1.25)
+
+VIEW_SETS: dict[str, tuple[View, ...]] = {
+    "none": (View(),),
+    "flip": (View(), View(flip=True)),
+    "scales": tuple(View(scale) for scale in _SCALES),
+    "full": tuple(View(scale, flip) for scale in _SCALES for flip in (False, True)),
+}
+"""Named view sets; the first view of each is the plain one, whose grid the others are brought onto."""
+
+
+def view_set(name: str) -> tuple[View, ...]:
+    """Look up a view set; raises DesertSegError listing the names that exist."""
+    if name not in VIEW_SETS:
+        raise DesertSegError(f"there is no view set {name!r}; choose one of: {', '.join(VIEW_SETS)}")
+    return VIEW_SETS[name]
+
+
+def fuse(
+    image: npt.NDArray[np.uint8],
+    views: tuple[View, ...],
+    score: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
+) -> npt.NDArray[np.float32]:
+    """Score every view and average the scores on the plain view's grid.
+
+    Args:
+        image: HxWx3 uint8 network input.
+        views: The views, plain one first.
+        score: The engine: a view in, K score planes out.
+
+    Returns:
+        Khw float32.
+    """
+    total = score(views[0].apply(image))
+    if len(views) == 1:
+        return total
+    total = total.copy()
+    for view in views[1:]:
+        total += view.undo(score(view.apply(image)), (total.shape[1], total.shape[2]))
+    total /= len(views)
+    return total

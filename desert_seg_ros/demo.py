@@ -1,0 +1,206 @@
+"""`desert-seg-demo`: replay a drive through the real node and show what came out.
+
+Prints a table and writes to the output folder: `contact_sheet.png`, `masks.mp4`, `masks/` (a bag) and `report.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from desert_seg.errors import DesertSegError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from rich.table import Table
+
+    from desert_seg.labels import LabelMap
+    from desert_seg.scoring import Scores
+    from desert_seg_ros.benchmark import Run
+    from desert_seg_ros.drive import Drive, DriveFrame
+
+SHEET_ROWS = 4
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="desert-seg-demo", description="Replay a drive through the segmentation node.")
+    parser.add_argument("--drive", default="", help="bag or folder of images (default: the sample drive)")
+    parser.add_argument("--model", default="light", help="model artifact: folder or shipped name (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="output folder (default: %(default)s)")
+    parser.add_argument("--topic", help="image topic of the bag, needed if it has several")
+    parser.add_argument("--hz", type=float, default=10.0, help="frame rate of a folder of images (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=1.0, help="pace of the replay, 1 = as recorded")
+    parser.add_argument("--limit", type=int, help="replay at most this many frames")
+    parser.add_argument("--engine", default="auto", help="inference engine of the node (default: %(default)s)")
+    parser.add_argument("--tta", default="none", help="test-time augmentation views of the node (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Replay, judge, draw, report."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
+
+    from desert_seg.artifact import load_artifact
+    from desert_seg.images import write_bytes
+    from desert_seg_ros import benchmark
+    from desert_seg_ros.drive import open_drive
+    from desert_seg_ros.share import find_artifact, share_directory
+
+    benchmark.require_rclpy()
+    console = Console(highlight=False)
+    drive = open_drive(options.drive or share_directory() / "sample_drive", options.topic, options.hz, options.limit)
+    artifact = load_artifact(find_artifact(options.model))
+    benchmark.use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
+    transport = "compressed" if hasattr(next(drive.frames()).image, "format") else "raw"
+    command = benchmark.node_command(
+        str(artifact.path.resolve()), transport, {"engine": options.engine, "tta": options.tta}
+    )
+    mask_bag, log = options.out / "masks", options.out / "node.log"
+    console.print(f"replaying {drive.path} ({drive.num_frames} frames) through the node with model {artifact.card.name}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("starting the node", total=drive.num_frames)
+
+        def show(sent: int, masks: int) -> None:
+            bar.update(task, completed=sent, description=f"replaying, {masks} masks back")
+
+        run = benchmark.replay_through_node(drive, command, transport, mask_bag, log, options.rate, show)
+        show(run.frames_sent, run.masks)
+    if not run.masks:
+        raise DesertSegError(f"no mask came back for {run.frames_sent} images; {benchmark.last_line(log)}")
+    fps = run.masks / run.seconds
+    title = f"{drive.path.name}: {run.masks} of {run.frames_sent} frames, {fps:.1f} fps, model {artifact.card.name}"
+    pairs = track(masked_frames(drive, mask_bag), "drawing and comparing", run.masks, console=console)
+    scores = review(pairs, run.masks, artifact.card.label_map, options.out, fps, title)
+    report = {
+        "drive": str(drive.path),
+        "model": {"name": artifact.card.name, "digest": artifact.digest, "label_map": artifact.card.label_map.name},
+        "machine": {"cpu": _cpu(), "system": platform.platform(), "python": platform.python_version()},
+        "command": command,
+        **{key: value for key, value in asdict(run).items() if key != "latency_ms"},
+        "fps": fps,
+        "latency_ms": {**run.percentiles(), "all": run.latency_ms},
+        "accuracy": None if scores is None else {"classes": artifact.card.label_map.labels.names, **asdict(scores)},
+    }
+    write_bytes(options.out / "report.json", json.dumps(report, indent=2).encode())
+    console.print(_table(run, fps, scores, artifact.card.label_map))
+    for name, what in (
+        ("contact_sheet.png", "frames, masks and truth side by side"),
+        ("masks.mp4", "the whole drive with its masks"),
+        ("masks", "the masks as a bag, with the stamps of the drive"),
+        ("report.json", "every number"),
+    ):
+        console.print(f"[bold]{options.out / name}[/bold]  {what}", soft_wrap=True)
+
+
+def masked_frames(drive: Drive, mask_bag: Path) -> Iterator[tuple[DriveFrame, npt.NDArray[np.uint8]]]:
+    """The frames of a drive that got a mask, in order, with their masks."""
+    from desert_seg_ros.benchmark import recorded_masks
+
+    masks = recorded_masks(mask_bag)
+    waiting = next(masks, None)
+    for frame in drive.frames():
+        if waiting is not None and waiting[0] == frame.stamp_ns:
+            yield frame, waiting[1]
+            waiting = next(masks, None)
+
+
+def review(
+    pairs: Iterable[tuple[DriveFrame, npt.NDArray[np.uint8]]],
+    num_pairs: int,
+    label_map: LabelMap,
+    out: Path,
+    fps: float,
+    title: str,
+) -> Scores | None:
+    """Draw the contact sheet and the video, and judge the masks in the same pass.
+
+    Args:
+        pairs: Frames with their masks, HxW uint8.
+        num_pairs: How many there are.
+        label_map: What raw values of the true masks mean.
+        out: Folder to write to.
+        fps: Frame rate of the video.
+        title: Headline of the contact sheet.
+
+    Returns:
+        The scores, or None if the drive carries no truth.
+    """
+    from desert_seg.scoring import Confusion
+    from desert_seg_ros.pictures import Video, contact_sheet, paint
+
+    labels = label_map.labels
+    shown = {round((row + 0.5) * num_pairs / SHEET_ROWS - 0.5) for row in range(SHEET_ROWS)}
+    confusion, rows, judged = Confusion(len(labels)), [], 0
+    with Video(out / "masks.mp4", fps) as video:
+        for index, (frame, mask) in enumerate(pairs):
+            rgb = frame.rgb()
+            pictures = [rgb, paint(rgb, mask, labels)]
+            raw = frame.ground_truth()
+            if raw is not None:
+                target = label_map.apply(raw, f"true mask of frame {index}")
+                confusion.add(target, mask)
+                pictures.append(paint(rgb, target, labels))
+                judged += 1
+            video.add(pictures[1])
+            if index in shown:
+                rows.append(pictures)
+    headings = ["camera", "mask", "truth"][: min(len(row) for row in rows)]
+    scores = confusion.scores() if judged else None
+    if scores is not None:
+        title += f", mIoU {scores.miou_present:.3f}"
+    contact_sheet(out / "contact_sheet.png", [row[: len(headings)] for row in rows], headings, title, labels)
+    return scores
+
+
+def _table(run: Run, fps: float, scores: Scores | None, label_map: LabelMap) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    dropped = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in run.dropped.items() if count)
+    table.add_row("frames in", str(run.frames_sent))
+    table.add_row("masks out", str(run.masks))
+    table.add_row("dropped", dropped or "none")
+    table.add_row("rate", f"{fps:.1f} fps")
+    percentiles = ", ".join(f"{name} {value:.0f}" for name, value in run.percentiles().items())
+    table.add_row("latency, publish to mask", f"{percentiles} ms")
+    table.add_row("engine", run.node.get("engine", "unknown"))
+    table.add_row("start to ready", f"{run.start_seconds:.1f} s")
+    if scores is not None:
+        table.add_row("mIoU", f"{scores.miou_present:.3f} over the classes present, label map {label_map.name}")
+        for name, iou, share in zip(label_map.labels.names, scores.iou, scores.share, strict=True):
+            table.add_row(f"  {name}", f"{iou:.3f}  ({share:.1%} of pixels)" if share else "not in the truth")
+    return table
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def main() -> None:
+    """Entry point of the command."""
+    try:
+        demo(parse())
+    except DesertSegError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

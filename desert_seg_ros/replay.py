@@ -1,0 +1,299 @@
+"""`desert-seg-replay`: publish a bag or a folder of images on live topics, at the pace it was recorded.
+
+`Replayer` does the work for any node; `main` is the command. Messages go out as CDR bytes serialised by `rosbags`, so
+nothing is copied field by field. This module knows nothing of who listens. rclpy, OpenCV and the bag reader are
+imported when they are needed, so that `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, dropwhile
+from typing import TYPE_CHECKING, Any
+
+from desert_seg.errors import DesertSegError
+
+if TYPE_CHECKING:
+    from desert_seg_ros.drive import Drive, DriveFrame
+
+TRANSPORTS = ("auto", "raw", "compressed")
+
+_POLL_S = 0.05
+_TOPIC_NAME = re.compile(r"(~/|/)?[a-z_]\w*(/[a-z_]\w*)*", re.ASCII | re.IGNORECASE)
+_STILL_PERIOD_S = 0.1
+"""Between two passes over a drive of one frame, which has no rate of its own."""
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How to replay.
+
+    Attributes:
+        image_topic: Base name of the images; compressed ones go to `<image_topic>/compressed`. `camera_info` and
+            `ground_truth` are published beside it.
+        transport: `raw` or `compressed` converts images and masks, `auto` leaves each as it is stored.
+        rate: Factor on the recorded pace.
+        start_s: Where to begin, seconds after the first frame.
+        loop: Begin again after the last frame, until stopped.
+        keep_stamps: Publish the recorded stamps; otherwise every frame gets the time at which it is published.
+        clock: Publish the stamp of every frame on `/clock` before the frame.
+        wait_subscribers_s: Wait at most this long for a subscriber to the images before the first frame.
+    """
+
+    image_topic: str = "/camera/image_raw"
+    transport: str = "auto"
+    rate: float = 1.0
+    start_s: float = 0.0
+    loop: bool = False
+    keep_stamps: bool = False
+    clock: bool = False
+    wait_subscribers_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.transport not in TRANSPORTS:
+            raise DesertSegError(f"found transport {self.transport!r}, expected one of: {', '.join(TRANSPORTS)}")
+        if not _TOPIC_NAME.fullmatch(self.image_topic):
+            raise DesertSegError(f"found topic {self.image_topic!r}, expected a ROS name such as /camera/image_raw")
+        if not self.rate > 0:
+            raise DesertSegError(f"found a rate of {self.rate}, expected a positive factor; 1 is the recorded pace")
+        if not 0 <= self.start_s < math.inf:
+            raise DesertSegError(f"found a start at {self.start_s} s, expected 0 or more seconds after the first frame")
+
+
+class Replayer:
+    """Publishes the frames of a drive through a node, which need not be spun."""
+
+    def __init__(self, node: Any, drive: Drive, options: ReplayOptions) -> None:
+        self._node, self._drive, self._options = node, drive, options
+        self._publishers: dict[str, Any] = {}
+
+    def run(
+        self,
+        on_published: Callable[[int, int, DriveFrame], None] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> int:
+        """Publish until the drive ends or `should_stop`, which is asked at least every 50 ms.
+
+        Args:
+            on_published: Called after each frame with its published stamp in nanoseconds, its index, and the frame.
+            should_stop: True ends the replay.
+
+        Returns:
+            How many frames were published.
+
+        Raises:
+            DesertSegError: The drive is damaged, or ends before `start_s`.
+        """
+        from desert_seg_ros.bag import serialize
+
+        num_published = 0
+        begin = 0.0
+        for due, stored in self._timetable():
+            frame = self._in_transport(stored)
+            if num_published == 0:
+                self._wait_for_subscribers(frame, should_stop)
+                begin = time.monotonic()
+            _sleep_until(begin + due, should_stop)
+            if should_stop():
+                break
+            if not self._options.keep_stamps:
+                frame = frame.with_stamp(time.time_ns())
+            for topic, message in self._messages(frame):
+                self._publisher(topic, message).publish(serialize(message))
+            if on_published is not None:
+                on_published(frame.stamp_ns, num_published, stored)
+            num_published += 1
+        return num_published
+
+    def wait_for_delivery(self, timeout_s: float) -> None:
+        """Wait until reliable subscribers have everything: what is still on its way is lost with the publishers."""
+        from rclpy.duration import Duration
+
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(Duration(seconds=timeout_s))
+
+    def _timetable(self) -> Iterator[tuple[float, DriveFrame]]:
+        """Frames and when they are due, in seconds after the first one published."""
+        pass_begin = 0.0
+        while True:
+            num_frames, first_ns, due = 0, 0, pass_begin
+            for frame in self._frames_from_start():
+                first_ns = first_ns if num_frames else frame.recorded_ns
+                due = pass_begin + (frame.recorded_ns - first_ns) / 1e9 / self._options.rate
+                yield due, frame
+                num_frames += 1
+            if num_frames == 0:
+                raise DesertSegError(f"{self._drive.path}: ends before {self._options.start_s} s; start earlier")
+            if not self._options.loop:
+                return
+            period = (due - pass_begin) / (num_frames - 1) if num_frames > 1 else _STILL_PERIOD_S
+            pass_begin = due + period
+
+    def _frames_from_start(self) -> Iterator[DriveFrame]:
+        frames = self._drive.frames()
+        first = next(frames, None)
+        if first is None:
+            return frames
+        begin_ns = first.recorded_ns + round(self._options.start_s * 1e9)
+        return dropwhile(lambda frame: frame.recorded_ns < begin_ns, chain([first], frames))
+
+    def _in_transport(self, frame: DriveFrame) -> DriveFrame:
+        if self._options.transport == "auto":
+            return frame
+        return frame.as_raw() if self._options.transport == "raw" else frame.as_compressed()
+
+    def _messages(self, frame: DriveFrame) -> list[tuple[str, Any]]:
+        """What to publish for a frame and where; the image comes last, so that whoever has it has the rest."""
+        from rosbags.typesys.stores.ros2_kilted import rosgraph_msgs__msg__Clock as Clock
+
+        from desert_seg_ros.bag import COMPRESSED_IMAGE, sibling_topic
+
+        base = self._options.image_topic
+        messages: list[tuple[str, Any]] = []
+        if self._options.clock:
+            messages.append(("/clock", Clock(frame.image.header.stamp)))
+        if frame.camera_info is not None:
+            messages.append((sibling_topic(base, "camera_info"), frame.camera_info))
+        if frame.truth is not None:
+            messages.append((sibling_topic(base, "ground_truth"), frame.truth))
+        messages.append((base, frame.image))
+        return [
+            (f"{topic}/compressed" if message.__msgtype__ == COMPRESSED_IMAGE else topic, message)
+            for topic, message in messages
+        ]
+
+    def _publisher(self, topic: str, message: Any) -> Any:
+        """The publisher of a topic, made when first asked for."""
+        from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+        if topic not in self._publishers:
+            package, _, name = message.__msgtype__.split("/")
+            message_type = getattr(importlib.import_module(f"{package}.msg"), name)
+            # A reliable publisher matches reliable and best-effort subscribers alike; ten deep bears a slow moment.
+            qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+            self._publishers[topic] = self._node.create_publisher(message_type, topic, qos)
+        return self._publishers[topic]
+
+    def _wait_for_subscribers(self, frame: DriveFrame, should_stop: Callable[[], bool]) -> None:
+        """Wait until somebody takes the images and, on the other topics, whoever is there is matched."""
+        publishers = [self._publisher(topic, message) for topic, message in self._messages(frame)]
+        deadline = time.monotonic() + self._options.wait_subscribers_s
+
+        def matched() -> bool:
+            return publishers[-1].get_subscription_count() > 0 and all(
+                publisher.get_subscription_count() >= self._node.count_subscribers(publisher.topic_name)
+                for publisher in publishers
+            )
+
+        while not matched() and time.monotonic() < deadline and not should_stop():
+            time.sleep(_POLL_S)
+
+
+def _sleep_until(deadline: float, should_stop: Callable[[], bool]) -> None:
+    while (remaining := deadline - time.monotonic()) > 0 and not should_stop():
+        time.sleep(min(remaining, _POLL_S))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; an expected failure is one line on stderr and exit code 1, Ctrl-C is exit code 0."""
+    own, ros = _split_ros_arguments(sys.argv[1:] if arguments is None else list(arguments))
+    try:
+        _replay(_parser().parse_args(own), ros)
+    except DesertSegError as error:
+        sys.exit(f"error: {error}")
+
+
+def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
+    options = ReplayOptions(
+        image_topic=arguments.image_topic,
+        transport=arguments.transport,
+        rate=arguments.rate,
+        start_s=arguments.start,
+        loop=arguments.loop,
+        keep_stamps=arguments.keep_stamps,
+        clock=arguments.clock,
+        wait_subscribers_s=arguments.wait_subscribers,
+    )
+    try:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from desert_seg_ros.drive import open_drive
+    except ImportError as error:
+        raise DesertSegError(
+            f"{error.name} is not installed; source ROS 2 and install the runtime extra, or run `make setup`"
+        ) from error
+
+    drive = open_drive(arguments.path, arguments.topic, arguments.hz)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("desert_seg_replay")
+    num_published = 0
+
+    try:
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task(str(drive.path), total=None if options.loop else drive.num_frames)
+
+            def count(_stamp_ns: int, index: int, _frame: DriveFrame) -> None:
+                nonlocal num_published
+                num_published = index + 1
+                progress.advance(task)
+
+            replayer = Replayer(node, drive, options)
+            replayer.run(count)
+            replayer.wait_for_delivery(timeout_s=2.0)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    sys.stdout.write(f"published {num_published} frames of {drive.path} on {options.image_topic}\n")
+
+
+def _split_ros_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Our arguments, and those of `ros2 run` and launch files for rclpy: all from `--ros-args` on."""
+    end = arguments.index("--ros-args") if "--ros-args" in arguments else len(arguments)
+    return arguments[:end], arguments[end:]
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = ReplayOptions()
+    parser = argparse.ArgumentParser(
+        prog="desert-seg-replay",
+        description="Publish a bag or a folder of images on live topics, at the pace it was recorded.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("path", help="bag folder, .mcap or .db3 file, folder of images, or folder with Color_Images/ in it")
+    add("--topic", help="image topic of the bag, needed if there are several")
+    add("--hz", type=float, default=10.0, help="frames per second of a folder")
+    add("--rate", type=float, default=defaults.rate, help="factor on the recorded pace")
+    add("--start", type=float, default=defaults.start_s, help="begin this many seconds after the first frame")
+    add("--loop", action="store_true", help="begin again after the last frame, until stopped")
+    add("--keep-stamps", action="store_true", help="publish the recorded stamps instead of the present time")
+    add("--clock", action="store_true", help="publish every stamp on /clock before its frame")
+    add("--image-topic", default=defaults.image_topic, help="publish here; camera_info and ground_truth go beside it")
+    add("--transport", choices=TRANSPORTS, default=defaults.transport, help="convert images, or leave them as stored")
+    add(
+        "--wait-subscribers",
+        type=float,
+        metavar="SECONDS",
+        default=defaults.wait_subscribers_s,
+        help="wait at most this long for somebody to subscribe to the images",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

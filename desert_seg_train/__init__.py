@@ -1,0 +1,1 @@
+"""desert_seg_train: everything that makes or judges a model. Needs torch; a robot does not need this package."""

@@ -1,0 +1,83 @@
+"""From a trained network to an artifact: safetensors and an ONNX graph with free height and width."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from desert_seg.artifact import ONNX, WEIGHTS, Artifact, ModelCard, save_artifact
+from desert_seg.labels import LabelMap
+from desert_seg.network import SIZE_MULTIPLE, DeployedNetwork, SegmentationNetwork
+
+OPSET = 18
+
+
+def to_onnx(network: SegmentationNetwork, input_size: tuple[int, int]) -> bytes:
+    """Export the deployed graph: input `image` 1xHxWx3 uint8, output `scores` 1xKxhxw float32, H and W multiples of 32.
+
+    Args:
+        network: The network; it is left in evaluation mode.
+        input_size: (H, W) to trace with.
+    """
+    side = {name: SIZE_MULTIPLE * torch.export.Dim(name, min=2, max=128) for name in ("rows", "columns")}
+    example = torch.zeros(1, *input_size, 3, dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        path = Path(folder) / ONNX
+        torch.onnx.export(
+            DeployedNetwork(network),
+            (example,),
+            path,
+            input_names=["image"],
+            output_names=["scores"],
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=({1: side["rows"], 2: side["columns"]},),
+            external_data=False,
+        )
+        return path.read_bytes()
+
+
+def save_network(
+    path: str | Path,
+    network: SegmentationNetwork,
+    name: str,
+    input_size: tuple[int, int],
+    label_map: LabelMap,
+    metrics: Mapping[str, float] | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> Artifact:
+    """Write an artifact of a trained network; see `desert_seg.artifact.ModelCard` for the arguments."""
+    weights = {key: value.contiguous() for key, value in network.model.state_dict().items()}
+    card = ModelCard(
+        name=name,
+        network=asdict(network.config),
+        input_size=input_size,
+        label_map=label_map,
+        metrics=metrics or {},
+        provenance={"torch": torch.__version__, "git": git_hash(), **(provenance or {})},
+    )
+    return save_artifact(path, card, {WEIGHTS: save(weights), ONNX: to_onnx(network, input_size)})
+
+
+def git_hash() -> str:
+    """Commit of the source tree this runs from, with `+` if it has local changes; `unknown` outside one."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=here, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.stdout.strip()

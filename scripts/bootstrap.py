@@ -1,0 +1,176 @@
+"""Make `.venv` and install this project into it: `python3 scripts/bootstrap.py runtime` or `dev`.
+
+`runtime` is what `make demo` needs (no torch), `dev` is everything that `make test` needs. Where ROS 2 is sourced
+the environment sees that ROS; elsewhere rclpy comes from wheels. A run that finds nothing to do takes a moment; one
+that finds edited files installs the edited files. Needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 10):  # noqa: UP036 - the very point: say it before newer syntax fails
+    sys.exit(f"error: this is Python {sys.version.split()[0]}, desert_seg needs 3.10 or newer; run python3.10 or newer")
+
+import configparser
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "bootstrap.json"
+LOG = VENV / "install.log"
+SOURCES = (
+    *("package.xml", "setup.cfg", "setup.py"),
+    *("config", "desert_seg", "desert_seg_ros", "desert_seg_train", "launch", "models", "resource", "sample_drive"),
+)
+EXTRAS = {"runtime": ["runtime"], "dev": ["runtime", "train", "test", "dev"]}
+
+
+def main() -> None:
+    """Bring `.venv` up to date."""
+    if len(sys.argv) != 2 or sys.argv[1] not in EXTRAS:
+        sys.exit(f"error: found {sys.argv[1:]}, expected one of {', '.join(EXTRAS)}; see the top of {__file__}")
+    start = time.monotonic()
+    ros = sourced_ros()
+    base = f"{sys.version}, rclpy of {ros or 'wheels'}, in {VENV}"
+    found = json.loads(STAMP.read_text()) if STAMP.is_file() and PYTHON.exists() else {}
+    if found.get("base") != base:
+        found = {}
+    wanted = {
+        "base": base,
+        "profile": "dev" if found.get("profile") == "dev" else sys.argv[1],
+        "requirements": digest(ROOT / "setup.py"),
+        "project": digest(*source_files()),
+    }
+    if found == wanted:
+        return
+    if not found:
+        create(ros)
+    if all(found.get(key) == wanted[key] for key in ("profile", "requirements")):
+        say("installing the files that changed")
+        install_project([], ["--no-deps", "--force-reinstall"])
+    else:
+        say(f"installing packages for {wanted['profile']} (log: {LOG.relative_to(ROOT)})")
+        pip("setuptools>=70.1,<80")
+        extras = EXTRAS[wanted["profile"]] + ([] if ros else ["ros"])
+        # Compiling everything costs 45 MB; Python compiles what it imports.
+        lean = ["--no-compile"] if wanted["profile"] == "runtime" else []
+        install_project(extras, [*lean, *system_numpy(ros)])
+    link_executables()
+    STAMP.write_text(json.dumps(wanted, indent=1))
+    say(f"ready after {time.monotonic() - start:.0f} s")
+
+
+def say(text: str) -> None:
+    """One line for a person."""
+    print(f"[setup] {text}", flush=True)
+
+
+def source_files() -> list[Path]:
+    """Every file that an installation of this project is made of."""
+    paths = [path for name in SOURCES for path in (ROOT / name, *(ROOT / name).rglob("*"))]
+    return sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts)
+
+
+def digest(*paths: Path) -> str:
+    """A hash of names and contents."""
+    whole = hashlib.sha256()
+    for path in paths:
+        whole.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def sourced_ros() -> str | None:
+    """Name of the sourced ROS 2 distribution that this Python can use, or None where the wheels serve instead."""
+    distribution = os.environ.get("ROS_DISTRO")
+    if distribution and os.environ.get("AMENT_PREFIX_PATH"):
+        if importlib.util.find_spec("rclpy"):
+            return distribution
+        sys.exit(
+            f"error: ROS 2 {distribution} is sourced but {sys.executable} cannot import rclpy; "
+            "run this with the Python that ROS uses, usually /usr/bin/python3, or in a shell without ROS"
+        )
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        sys.exit(
+            f"error: there are no ROS 2 wheels for {sys.platform} on {platform.machine()}, only for Linux on x86_64; "
+            "install ROS 2, source its setup.bash and run this again"
+        )
+    return None
+
+
+def system_numpy(ros: str | None) -> list[str]:
+    """Pip arguments that keep a sourced ROS on the numpy it was compiled against."""
+    if ros is None or importlib.util.find_spec("numpy") is None:
+        return []
+    import numpy
+
+    constraints = VENV / "constraints.txt"
+    constraints.write_text(f"numpy=={numpy.__version__}\n")
+    return ["--constraint", str(constraints)]
+
+
+def create(ros: str | None) -> None:
+    """A fresh, empty environment."""
+    if Path(sys.prefix).resolve() == VENV:
+        sys.exit("error: this is the Python of .venv, which has to be made anew; run deactivate and then this again")
+    if importlib.util.find_spec("ensurepip") is None:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        sys.exit(
+            "error: this Python has no ensurepip, which a virtual environment needs; "
+            f"install it (Debian, Ubuntu: sudo apt install python{version}-venv) and run this again"
+        )
+    say(f"creating .venv ({f'on top of ROS 2 {ros}' if ros else 'rclpy from wheels'})")
+    venv.create(VENV, clear=True, with_pip=True, symlinks=True, system_site_packages=ros is not None)
+
+
+def install_project(extras: list[str], options: list[str]) -> None:
+    """Install from a copy, so that no build folder is left in the checkout and none of an earlier day gets in."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in source_files():
+            target = Path(folder) / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+        pip("--no-build-isolation", *options, folder + (f"[{','.join(extras)}]" if extras else ""))
+
+
+def pip(*arguments: str) -> None:
+    """Install with pip, silently unless it fails."""
+    command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
+    # The Python of another environment with ROS wheels marks its children; ours must find its own libraries.
+    marks = ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "PYTHONHOME")
+    environment = {name: value for name, value in os.environ.items() if name not in marks}
+    with LOG.open("a") as log:
+        code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+    if code:
+        print("\n".join(LOG.read_text().splitlines()[-15:]), file=sys.stderr)
+        sys.exit(
+            "error: pip could not install the packages, see the lines above; check the network and the free disk "
+            f"space and run this again (whole log: {LOG})"
+        )
+
+
+def link_executables() -> None:
+    """Put the commands where `ros2 run` and `ros2 launch` look for them: under lib/<package>."""
+    (entry_points,) = VENV.glob("lib/python*/site-packages/desert_seg_ros-*.dist-info/entry_points.txt")
+    parser = configparser.ConfigParser()
+    parser.read(entry_points)
+    folder = VENV / "lib" / "desert_seg_ros"
+    folder.mkdir(exist_ok=True)
+    for name in parser["console_scripts"]:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(VENV / "bin" / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""How the three Python packages are installed: by colcon as the ROS package `desert_seg_ros`, or by pip."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from setuptools import find_packages, setup
+
+PACKAGE = "desert_seg_ros"
+MANIFEST = ElementTree.parse("package.xml").getroot()
+
+ROS_WHEELS = [
+    "ros-kilted-rclpy[fastrtps]",
+    "ros-kilted-sensor-msgs",
+    "ros-kilted-std-msgs",
+    "ros-kilted-std-srvs",
+    "ros-kilted-diagnostic-msgs",
+]
+
+EXTRAS = {
+    # What the node and `make demo` need; no torch.
+    "runtime": ["openvino>=2025.0", "opencv-python-headless>=4.8,<5", "rosbags>=0.11", "rich>=13", "tyro>=0.9"],
+    "train": [
+        "torch>=2.9",
+        "torchvision",
+        "segmentation-models-pytorch==0.6.*",
+        "timm>=1.0",
+        "safetensors>=0.4",
+        "onnx>=1.17",
+        "onnxscript>=0.5",
+        "opencv-python-headless>=4.8,<5",
+        "rich>=13",
+        "tyro>=0.9",
+    ],
+    # The genuine rclpy for a machine without ROS. There are no wheels for anything but Linux on x86_64.
+    "ros": [f'{wheel}; platform_machine == "x86_64" and sys_platform == "linux"' for wheel in ROS_WHEELS],
+    # colcon looks here to see that the tests are pytest's.
+    "test": ["pytest>=8,<9", "pytest-timeout>=2.3", "hypothesis>=6.100"],
+    "dev": [
+        "catkin_pkg>=1.0",
+        "colcon-common-extensions>=0.3",
+        "import-linter>=2.1",
+        "mypy>=1.15",
+        "pre-commit>=4.0",
+        "psutil>=6.0",
+        "rosbags-image>=0.10",
+        "ruff>=0.9",
+        "setuptools>=70.1,<80",
+        "types-PyYAML",
+    ],
+}
+
+
+def data_files():
+    """Pairs of share folder and files; a folder that is not there adds nothing."""
+    share = Path("share") / PACKAGE
+    targets = {
+        Path("share/ament_index/resource_index/packages"): [f"resource/{PACKAGE}"],
+        share: ["package.xml"],
+    }
+    for folder in ("launch", "config", "models", "sample_drive"):
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                targets.setdefault(share / path.parent, []).append(str(path))
+    return [(str(target), files) for target, files in targets.items()]
+
+
+setup(
+    name=PACKAGE,
+    version=MANIFEST.findtext("version"),
+    description=MANIFEST.findtext("description"),
+    license=MANIFEST.findtext("license"),
+    maintainer=MANIFEST.findtext("maintainer"),
+    maintainer_email=MANIFEST.find("maintainer").get("email"),
+    python_requires=">=3.10",
+    packages=find_packages(include=["desert_seg*"]),
+    package_data={"desert_seg": ["label_maps/*.yaml"]},
+    data_files=data_files(),
+    install_requires=["numpy", "PyYAML"],
+    extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": [
+            "segment_node = desert_seg_ros.node:main",
+            "desert-seg-replay = desert_seg_ros.replay:main",
+            "desert-seg-demo = desert_seg_ros.demo:main",
+        ]
+    },
+    zip_safe=False,
+)

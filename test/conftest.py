@@ -1,0 +1,102 @@
+"""What every test stands on: an isolated ROS, and one colcon workspace built from a clean copy of this checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Before anything imports rclpy: loopback only, a domain of our own, and the ament index of this environment.
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_DOMAIN_ID"] = str(80 + os.getpid() % 20)
+_prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(filter(None, dict.fromkeys([sys.prefix, *_prefixes])))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A built colcon workspace.
+
+    Attributes:
+        root: Holds src, build, install and log.
+        environment: What a shell has after `source install/setup.bash`.
+    """
+
+    root: Path
+    environment: Mapping[str, str]
+
+    @property
+    def prefix(self) -> Path:
+        """Where the package is installed."""
+        return self.root / "install" / "desert_seg_ros"
+
+    def colcon(self, *arguments: str) -> str:
+        """Run colcon in the workspace and return what it printed; fails with that output."""
+        return colcon(*arguments, folder=self.root)
+
+
+def colcon(*arguments: str, folder: Path) -> str:
+    """Run this environment's colcon, without the settings of the person who runs the tests."""
+    program = Path(sys.executable).with_name("colcon")
+    environment = os.environ | {"COLCON_HOME": str(folder / "colcon_home")}
+    command = [str(program), "--log-base", str(folder / "log"), *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The files git knows or would add, built by colcon in a workspace of their own."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listing.returncode:
+        pytest.skip("this copy of the project is no git checkout")
+    root = tmp_path_factory.mktemp("workspace")
+    for name in listing.stdout.decode().rstrip("\0").split("\0"):
+        target = root / "src" / "desert_seg" / name
+        if (ROOT / name).is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    colcon("build", folder=root)
+    script = ["bash", "-c", "source install/setup.bash && env -0"]
+    output = subprocess.run(script, cwd=root, capture_output=True, check=True).stdout.decode()
+    environment = dict(entry.split("=", 1) for entry in output.rstrip("\0").split("\0"))
+    return Workspace(root, environment)
+
+
+@pytest.fixture(scope="session")
+def tiny_network():
+    """The light architecture with random weights."""
+    pytest.importorskip("torch")
+    from tiny_model import make_tiny_network
+
+    return make_tiny_network()
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tiny_network, tmp_path_factory):
+    """An artifact of it with a small input size."""
+    from tiny_model import make_tiny_artifact
+
+    return make_tiny_artifact(tmp_path_factory.mktemp("models") / "tiny", tiny_network)
+
+
+@pytest.fixture(scope="session")
+def sample_drive():
+    """The drive that comes with the project."""
+    return ROOT / "sample_drive"

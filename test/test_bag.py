@@ -1,0 +1,191 @@
+"""Bags: what is written reads back in every format, and what cannot be read is named in one sentence."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rosbags.typesys.stores.ros2_kilted import builtin_interfaces__msg__Time as Time
+from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CompressedImage as CompressedImage
+from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
+from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__String as String
+
+from desert_seg.errors import DataError
+from desert_seg_ros.bag import (
+    COMPRESSED_IMAGE,
+    Bag,
+    BagMessage,
+    BagWriter,
+    deserialize,
+    find_image_topic,
+    is_ground_truth,
+    serialize,
+    sibling_topic,
+)
+
+FORMATS = [("mcap", 8), ("mcap", 9), ("sqlite3", 8), ("sqlite3", 9)]
+
+
+def image(index: int) -> CompressedImage:
+    return CompressedImage(Header(Time(7, index), "camera"), "png", np.arange(index + 5, dtype=np.uint8))
+
+
+def write_bag(path: Path, *topics: str, storage: str = "mcap", version: int = 9) -> Path:
+    """Three images on every topic, and three strings on /chatter."""
+    with BagWriter(path, storage, version) as bag:  # type: ignore[arg-type]
+        for index in range(3):
+            for topic in topics:
+                bag.write_message(topic, 100 + index, image(index))
+            bag.write("/chatter", "std_msgs/msg/String", 100 + index, serialize(String(f"hello {index}")))
+    return path
+
+
+@pytest.mark.parametrize(("storage", "version"), FORMATS)
+def test_messages_read_back_as_written(tmp_path: Path, storage: str, version: int) -> None:
+    path = write_bag(tmp_path / "bag", "/camera", storage=storage, version=version)
+    with Bag(path) as bag:
+        assert bag.topics() == (("/camera", COMPRESSED_IMAGE, 3), ("/chatter", "std_msgs/msg/String", 3))
+        messages = list(bag.messages(["/camera"]))
+        assert [(topic, kind, stamp) for topic, kind, stamp, _ in messages] == [
+            ("/camera", COMPRESSED_IMAGE, 100 + index) for index in range(3)
+        ]
+        assert [message.cdr for message in messages] == [serialize(image(index)) for index in range(3)]
+        read = deserialize(messages[2])
+        assert (read.header, read.format, read.data.tolist()) == (image(2).header, "png", [0, 1, 2, 3, 4, 5, 6])
+        assert [deserialize(message).data for message in bag.messages(["/chatter"])] == [
+            f"hello {index}" for index in range(3)
+        ]
+        assert len(list(bag.messages(["/camera", "/chatter"]))) == 6
+        assert list(bag.messages([])) == []
+
+
+@pytest.mark.parametrize(("storage", "version"), FORMATS)
+def test_the_bare_file_of_a_bag_reads_like_the_bag(tmp_path: Path, storage: str, version: int) -> None:
+    path = write_bag(tmp_path / "bag", "/camera", storage=storage, version=version)
+    (file,) = (file for file in path.iterdir() if file.name != "metadata.yaml")
+    assert file.stem == "bag"
+    with Bag(path) as folder, Bag(file) as bare:
+        assert bare.topics() == folder.topics()
+        assert list(bare.messages(["/camera"])) == list(folder.messages(["/camera"]))
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_bag_appears_only_when_it_is_whole(tmp_path: Path, storage: str) -> None:
+    path = tmp_path / "bag"
+    with BagWriter(path, storage) as bag:  # type: ignore[arg-type]
+        bag.write_message("/camera", 1, image(0))
+        assert not path.exists()
+    assert [child.name for child in tmp_path.iterdir()] == ["bag"]
+    with pytest.raises(ZeroDivisionError), BagWriter(tmp_path / "other", storage) as bag:  # type: ignore[arg-type]
+        bag.write_message("/camera", 1, image(0))
+        raise ZeroDivisionError
+    assert [child.name for child in tmp_path.iterdir()] == ["bag"]
+
+
+def test_an_existing_bag_is_replaced_only_on_demand_and_only_by_a_whole_one(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", "/first")
+    with pytest.raises(DataError, match="exists; choose another path"):
+        BagWriter(path)
+    with pytest.raises(ZeroDivisionError), BagWriter(path, overwrite=True):
+        raise ZeroDivisionError
+    with Bag(path) as bag:
+        assert find_image_topic(bag).name == "/first"
+    with BagWriter(path, overwrite=True) as writer:
+        writer.write_message("/second", 1, image(0))
+    with Bag(path) as bag:
+        assert find_image_topic(bag).name == "/second"
+    assert [child.name for child in tmp_path.iterdir()] == ["bag"]
+
+
+def test_what_is_not_a_bag_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("precious")
+    with pytest.raises(DataError, match="is not a bag"):
+        BagWriter(tmp_path, overwrite=True)
+    assert (tmp_path / "notes.txt").read_text() == "precious"
+
+
+def test_the_image_topic_is_found_among_others(tmp_path: Path) -> None:
+    with Bag(write_bag(tmp_path / "bag", "/cam/image/compressed", "/cam/ground_truth/compressed")) as bag:
+        assert find_image_topic(bag) == ("/cam/image/compressed", COMPRESSED_IMAGE, 3)
+        with pytest.raises(DataError, match=r"no images on /chatter; the image topics are: /cam/image/compressed$"):
+            find_image_topic(bag, "/chatter")
+
+
+def test_a_choice_of_image_topics_is_listed(tmp_path: Path) -> None:
+    with Bag(write_bag(tmp_path / "bag", "/left", "/right")) as bag:
+        with pytest.raises(DataError, match="name one of: /left, /right"):
+            find_image_topic(bag)
+        assert find_image_topic(bag, "/right").name == "/right"
+
+
+def test_a_bag_without_images_is_named(tmp_path: Path) -> None:
+    with Bag(write_bag(tmp_path / "bag")) as bag, pytest.raises(DataError, match="bag: holds no images"):
+        find_image_topic(bag)
+
+
+def test_what_is_no_bag_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    for name in ("missing", "missing.mcap", "notes.txt", "."):
+        with pytest.raises(DataError, match="found no bag at"):
+            Bag(tmp_path / name)
+
+
+def test_a_recording_cut_short_says_how_to_save_it(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", "/camera")
+    (path / "metadata.yaml").unlink()
+    with pytest.raises(DataError, match="ros2 bag reindex"):
+        Bag(path)
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_damaged_file_is_a_data_error(tmp_path: Path, storage: str, share: float) -> None:
+    path = write_bag(tmp_path / "bag", "/camera", storage=storage)
+    (file,) = (file for file in path.iterdir() if file.name != "metadata.yaml")
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    for damaged in (path, file):
+        with pytest.raises(DataError, match=r"bag: |bag\.\w+: "), Bag(damaged) as bag:
+            list(bag.messages(["/camera"]))
+
+
+def test_flipped_bytes_are_a_data_error_or_read_on(tmp_path: Path) -> None:
+    whole = write_bag(tmp_path / "bag", "/camera") / "bag.mcap"
+    damaged = tmp_path / "damaged.mcap"
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        shutil.copy(whole, damaged)
+        content = bytearray(whole.read_bytes())
+        content[generator.integers(len(content))] ^= 0xFF
+        damaged.write_bytes(content)
+        try:
+            with Bag(damaged) as bag:
+                for message in bag.messages([topic.name for topic in bag.topics()]):
+                    deserialize(message)
+        except DataError as error:
+            assert "\n" not in str(error)
+
+
+def test_types_beyond_the_standard_ones_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="/topic: robot/msg/Mood is not a standard"):
+        deserialize(BagMessage("/topic", "robot/msg/Mood", 0, b""))
+    with BagWriter(tmp_path / "bag") as bag, pytest.raises(DataError, match="/topic: robot/msg/Mood"):
+        bag.write("/topic", "robot/msg/Mood", 0, b"")
+    with pytest.raises(DataError, match="/topic: a message is not a valid"):
+        deserialize(BagMessage("/topic", COMPRESSED_IMAGE, 0, b"\0\1"))
+
+
+@given(st.sampled_from(["", "/", "/cam/", "cam/", "/a/b/"]), st.sampled_from(["", "/compressed"]))
+def test_siblings_share_the_namespace_of_either_transport(namespace: str, transport: str) -> None:
+    assert sibling_topic(f"{namespace}image_raw{transport}", "camera_info") == f"{namespace}camera_info"
+    assert is_ground_truth(f"{sibling_topic(f'/{namespace}image{transport}', 'ground_truth')}{transport}")
+    assert not is_ground_truth(f"{namespace}image_raw{transport}")
+
+
+def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written"):
+        BagWriter(tmp_path / "file" / "bag")

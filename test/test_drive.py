@@ -1,0 +1,159 @@
+"""Drives: a bag and a folder of the same frames are the same drive, and what belongs together stays together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CameraInfo as CameraInfo
+from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__RegionOfInterest as RegionOfInterest
+
+from desert_seg.errors import DataError, FrameError
+from desert_seg.images import write_image
+from desert_seg_ros.bag import BagWriter
+from desert_seg_ros.drive import Drive, DriveFrame, open_drive
+
+NUM_FRAMES = 12
+
+
+def write_dataset(root: Path, suffix: str = ".png", num_masks: int = NUM_FRAMES) -> Path:
+    generator = np.random.default_rng(0)
+    for index in range(NUM_FRAMES):
+        write_image(root / "Color_Images" / f"{index:03}{suffix}", generator.integers(0, 256, (6, 8, 3), np.uint8))
+    for index in range(num_masks):
+        write_image(root / "Segmentation" / f"{index:03}.png", generator.integers(0, 65536, (6, 8), np.uint16))
+    return root
+
+
+def camera_info(frame: DriveFrame) -> CameraInfo:
+    zeros = np.zeros(9)
+    region = RegionOfInterest(0, 0, 0, 0, False)
+    return CameraInfo(frame.image.header, 6, 8, "plumb_bob", np.zeros(5), zeros, zeros, np.zeros(12), 0, 0, region)
+
+
+def write_bag(path: Path, drive: Drive, truth_delay: int = 0, info_every: int = 1) -> Path:
+    """The frames of a drive; true masks come `truth_delay` frames late, camera_info with some frames only."""
+    frames = list(drive.frames())
+    with BagWriter(path) as bag:
+        for index in range(len(frames) + truth_delay):
+            recorded_ns = 1000 + index
+            if index < len(frames):
+                bag.write_message("/camera/image_raw/compressed", recorded_ns, frames[index].image)
+                if index % info_every == 0:
+                    bag.write_message("/camera/camera_info", recorded_ns, camera_info(frames[index]))
+            if index >= truth_delay:
+                bag.write_message("/camera/ground_truth/compressed", recorded_ns, frames[index - truth_delay].truth)
+    return path
+
+
+def assert_same_pixels(some: Sequence[DriveFrame], others: Sequence[DriveFrame]) -> None:
+    for one, other in zip(some, others, strict=True):
+        assert (one.stamp_ns, one.frame_id) == (other.stamp_ns, other.frame_id)
+        np.testing.assert_array_equal(one.rgb(), other.rgb())
+        np.testing.assert_array_equal(truth_of(one), truth_of(other))
+
+
+def truth_of(frame: DriveFrame) -> Any:
+    truth = frame.ground_truth()
+    assert truth is not None
+    assert truth.dtype == np.uint16
+    return truth
+
+
+@pytest.mark.parametrize("truth_delay", [0, 1, 4])
+def test_a_bag_of_a_folder_is_the_same_drive(tmp_path: Path, truth_delay: int) -> None:
+    folder = open_drive(write_dataset(tmp_path / "data"))
+    bag = open_drive(write_bag(tmp_path / "bag", folder, truth_delay))
+    assert folder.num_frames == bag.num_frames == NUM_FRAMES
+    frames = list(bag.frames())
+    assert_same_pixels(list(folder.frames()), frames)
+    assert all(frame.camera_info.header == frame.image.header for frame in frames if frame.camera_info)
+    assert [frame.recorded_ns for frame in frames] == list(range(1000, 1000 + NUM_FRAMES))
+
+
+def test_a_drive_can_be_walked_through_again_and_twice_at_once(tmp_path: Path) -> None:
+    bag = open_drive(write_bag(tmp_path / "bag", open_drive(write_dataset(tmp_path / "data"))))
+    assert_same_pixels(list(bag.frames()), list(bag.frames()))
+    pairs = list(zip(bag.frames(), bag.frames(), strict=True))
+    assert_same_pixels([one for one, _ in pairs], [other for _, other in pairs])
+
+
+def test_a_frame_without_camera_info_has_the_latest_one(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", open_drive(write_dataset(tmp_path / "data")), info_every=5)
+    frames = list(open_drive(bag).frames())
+    stamps = [frame.stamp_ns for frame in frames]
+    expected = [stamps[index // 5 * 5] for index in range(NUM_FRAMES)]
+    found = [frame.camera_info and frame.camera_info.header.stamp for frame in frames]
+    assert [stamp and stamp.sec * 10**9 + stamp.nanosec for stamp in found] == expected
+
+
+def test_a_folder_runs_at_the_given_rate_from_a_fixed_time(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path)
+    first, second = (list(open_drive(data, hz=hz).frames()) for hz in (10, 4))
+    assert {b.stamp_ns - a.stamp_ns for a, b in pairwise(first)} == {100_000_000}
+    assert {b.stamp_ns - a.stamp_ns for a, b in pairwise(second)} == {250_000_000}
+    assert first[0].stamp_ns == second[0].stamp_ns > 0
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
+def test_every_kind_of_image_file_is_a_frame(tmp_path: Path, suffix: str) -> None:
+    data = write_dataset(tmp_path, suffix, num_masks=2)
+    frames = list(open_drive(data).frames())
+    assert [frame.rgb().shape for frame in frames] == [(6, 8, 3)] * NUM_FRAMES
+    assert [frame.truth is not None for frame in frames] == [True] * 2 + [False] * 10
+    plain = list(open_drive(data / "Color_Images").frames())
+    assert all(frame.ground_truth() is None for frame in plain)
+    np.testing.assert_array_equal(plain[0].rgb(), frames[0].rgb())
+
+
+def test_a_limit_keeps_the_first_frames(tmp_path: Path) -> None:
+    data = write_dataset(tmp_path)
+    assert_same_pixels(list(open_drive(data, limit=3).frames()), list(open_drive(data).frames())[:3])
+    assert open_drive(data, limit=3).num_frames == 3
+    assert open_drive(data, limit=99).num_frames == NUM_FRAMES
+
+
+def test_a_frame_keeps_its_values_in_either_transport(tmp_path: Path) -> None:
+    frame = next(open_drive(write_dataset(tmp_path)).frames())
+    raw = frame.as_raw()
+    assert (raw.image.__msgtype__, raw.image.header) == ("sensor_msgs/msg/Image", frame.image.header)
+    assert_same_pixels([raw], [frame])
+    again = raw.as_compressed()
+    assert again.image.__msgtype__ == "sensor_msgs/msg/CompressedImage"
+    np.testing.assert_array_equal(truth_of(again), truth_of(frame))
+    assert np.abs(again.rgb().mean(axis=(0, 1)) - frame.rgb().mean(axis=(0, 1))).max() < 3  # JPEG is lossy
+
+
+def test_a_new_stamp_reaches_every_message_and_leaves_the_old_frame_alone(tmp_path: Path) -> None:
+    drive = open_drive(write_bag(tmp_path / "bag", open_drive(write_dataset(tmp_path / "data"))))
+    frame = next(drive.frames())
+    old = frame.stamp_ns
+    new = frame.with_stamp(5_000_000_007)
+    assert new.stamp_ns == 5_000_000_007
+    for message in (new.image, new.camera_info, new.truth):
+        assert message is not None
+        assert (message.header.stamp.sec, message.header.stamp.nanosec) == (5, 7)
+        assert message.header.frame_id == frame.frame_id
+    assert_same_pixels([frame], [new.with_stamp(old)])
+
+
+def test_broken_pixels_are_found_when_they_are_decoded(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
+    (frame,) = open_drive(tmp_path).frames()
+    with pytest.raises(FrameError):
+        frame.rgb()
+
+
+def test_what_is_no_drive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "empty").mkdir()
+    for path, words in (("missing", "there is no"), ("notes.txt", "found no bag"), ("empty", "found no image")):
+        with pytest.raises(DataError, match=words):
+            open_drive(tmp_path / path)
+    for bad in ({"hz": 0}, {"hz": float("nan")}, {"limit": 0}):
+        with pytest.raises(DataError, match="expected a positive"):
+            open_drive(tmp_path, **bad)

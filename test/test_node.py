@@ -1,0 +1,288 @@
+"""The real node, in its own process, reached only through DDS."""
+
+import json
+import signal
+from array import array
+from dataclasses import fields
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from rclpy.qos import QoSReliabilityPolicy  # noqa: E402
+from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, Peer, String, mask_of  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+
+from desert_seg.artifact import load_artifact  # noqa: E402
+from desert_seg.labels import IGNORE  # noqa: E402
+from desert_seg.segmenter import Segmenter  # noqa: E402
+from desert_seg_ros.drive import open_drive  # noqa: E402
+from desert_seg_ros.parameters import NodeParameters  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ros():
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="module")
+def frame(sample_drive):
+    """A frame of the sample drive, small enough for every default of DDS."""
+    return cv2.resize(next(open_drive(sample_drive).frames()).rgb(), (480, 270), interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    node = NodeProcess("-p", "precision:=f32", log=tmp_path_factory.mktemp("node") / "node.log")
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def peer(process):
+    peer = Peer()
+    peer.until_ready()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture(scope="module")
+def expected(frame):
+    return Segmenter.load(MODEL, "openvino", precision="f32").segment(frame).mask
+
+
+def test_an_image_comes_back_as_the_offline_mask_with_its_header_untouched(peer, frame, expected):
+    masks = peer.listen("mask", Image)
+    mask = peer.exchange(frame, masks, stamp=(123, 456), frame_id="front_camera")
+    assert (mask.header.stamp.sec, mask.header.stamp.nanosec, mask.header.frame_id) == (123, 456, "front_camera")
+    assert (mask_of(mask) == expected).mean() > 0.999
+
+
+def test_colours_overlay_and_confidence_appear_for_those_who_listen(peer, frame):
+    topics = {name: peer.listen(name, Image) for name in ("mask", "mask_color", "overlay", "confidence")}
+    mask, color, overlay, confidence = (peer.exchange(frame, messages, stamp=(9, 9)) for messages in topics.values())
+    labels = load_artifact(MODEL).card.label_map.labels
+    assert color.encoding == overlay.encoding == "rgb8"
+    pixels = np.frombuffer(color.data, np.uint8).reshape(*frame.shape)
+    assert np.array_equal(pixels, labels.palette()[mask_of(mask)])
+    blend = np.frombuffer(overlay.data, np.uint8).reshape(*frame.shape)
+    assert np.abs(blend - (0.5 * frame + 0.5 * pixels)).max() <= 1
+    assert mask_of(confidence).min() >= 255 // len(labels)
+
+
+def test_bgr_and_grey_images_are_understood_too(peer, frame, expected):
+    masks = peer.listen("mask", Image)
+    swapped = peer.exchange(np.ascontiguousarray(frame[..., ::-1]), masks, encoding="bgr8")
+    assert (mask_of(swapped) == expected).mean() > 0.999
+    grey = peer.exchange(frame[..., 1].copy(), masks, encoding="mono8")
+    assert mask_of(grey).shape == expected.shape
+
+
+def test_a_change_of_resolution_changes_the_mask_with_it(peer, frame):
+    masks = peer.listen("mask", Image)
+    for size in [(320, 180), (161, 123)]:
+        mask = peer.exchange(cv2.resize(frame, size), masks)
+        assert (mask.width, mask.height) == size
+
+
+def broken(height=4, width=4, encoding="rgb8", step=12, data=b"\0" * 48):
+    return Image(height=height, width=width, encoding=encoding, step=step, data=array("B", data))
+
+
+def test_bad_images_are_counted_named_in_diagnostics_and_survived(peer, frame):
+    masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
+    before = dropped(peer, health, "bad_frame")
+    bad = [
+        broken(encoding="thermal32"),
+        broken(height=0, width=0, step=0, data=b""),
+        broken(data=b"\0" * 47),
+        broken(step=3),
+    ]
+    for count, message in enumerate(bad, start=1):
+        peer.publishers["image"].publish(message)
+        peer.until(lambda count=count: dropped(peer, health, "bad_frame") == before + count, "the bad frame to be counted")
+    assert peer.exchange(frame, masks)
+
+
+def dropped(peer, health, cause):
+    """How many frames our node says it dropped; other nodes report on the same topic."""
+
+    def own():
+        return [each.status[0] for each in health if each.status[0].name == f"{peer.name}: segmentation"]
+
+    peer.until(own, "diagnostics")
+    return int({entry.key: entry.value for entry in own()[-1].values}[f"dropped_{cause}"])
+
+
+def test_diagnostics_say_what_runs_and_how_well(peer, frame):
+    masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
+
+    def healthy():
+        peer.exchange(frame, masks)
+        return health and health[-1].status[0].level == b"\0"
+
+    peer.until(healthy, "a healthy node")
+    status = health[-1].status[0]
+    values = {entry.key: entry.value for entry in status.values}
+    assert (status.name, status.message) == ("segment: segmentation", "segmenting")
+    assert values["engine"].startswith("openvino f32")
+    assert len(values["model_digest"]) == 64
+    assert float(values["latency_ms_p95"]) >= float(values["latency_ms_p50"]) > 0
+
+
+def test_the_class_list_is_latched_for_late_comers(peer):
+    infos = peer.listen("label_info_json", String, LATCHED)
+    peer.until(lambda: infos, "the class list")
+    classes = json.loads(infos[0].data)["classes"]
+    assert [entry["id"] for entry in classes] == [0, 1, 2, 3, 4, 5, 6, IGNORE]
+    assert classes[4]["name"] == "Rocks"
+    assert classes[-1]["name"] == "unknown"
+
+
+def test_camera_info_follows_every_mask_with_the_same_stamp(peer, frame):
+    infos = peer.listen("camera_info", CameraInfo)
+    peer.until(lambda: peer.publishers["camera_info"].get_subscription_count() > 0, "the node to listen")
+    calibration = CameraInfo(height=frame.shape[0], width=frame.shape[1], k=[500.0, 0, 240, 0, 500, 135, 0, 0, 1])
+    calibration.header.frame_id = "front_camera"
+
+    def again():
+        peer.publishers["camera_info"].publish(calibration)
+        peer.send(frame, stamp=(55, 66))
+        return infos
+
+    peer.until(again, "camera_info")
+    assert (infos[-1].header.stamp.sec, infos[-1].header.stamp.nanosec) == (55, 66)
+    assert infos[-1].k[0] == 500.0
+
+
+def test_a_live_parameter_changes_the_next_mask_and_can_be_set_back(peer, frame, expected):
+    masks = peer.listen("mask", Image)
+    landscape = 5
+    assert landscape in mask_of(peer.exchange(frame, masks))
+    assert peer.set_parameter("suppressed_classes", ["Landscape"]) == (True, "")
+    assert landscape not in mask_of(peer.exchange(frame, masks))
+    assert peer.set_parameter("suppressed_classes", [""]) == (True, "")
+    assert (mask_of(peer.exchange(frame, masks)) == expected).mean() > 0.999
+
+
+def test_a_threshold_turns_unsure_pixels_unknown(peer, frame):
+    masks = peer.listen("mask", Image)
+    assert peer.set_parameter("confidence_threshold", 0.9) == (True, "")
+    assert IGNORE in mask_of(peer.exchange(frame, masks))
+    assert peer.set_parameter("confidence_threshold", 0.0) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("tta", "sixfold", "choose one of: none, flip, scales, full"),
+        ("suppressed_classes", ["Cactus"], "there is no class 'Cactus'"),
+        ("confidence_threshold", 7.0, "out of range"),
+        ("artifact", "other", "read-only"),
+    ],
+)
+def test_a_refused_parameter_says_why_and_changes_nothing(peer, name, value, reason):
+    before = peer.get_parameter(name)
+    successful, found = peer.set_parameter(name, value)
+    assert not successful
+    assert reason in found
+    assert peer.get_parameter(name) == before
+
+
+def test_every_parameter_is_declared_with_a_description(peer):
+    for item in fields(NodeParameters):
+        descriptor = peer.describe_parameter(item.name)
+        assert descriptor.description == item.metadata["description"]
+        assert descriptor.read_only is not item.metadata["live"]
+
+
+def test_masks_are_offered_reliably_and_images_taken_as_cameras_offer_them(peer):
+    (publisher,) = peer.node.get_publishers_info_by_topic("/segment/mask")
+    (subscription,) = peer.node.get_subscriptions_info_by_topic("/image")
+    assert publisher.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE
+    assert subscription.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
+
+
+def test_the_node_ends_with_code_zero_on_either_signal(tmp_path, frame):
+    for number, how in enumerate((signal.SIGINT, signal.SIGTERM)):
+        node = NodeProcess("-r", "__node:=other", log=tmp_path / f"{number}.log")
+        peer = Peer("other")
+        masks = peer.listen("mask", Image)
+        assert peer.exchange(frame, masks)
+        assert node.stop(how) == 0, node.output()
+        assert "Traceback" not in node.output()
+        peer.close()
+
+
+def test_compressed_images_are_read_and_a_broken_one_is_survived(tmp_path, frame):
+    arguments = ("-r", "__node:=compressed", "-p", "image_transport:=compressed")
+    node = NodeProcess(*arguments, log=tmp_path / "node.log")
+    peer = Peer("compressed")
+    peer.until_ready("image/compressed")
+    masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
+    jpeg = cv2.imencode(".jpg", frame)[1].tobytes()
+    publish = peer.publishers["image/compressed"].publish
+    publish(CompressedImage(format="jpeg", data=array("B", jpeg[:50])))
+    peer.until(lambda: dropped(peer, health, "bad_frame") == 1, "the broken JPEG to be counted")
+    publish(CompressedImage(format="jpeg", data=array("B", jpeg)))
+    peer.until(lambda: masks, "a mask")
+    assert mask_of(masks[0]).shape == frame.shape[:2]
+    assert node.stop() == 0, node.output()
+    peer.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "artifact:=/nowhere"], "there is no model artifact '/nowhere'"),
+        (["-p", "tta:=sixfold"], "choose one of: none, flip, scales, full"),
+        (["-p", "threads:=many"], "expecting type 'INTEGER'"),
+        (["-p", "suppressed_classes:=['Cactus']"], "there is no class 'Cactus'"),
+        (["-p", "engine:=tpu"], "choose one of: auto, openvino, torch"),
+    ],
+)
+def test_a_start_that_cannot_work_ends_with_code_one_and_one_clear_line(tmp_path, arguments, message):
+    node = NodeProcess(*arguments, log=tmp_path / "node.log")
+    assert node.process.wait(60) == 1
+    assert message in node.output()
+    assert "Traceback" not in node.output()
+
+
+def test_an_impossible_domain_is_refused_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "9999")
+    node = NodeProcess(log=tmp_path / "node.log")
+    assert node.process.wait(60) == 1
+    assert node.output().strip() == "error: ROS_DOMAIN_ID is '9999'; it must be a number from 0 to 232"
+
+
+def test_without_autostart_the_node_waits_for_a_lifecycle_manager(tmp_path):
+    node = NodeProcess("-r", "__node:=managed", "-p", "autostart:=false", log=tmp_path / "node.log")
+    peer = Peer("managed")
+
+    def state():
+        return peer.ask("get_state", GetState, GetState.Request()).current_state.label
+
+    def change(transition):
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return peer.ask("change_state", ChangeState, request).success
+
+    assert state() == "unconfigured"
+    assert peer.node.count_publishers("/managed/mask") == 0
+    for _ in range(2):  # a second round proves that the first left nothing behind
+        assert change(1)
+        assert state() == "inactive"
+        assert change(3)
+        assert state() == "active"
+        peer.until_ready()
+        assert change(4)
+        assert state() == "inactive"
+        assert change(2)
+        assert state() == "unconfigured"
+    assert node.stop() == 0, node.output()
+    peer.close()
