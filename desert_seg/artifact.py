@@ -126,7 +126,9 @@ def load_artifact(path: str | Path) -> Artifact:
         raise ArtifactError(f"{path / _JSON}: is not valid JSON ({error}); copy the artifact again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
-        raise ArtifactError(f"{path}: found artifact format {found}, expected {FORMAT}; use a matching desert_seg version")
+        raise ArtifactError(
+            f"{path}: found artifact format {found}, expected {FORMAT}; use a matching desert_seg version"
+        )
     digest = content.pop("digest", None)
     if digest != _digest(content):
         raise ArtifactError(

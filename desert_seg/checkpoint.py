@@ -56,7 +56,9 @@ def state_dict_of(content: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return state
 
 
-def network_from_state_dict(config: NetworkConfig, state: Mapping[str, torch.Tensor], source: str) -> SegmentationNetwork:
+def network_from_state_dict(
+    config: NetworkConfig, state: Mapping[str, torch.Tensor], source: str
+) -> SegmentationNetwork:
     """Build a network and load all of its weights.
 
     Args:

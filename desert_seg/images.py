@@ -32,7 +32,9 @@ def _read(path: Path, flags: int) -> npt.NDArray[Any]:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     array = cv2.imdecode(data, flags) if data.size else None
     if array is None:
-        raise DataError(f"{path}: is not an image that OpenCV can decode; the file is empty, cut short or of another type")
+        raise DataError(
+            f"{path}: is not an image that OpenCV can decode; the file is empty, cut short or of another type"
+        )
     return array
 
 
@@ -65,6 +67,6 @@ def write_bytes(path: Path, data: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(data)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

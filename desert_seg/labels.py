@@ -89,7 +89,9 @@ class LabelMap:
             if not 0 <= value <= 65535:
                 raise DataError(f"label map {self.name}: raw value {value} is outside 0..65535; masks are 16-bit")
             if target != IGNORE and not 0 <= target < len(self.labels):
-                raise DataError(f"label map {self.name}: raw value {value} maps to class {target}, which does not exist")
+                raise DataError(
+                    f"label map {self.name}: raw value {value} maps to class {target}, which does not exist"
+                )
 
     def apply(self, raw: npt.NDArray[Any], source: str = "mask") -> npt.NDArray[np.uint8]:
         """Turn raw mask values into class indices.
@@ -123,7 +125,7 @@ class LabelMap:
                 f"{source}: values {listed}{more} are not in label map {self.name}{hint}; add them to the map, "
                 "as a class or as ignore"
             )
-        return table[raw]
+        return np.asarray(table[raw], np.uint8)
 
     def _cut_to_8_bits(self, found: npt.NDArray[Any]) -> bool:
         """True if the unknown values are what 8-bit reading makes of values that the map does know."""

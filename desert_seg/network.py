@@ -47,6 +47,9 @@ class SegmentationNetwork(nn.Module):
     The parameters live under `model` with smp's own names, so a plain smp state dict loads into it.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: NetworkConfig, encoder_weights: str | None = None) -> None:
         """Build the network.
 

@@ -31,7 +31,9 @@ class View:
     def apply(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Transform a network input, HxWx3 uint8, into this view of it (contiguous, sizes multiples of 32)."""
         if self.scale != 1.0:
-            height, width = (max(1, round(side * self.scale / SIZE_MULTIPLE)) * SIZE_MULTIPLE for side in image.shape[:2])
+            height, width = (
+                max(1, round(side * self.scale / SIZE_MULTIPLE)) * SIZE_MULTIPLE for side in image.shape[:2]
+            )
             image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
         return np.asarray(cv2.flip(image, 1), np.uint8) if self.flip else image
 
@@ -48,7 +50,9 @@ class View:
         if self.flip:
             scores = scores[:, :, ::-1]
         if scores.shape[1:] != size:
-            planes = [cv2.resize(np.ascontiguousarray(plane), size[::-1], interpolation=cv2.INTER_LINEAR) for plane in scores]
+            planes = [
+                cv2.resize(np.ascontiguousarray(plane), size[::-1], interpolation=cv2.INTER_LINEAR) for plane in scores
+            ]
             scores = np.stack(planes).astype(np.float32, copy=False)
         return scores
 
@@ -86,10 +90,10 @@ def fuse(
     Returns:
         Khw float32.
     """
-    total = score(views[0].apply(image))
+    scores = score(views[0].apply(image))
     if len(views) == 1:
-        return total
-    total = total.copy()
+        return scores
+    total = scores.copy()
     for view in views[1:]:
         total += view.undo(score(view.apply(image)), (total.shape[1], total.shape[2]))
     total /= len(views)

@@ -49,7 +49,7 @@ class Run:
         dropped: Images without a mask by cause, as the node counted them, and `transport`: never seen by the node.
         seconds: From the first publication to the last mask.
         latency_ms: One value per mask, in order of arrival.
-        start_seconds: From starting the node to its subscription being there.
+        start_seconds: From starting the node to its first report that it is listening to us, which comes once a second.
         node: The node's last diagnostic values.
     """
 
@@ -81,7 +81,11 @@ def node_command(artifact: str, transport: str, parameters: dict[str, str]) -> l
     values = {"artifact": artifact, "image_transport": transport, **parameters}
     if shutil.which("ros2"):
         return ["ros2", "launch", "desert_seg_ros", "segment.launch.py", *(f"{k}:={v}" for k, v in values.items())]
-    remaps = (f"image:={IMAGE_TOPIC}", f"image/compressed:={IMAGE_TOPIC}/compressed", "camera_info:=/camera/camera_info")
+    remaps = (
+        f"image:={IMAGE_TOPIC}",
+        f"image/compressed:={IMAGE_TOPIC}/compressed",
+        "camera_info:=/camera/camera_info",
+    )
     return [
         *(sys.executable, "-m", "desert_seg_ros.node", "--ros-args"),
         *(part for remap in remaps for part in ("-r", remap)),
@@ -91,7 +95,7 @@ def node_command(artifact: str, transport: str, parameters: dict[str, str]) -> l
 
 @contextmanager
 def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a node process for the time of a `with` block; it is asked to stop with SIGINT and ends before the block does.
+    """Run a node process for the time of a `with` block, which ends when the process has obeyed a SIGINT.
 
     Raises:
         EngineError: It did not end with exit code 0.
@@ -158,10 +162,10 @@ def replay_through_node(
             collector = _Collector(ros, bag, progress)
             replayer = Replayer(ros, drive, ReplayOptions(image_topic=IMAGE_TOPIC, transport=transport, rate=rate))
             spinning.start()
-            topic = f"{IMAGE_TOPIC}/compressed" if transport == "compressed" else IMAGE_TOPIC
-            _wait_until(lambda: ros.count_subscribers(topic) > 0 and ros.count_publishers(MASK_TOPIC) > 0, process, log)
+            replayer.advertise()
+            _wait_until(collector.is_node_ready, process, log)
             start_seconds = time.perf_counter() - started
-            replayer.run(collector.on_sending, should_stop=lambda: process.poll() is not None)
+            replayer.run(collector.on_publish, should_stop=lambda: process.poll() is not None)
             if process.poll() is not None:
                 raise EngineError(f"the node ended during the replay; {last_line(log)}")
             collector.settle()
@@ -192,7 +196,12 @@ class _Collector:
         ros.create_subscription(Image, MASK_TOPIC, self._on_mask, QoSProfile(depth=50))
         ros.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
-    def on_sending(self, stamp_ns: int, index: int, frame: DriveFrame) -> None:
+    def is_node_ready(self) -> bool:
+        """True once the node says that it sees our publisher: a best-effort reader misses what is sent before."""
+        with self._lock:
+            return int(self._diagnostics.get("publishers", 0)) > 0
+
+    def on_publish(self, stamp_ns: int, index: int, frame: DriveFrame) -> None:
         """Note when an image goes out."""
         with self._lock:
             now = time.perf_counter()
@@ -276,8 +285,8 @@ def use_dds_profile(profile: Path) -> None:
 
     Without it the default shared-memory segment is smaller than a camera frame, and most frames are lost.
     """
-    for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
-        os.environ.setdefault(variable, str(profile))
+    old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
 
 
 def require_rclpy() -> None:

@@ -32,12 +32,18 @@ SHEET_ROWS = 4
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="desert-seg-demo", description="Replay a drive through the segmentation node.")
+    parser = argparse.ArgumentParser(
+        prog="desert-seg-demo", description="Replay a drive through the segmentation node."
+    )
     parser.add_argument("--drive", default="", help="bag or folder of images (default: the sample drive)")
-    parser.add_argument("--model", default="light", help="model artifact: folder or shipped name (default: %(default)s)")
+    parser.add_argument(
+        "--model", default="light", help="model artifact: folder or shipped name (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="output folder (default: %(default)s)")
     parser.add_argument("--topic", help="image topic of the bag, needed if it has several")
-    parser.add_argument("--hz", type=float, default=10.0, help="frame rate of a folder of images (default: %(default)s)")
+    parser.add_argument(
+        "--hz", type=float, default=10.0, help="frame rate of a folder of images (default: %(default)s)"
+    )
     parser.add_argument("--rate", type=float, default=1.0, help="pace of the replay, 1 = as recorded")
     parser.add_argument("--limit", type=int, help="replay at most this many frames")
     parser.add_argument("--engine", default="auto", help="inference engine of the node (default: %(default)s)")
@@ -66,7 +72,9 @@ def demo(options: argparse.Namespace) -> None:
         str(artifact.path.resolve()), transport, {"engine": options.engine, "tta": options.tta}
     )
     mask_bag, log = options.out / "masks", options.out / "node.log"
-    console.print(f"replaying {drive.path} ({drive.num_frames} frames) through the node with model {artifact.card.name}")
+    console.print(
+        f"replaying {drive.path} ({drive.num_frames} frames) through the node with model {artifact.card.name}"
+    )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("starting the node", total=drive.num_frames)
@@ -188,7 +196,9 @@ def _cpu() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
     return f"{model}, {os.cpu_count()} cores"
 
 

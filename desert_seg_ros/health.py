@@ -37,7 +37,7 @@ class Health:
         """Start at zero; `clock` gives seconds."""
         self._clock = clock
         self._lock = threading.Lock()
-        self._drops = Counter({cause: 0 for cause in DROP_CAUSES})
+        self._drops = Counter(dict.fromkeys(DROP_CAUSES, 0))
         self._frames_in = self._frames_out = 0
         self._last_in: float | None = None
         self._last_error = ""
@@ -66,8 +66,12 @@ class Health:
             if reason:
                 self._last_error = reason
 
-    def report(self) -> Report:
-        """Health since the last report; rates are over that interval, totals since the start."""
+    def report(self, num_publishers: int = 1) -> Report:
+        """Health since the last report; rates are over that interval, totals since the start.
+
+        Args:
+            num_publishers: How many publishers the input topic has.
+        """
         with self._lock:
             now = self._clock()
             then, frames_in, frames_out, drops = self._previous
@@ -81,24 +85,27 @@ class Health:
                 "fps_out": f"{(self._frames_out - frames_out) / seconds:.1f}",
                 **_percentiles("latency", self._latencies_ms),
                 **_percentiles("inference", self._inference_ms),
+                "publishers": str(num_publishers),
                 "last_error": self._last_error,
             }
             new_drops = self._drops - drops
             silence = None if self._last_in is None else now - self._last_in
-        level, message = self._verdict(silence, new_drops)
+        level, message = self._verdict(silence, num_publishers, new_drops)
         return Report(level, message, values)
 
-    def _verdict(self, silence: float | None, new_drops: Counter[str]) -> tuple[int, str]:
-        if silence is None:
-            return STALE, "no image received yet"
-        if silence > SILENCE_S:
-            return STALE, f"no image for {silence:.0f} s"
+    def _verdict(self, silence: float | None, num_publishers: int, new_drops: Counter[str]) -> tuple[int, str]:
+        if silence is None or silence > SILENCE_S:
+            since = "no image yet" if silence is None else f"no image for {silence:.0f} s"
+            return STALE, since if num_publishers else f"{since}, and nobody publishes on the input topic"
         if new_drops["bad_frame"]:
             return ERROR, f"{new_drops['bad_frame']} frames could not be decoded: {self._last_error}"
         if new_drops["stale"]:
             return WARN, f"{new_drops['stale']} frames dropped because they were older than max_age_s"
         if new_drops["overload"]:
-            return WARN, f"{new_drops['overload']} frames dropped because newer ones came before they could be processed"
+            return (
+                WARN,
+                f"{new_drops['overload']} frames dropped because newer ones came before they could be processed",
+            )
         if new_drops["disabled"]:
             return OK, "disabled"
         return OK, "segmenting"

@@ -21,6 +21,8 @@ try:
 except ImportError:
     LabelInfo = None
 
+LABEL_INFO_TOPIC = "~/label_info_json" if LabelInfo is None else "~/label_info"
+
 
 class Painter:
     """Draws masks in a label set's colours."""
@@ -32,9 +34,7 @@ class Painter:
         """HxW uint8 classes to HxWx3 uint8 RGB; unknown is black."""
         return np.asarray(cv2.applyColorMap(mask, self._table), np.uint8)
 
-    def overlay(
-        self, rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], alpha: float
-    ) -> npt.NDArray[np.uint8]:
+    def overlay(self, rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], alpha: float) -> npt.NDArray[np.uint8]:
         """The frame with the colours laid over it at opacity `alpha`; HxWx3 uint8 RGB."""
         return np.asarray(cv2.addWeighted(rgb, 1 - alpha, self.color(mask), alpha, 0), np.uint8)
 

@@ -30,7 +30,7 @@ from desert_seg.errors import DesertSegError
 from desert_seg.segmenter import Segmenter
 from desert_seg_ros.health import Health
 from desert_seg_ros.image_codec import decode_compressed, decode_image
-from desert_seg_ros.messages import LabelInfo, Painter, diagnostic_status, image_message, label_info_message
+from desert_seg_ros.messages import LABEL_INFO_TOPIC, Painter, diagnostic_status, image_message, label_info_message
 from desert_seg_ros.parameters import NodeParameters
 from desert_seg_ros.share import find_artifact
 from desert_seg_ros.worker import FrameWorker, SegmentedFrame, Settings
@@ -61,6 +61,7 @@ class SegmentationNode(LifecycleNode):
         self._worker: FrameWorker | None = None
         self._camera_info: CameraInfo | None = None
         self._inputs: list[Any] = []
+        self._input_topic = ""
         self._outputs: dict[str, Any] = {}
         self._health = Health()
         self.parameters = self._declare_parameters()
@@ -71,7 +72,9 @@ class SegmentationNode(LifecycleNode):
     def _declare_parameters(self) -> NodeParameters:
         values = {}
         for item in fields(NodeParameters):
-            descriptor = ParameterDescriptor(description=item.metadata["description"], read_only=not item.metadata["live"])
+            descriptor = ParameterDescriptor(
+                description=item.metadata["description"], read_only=not item.metadata["live"]
+            )
             if item.metadata["choices"]:
                 descriptor.additional_constraints = "one of: " + ", ".join(item.metadata["choices"])
             if item.metadata["range"]:
@@ -124,13 +127,14 @@ class SegmentationNode(LifecycleNode):
                 kind, topic, OUTPUT_QOS, qos_overriding_options=QoSOverridingOptions.with_default_policies()
             )
         labels = label_info_message(self._segmenter.labels, wanted.confidence_threshold)
-        topic = "~/label_info_json" if LabelInfo is None else "~/label_info"
-        self._outputs[topic] = self.create_publisher(type(labels), topic, LATCHED_QOS)
-        self._outputs[topic].publish(labels)
+        self._outputs[LABEL_INFO_TOPIC] = self.create_publisher(type(labels), LABEL_INFO_TOPIC, LATCHED_QOS)
+        self._outputs[LABEL_INFO_TOPIC].publish(labels)
         self._outputs["/diagnostics"] = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._diagnostics_timer = self.create_timer(1.0, self._publish_diagnostics)
         card, engine = self._segmenter.card, self._segmenter.engine
-        self.get_logger().info(f"model {card.name} ({self._segmenter.digest[:12]}) from {path} runs on {engine.description}")
+        self.get_logger().info(
+            f"model {card.name} ({self._segmenter.digest[:12]}) from {path} runs on {engine.description}"
+        )
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -144,7 +148,7 @@ class SegmentationNode(LifecycleNode):
             now_ns=lambda: self.get_clock().now().nanoseconds,
             wants_confidence=lambda: self._is_wanted("~/confidence"),
             publish=self._publish,
-            on_bad_frame=lambda reason: self.get_logger().error(reason, throttle_duration_sec=5.0),
+            on_bad_frame=self._on_bad_frame,
             on_crash=self._on_crash,
         )
         self._worker.start()
@@ -154,7 +158,8 @@ class SegmentationNode(LifecycleNode):
             self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, CAMERA_QOS),
             self.create_subscription(kind, topic, self._worker.put, CAMERA_QOS, qos_overriding_options=overrides),
         ]
-        self.get_logger().info(f"waiting for images on {self.resolve_topic_name(topic)}")
+        self._input_topic = self.resolve_topic_name(topic)
+        self.get_logger().info(f"waiting for images on {self._input_topic}")
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -223,6 +228,9 @@ class SegmentationNode(LifecycleNode):
             info.header.stamp = header.stamp
             self._outputs["~/camera_info"].publish(info)
 
+    def _on_bad_frame(self, reason: str) -> None:
+        self.get_logger().error(reason, throttle_duration_sec=5.0)
+
     def _on_crash(self, error: BaseException) -> None:
         self.failure = error
         self.get_logger().fatal(f"the worker stopped: {type(error).__name__}: {error}")
@@ -234,12 +242,14 @@ class SegmentationNode(LifecycleNode):
             "model": segmenter.card.name,
             "model_digest": segmenter.digest,
             "engine": segmenter.engine.description,
+            "input": self._input_topic,
             "tta": self.parameters.tta,
         }
         name = f"{self.get_fully_qualified_name().lstrip('/')}: segmentation"
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
-        message.status = [diagnostic_status(self._health.report(), name, segmenter.engine.description, facts)]
+        report = self._health.report(self.count_publishers(self._input_topic) if self._inputs else 0)
+        message.status = [diagnostic_status(report, name, segmenter.engine.description, facts)]
         self._outputs["/diagnostics"].publish(message)
 
 
@@ -270,12 +280,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         pass
     except (RCLError, InvalidHandle) as error:
         if rclpy.ok():
-            return _refuse(f"ROS did not start the node ({_first_line(error)}); check ROS_DOMAIN_ID and the network set-up")
+            return _refuse(
+                f"ROS did not start the node ({_first_line(error)}); check ROS_DOMAIN_ID and the network set-up"
+            )
     finally:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    return 1 if node.failure else 0
+    return 1 if node is not None and node.failure else 0
 
 
 def _first_line(error: BaseException) -> str:

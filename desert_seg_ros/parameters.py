@@ -60,14 +60,20 @@ class NodeParameters:
         0.0, "Pixels less confident than this become 255 (unknown); 0 = off.", live=True, minimum=0.0, maximum=1.0
     )
     max_age_s: float = _parameter(
-        0.0, "Frames older than this on the node's clock are dropped, seconds; 0 = off.", live=True, minimum=0.0, maximum=3600.0
+        0.0,
+        "Frames older than this on the node's clock are dropped, seconds; 0 = off.",
+        live=True,
+        minimum=0.0,
+        maximum=3600.0,
     )
     max_rate_hz: float = _parameter(
-        0.0, "Frames are dropped to keep below this rate of stamps, Hz; 0 = off.", live=True, minimum=0.0, maximum=1000.0
+        0.0,
+        "Frames are dropped to keep below this rate of stamps, Hz; 0 = off.",
+        live=True,
+        minimum=0.0,
+        maximum=1000.0,
     )
-    overlay_alpha: float = _parameter(
-        0.5, "Opacity of the colours in ~/overlay.", live=True, minimum=0.0, maximum=1.0
-    )
+    overlay_alpha: float = _parameter(0.5, "Opacity of the colours in ~/overlay.", live=True, minimum=0.0, maximum=1.0)
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -84,7 +90,9 @@ class NodeParameters:
     def changed(self, values: Mapping[str, Any]) -> NodeParameters:
         """A copy with new values, ignoring names that are not ours; raises ParameterError if one is not allowed."""
         ours = {item.name for item in fields(self)}
-        return replace(
-            self,
-            **{name: tuple(v) if isinstance(v, (list, tuple)) else v for name, v in values.items() if name in ours},
-        )
+        accepted: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, (list, tuple)) else value
+            for name, value in values.items()
+            if name in ours
+        }
+        return replace(self, **accepted)

@@ -48,7 +48,9 @@ def contact_sheet(
     cell = (CELL_WIDTH, round(CELL_WIDTH * height / width))
     body_width = len(headings) * (CELL_WIDTH + _MARGIN) + _MARGIN
     bands = [_band(body_width, 44, [(_MARGIN, title, 0.62)])]
-    bands.append(_band(body_width, 26, [(_MARGIN + i * (CELL_WIDTH + _MARGIN), text, 0.5) for i, text in enumerate(headings)]))
+    bands.append(
+        _band(body_width, 26, [(_MARGIN + i * (CELL_WIDTH + _MARGIN), text, 0.5) for i, text in enumerate(headings)])
+    )
     for row in rows:
         band = _band(body_width, cell[1] + _MARGIN, [])
         for column, picture in enumerate(row):

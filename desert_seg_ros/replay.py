@@ -75,15 +75,21 @@ class Replayer:
         self._node, self._drive, self._options = node, drive, options
         self._publishers: dict[str, Any] = {}
 
+    def advertise(self) -> None:
+        """Make the publishers of the first frame's topics, so that subscribers can find them before `run`."""
+        for topic, message in self._messages(self._in_transport(next(self._drive.frames()))):
+            self._publisher(topic, message)
+
     def run(
         self,
-        on_published: Callable[[int, int, DriveFrame], None] | None = None,
+        on_publish: Callable[[int, int, DriveFrame], None] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> int:
         """Publish until the drive ends or `should_stop`, which is asked at least every 50 ms.
 
         Args:
-            on_published: Called after each frame with its published stamp in nanoseconds, its index, and the frame.
+            on_publish: Called just before each frame goes out, with its published stamp in nanoseconds, its index, and
+                the frame as stored.
             should_stop: True ends the replay.
 
         Returns:
@@ -106,10 +112,10 @@ class Replayer:
                 break
             if not self._options.keep_stamps:
                 frame = frame.with_stamp(time.time_ns())
+            if on_publish is not None:
+                on_publish(frame.stamp_ns, num_published, stored)
             for topic, message in self._messages(frame):
                 self._publisher(topic, message).publish(serialize(message))
-            if on_published is not None:
-                on_published(frame.stamp_ns, num_published, stored)
             num_published += 1
         return num_published
 

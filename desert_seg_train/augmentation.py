@@ -7,8 +7,6 @@ Shape letters: H, W of a sample; h, w of a crop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -17,26 +15,8 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from desert_seg.labels import IGNORE
+from desert_seg_train.config import CropConfig
 from desert_seg_train.folder import Sample
-
-
-@dataclass(frozen=True)
-class CropConfig:
-    """How crops are drawn.
-
-    Attributes:
-        height: h, pixels.
-        width: w, pixels.
-        min_scale: Smallest zoom of the sample before cropping, 1 = native resolution.
-        max_scale: Largest zoom.
-        candidates: Places tried per crop; the one richest in rare classes is taken.
-    """
-
-    height: int = 384
-    width: int = 512
-    min_scale: float = 0.72
-    max_scale: float = 1.5
-    candidates: int = 4
 
 
 def random_crop(
@@ -98,18 +78,17 @@ def color_cast(image: Tensor, rng: np.random.Generator) -> Tensor:
     return ((image / 255).pow(gamma) * gain).clamp(0, 1) * 255
 
 
-def rarity_from_targets(targets: list[npt.NDArray[np.uint8]], num_classes: int) -> npt.NDArray[np.float64]:
-    """How rare each class is: 1 / sqrt(pixel share), scaled to a maximum of 1; 0 for `IGNORE` and absent classes.
+def rarity_from_targets(targets: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float64]:
+    """How rare each class is: 1 / sqrt(pixel share, at least 0.001), scaled to a maximum of 1.
 
     Args:
         targets: HxW uint8 masks.
-        num_classes: K.
 
     Returns:
-        256 float64.
+        256 float64; 0 for `IGNORE` and for classes that do not occur.
     """
     counts = sum((np.bincount(target.ravel(), minlength=256) for target in targets), np.zeros(256, np.int64))
-    counts[num_classes:] = 0
-    assert counts[IGNORE] == 0
-    weights = np.where(counts > 0, 1 / np.sqrt(np.maximum(counts / max(counts.sum(), 1), 1e-3)), 0.0)
+    counts[IGNORE] = 0
+    share = counts / max(counts.sum(), 1)
+    weights = np.where(counts > 0, 1 / np.sqrt(np.maximum(share, 1e-3)), 0.0)
     return np.asarray(weights / weights.max(initial=1e-9), np.float64)

@@ -1,6 +1,6 @@
 """Measure a model on a labelled folder, through the robot's own inference path.
 
-    python -m desert_seg_train.evaluate --model models/light --data FOLDER
+python -m desert_seg_train.evaluate --model models/light --data FOLDER
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def evaluate(config: EvaluateConfig) -> None:
     from desert_seg.images import write_bytes
     from desert_seg.labels import load_label_map
     from desert_seg.scoring import Confusion
-    from desert_seg.segmenter import SegmentOptions, Segmenter
+    from desert_seg.segmenter import Segmenter, SegmentOptions
     from desert_seg_train.folder import SegmentationFolder
 
     console = Console()
@@ -67,7 +67,9 @@ def evaluate(config: EvaluateConfig) -> None:
         confusion.add(sample.target, segmenter.segment(sample.image, options).mask)
     scores = confusion.scores()
 
-    table = Table("class", "IoU", "precision", "recall", "share of pixels", title=f"{len(folder)} frames, {label_map.name}")
+    table = Table(
+        "class", "IoU", "precision", "recall", "share of pixels", title=f"{len(folder)} frames, {label_map.name}"
+    )
     for row in zip(segmenter.labels.names, scores.iou, scores.precision, scores.recall, scores.share, strict=True):
         table.add_row(row[0], *(f"{value:.3f}" for value in row[1:]))
     console.print(table)

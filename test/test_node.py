@@ -105,7 +105,9 @@ def test_bad_images_are_counted_named_in_diagnostics_and_survived(peer, frame):
     ]
     for count, message in enumerate(bad, start=1):
         peer.publishers["image"].publish(message)
-        peer.until(lambda count=count: dropped(peer, health, "bad_frame") == before + count, "the bad frame to be counted")
+        peer.until(
+            lambda count=count: dropped(peer, health, "bad_frame") == before + count, "the bad frame to be counted"
+        )
     assert peer.exchange(frame, masks)
 
 

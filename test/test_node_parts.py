@@ -55,6 +55,8 @@ def health(clock):
 
 
 def test_no_input_is_stale_from_the_start_and_after_a_silence(health, clock):
+    assert health.report(num_publishers=1).message == "no image yet"
+    assert health.report(num_publishers=0).message == "no image yet, and nobody publishes on the input topic"
     assert health.report().level == STALE
     health.frame_in()
     assert health.report().level == OK

@@ -73,7 +73,7 @@ def test_a_suppressed_class_is_never_predicted(segmenter):
 
 
 def test_suppressing_a_class_that_does_not_exist_names_those_that_do(segmenter):
-    with pytest.raises(DataError, match="'Cactus'.*Trees"):
+    with pytest.raises(DataError, match=r"'Cactus'.*Trees"):
         segmenter.suppress(["Cactus"])
 
 

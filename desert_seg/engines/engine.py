@@ -62,17 +62,25 @@ def create_engine(
             raise EngineError(f"there is no {name} {value!r}; choose one of: {', '.join(allowed)}")
     have_torch, have_openvino = (importlib.util.find_spec(package) is not None for package in ("torch", "openvino"))
     if engine == "auto":
-        engine = "openvino" if have_openvino and device != "cuda" and not (have_torch and _cuda_is_wanted(device)) else "torch"
+        engine = (
+            "openvino"
+            if have_openvino and device != "cuda" and not (have_torch and _cuda_is_wanted(device))
+            else "torch"
+        )
     if engine == "openvino":
         if device == "cuda":
             raise EngineError("OpenVINO has no CUDA device; choose engine torch for device cuda, or device cpu")
         if not have_openvino:
-            raise EngineError("engine openvino needs the package openvino, which is not installed; pip install openvino")
+            raise EngineError(
+                "engine openvino needs the package openvino, which is not installed; pip install openvino"
+            )
         from desert_seg.engines.openvino import OpenVinoEngine
 
         return OpenVinoEngine(artifact, precision, threads)
     if not have_torch:
-        raise EngineError("engine torch needs the package torch, which is not installed; pip install torch, or use openvino")
+        raise EngineError(
+            "engine torch needs the package torch, which is not installed; pip install torch, or use openvino"
+        )
     from desert_seg.engines.torch import TorchEngine
 
     return TorchEngine(artifact, device, precision, threads)

@@ -28,7 +28,9 @@ class OpenVinoEngine:
             EngineError: The artifact has no ONNX graph, or the CPU has no bf16.
         """
         if not artifact.onnx.is_file():
-            raise EngineError(f"{artifact.path}: found no {artifact.onnx.name}; export the artifact again, or use torch")
+            raise EngineError(
+                f"{artifact.path}: found no {artifact.onnx.name}; export the artifact again, or use torch"
+            )
         self._core = openvino.Core()
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:

@@ -43,9 +43,11 @@ class TorchEngine:
             network.model.load_state_dict(load_file(artifact.weights))
         except (OSError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise ArtifactError(f"{artifact.weights}: does not fit the network ({reason}); export the model again") from error
+            raise ArtifactError(
+                f"{artifact.weights}: does not fit the network ({reason}); export the model again"
+            ) from error
         deployed = DeployedNetwork(network).to(self._device)
-        self._network = deployed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = deployed.to(memory_format=torch.channels_last)
         self.description = f"torch {'bf16' if self._bf16 else 'f32'} on {self._device.type}"
 
     @torch.inference_mode()
