@@ -96,5 +96,4 @@ def fuse(
     total = scores.copy()
     for view in views[1:]:
         total += view.undo(score(view.apply(image)), (total.shape[1], total.shape[2]))
-    total /= len(views)
-    return total
+    return np.asarray(total / len(views), np.float32)

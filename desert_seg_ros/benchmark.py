@@ -36,6 +36,7 @@ START_TIMEOUT_S = 90.0
 """The first start on a machine compiles the network; a slow board takes a while."""
 
 SETTLE_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,11 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            code = process.wait(15)
+            code = process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()
-    if code:
+    if code not in (0, 128 + signal.SIGINT):  # the latter is how `ros2 launch` may report that it obeyed
         raise EngineError(f"the node ended with exit code {code}; {last_line(log)}")
 
 
@@ -157,18 +158,21 @@ def replay_through_node(
     executor.add_node(ros)
     spinning = threading.Thread(target=executor.spin, name="spin", daemon=True)
     try:
-        with BagWriter(mask_bag, overwrite=True) as bag, running(command, log) as process:
-            started = time.perf_counter()
+        with BagWriter(mask_bag, overwrite=True) as bag:
             collector = _Collector(ros, bag, progress)
             replayer = Replayer(ros, drive, ReplayOptions(image_topic=IMAGE_TOPIC, transport=transport, rate=rate))
-            spinning.start()
             replayer.advertise()
-            _wait_until(collector.is_node_ready, process, log)
-            start_seconds = time.perf_counter() - started
-            replayer.run(collector.on_publish, should_stop=lambda: process.poll() is not None)
-            if process.poll() is not None:
-                raise EngineError(f"the node ended during the replay; {last_line(log)}")
-            collector.settle()
+            spinning.start()
+            started = time.perf_counter()
+            with running(command, log) as process:
+                _wait_until(collector.is_node_ready, process, log)
+                start_seconds = time.perf_counter() - started
+                replayer.run(collector.on_publish, should_stop=lambda: process.poll() is not None)
+                if process.poll() is not None:
+                    raise EngineError(f"the node ended during the replay; {last_line(log)}")
+                collector.settle()
+            executor.shutdown()  # nothing is written to the bag from here on
+            spinning.join()
             return collector.result(start_seconds)
     finally:
         executor.shutdown()

@@ -1,6 +1,6 @@
-"""Train the light network on labelled folders.
+r"""Train the light network on labelled folders.
 
-    python -m desert_seg_train.train --source FOLDER LABEL_MAP SHARE [FOLDER LABEL_MAP SHARE ...] \\
+    python -m desert_seg_train.train --source FOLDER LABEL_MAP SHARE [FOLDER LABEL_MAP SHARE ...] \
         --encoder-weights tf_efficientnet_lite0_imagenet.safetensors --out runs/light
 
 `runs/light/last.ckpt` is written after every epoch; `--resume` goes on from it. `desert_seg_train.package` turns it

@@ -1,0 +1,140 @@
+"""`make demo`'s program: a drive through the real node, and what is written of it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from conftest import ROOT
+
+pytest.importorskip("rclpy")
+
+from desert_seg.images import write_image  # noqa: E402
+from desert_seg_ros.benchmark import Run, node_command, recorded_masks  # noqa: E402
+from desert_seg_ros.drive import open_drive  # noqa: E402
+from desert_seg_ros.pictures import Video  # noqa: E402
+
+
+def run_demo(*arguments):
+    command = [sys.executable, "-m", "desert_seg_ros.demo", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The demo on the first frames of the sample drive."""
+    out = tmp_path_factory.mktemp("demo") / "out"
+    done = run_demo("--limit", 12, "--rate", 0.5, "--out", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out, done.stdout
+
+
+@pytest.fixture(scope="module")
+def report(finished):
+    return json.loads((finished[0] / "report.json").read_text())
+
+
+def test_every_frame_sent_is_answered_or_accounted_for(report):
+    assert report["frames_sent"] == 12
+    assert report["masks"] + sum(report["dropped"].values()) == 12
+    assert report["masks"] >= 6
+    assert len(report["latency_ms"]["all"]) == report["masks"]
+    assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p95"] <= report["latency_ms"]["p99"]
+
+
+def test_accuracy_is_reported_because_the_sample_drive_carries_the_truth(report):
+    assert report["accuracy"]["miou_present"] > 0.5
+    assert len(report["accuracy"]["iou"]) == len(report["accuracy"]["classes"]) == 7
+
+
+def test_the_mask_bag_has_the_stamps_of_the_drive(finished, report, sample_drive):
+    stamps = [frame.stamp_ns for frame in open_drive(sample_drive, limit=12).frames()]
+    recorded = list(recorded_masks(finished[0] / "masks"))
+    assert len(recorded) == report["masks"]
+    assert {stamp for stamp, _ in recorded} <= set(stamps)
+    assert all(mask.shape == (540, 960) for _, mask in recorded)
+
+
+def test_the_pictures_are_there_and_can_be_opened(finished, report):
+    sheet = cv2.imread(str(finished[0] / "contact_sheet.png"))
+    assert sheet.shape[1] > 1400  # camera, mask and truth beside each other
+    video = cv2.VideoCapture(str(finished[0] / "masks.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == report["masks"]
+
+
+def test_the_table_and_the_places_of_the_results_are_printed(finished):
+    out, text = finished
+    for expected in ("frames in", "dropped", "p95", "mIoU", "Rocks", *(str(out / "report.json"),)):
+        assert expected in text
+    assert "Traceback" not in text
+
+
+def test_a_folder_of_plain_images_is_a_drive_without_truth(tmp_path):
+    for index in range(3):
+        write_image(tmp_path / "photos" / f"{index}.jpg", np.full((120, 160, 3), 90 + index, np.uint8))
+    done = run_demo("--drive", tmp_path / "photos", "--hz", 4, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mIoU" not in done.stdout
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--drive", "nowhere.mcap"], "there is no nowhere.mcap"),
+        (["--model", "nowhere/model"], "there is no model artifact 'nowhere/model'"),
+        (["--model", "heavy"], "there is no shipped model 'heavy'; give the folder of an artifact, or one of: light"),
+        (["--tta", "sixfold"], "choose one of: none, flip, scales, full"),
+        (["--hz", "0", "--drive", "sample_drive"], "expected a positive number"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(ROOT)
+    done = run_demo(*arguments, "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_tampered_model_is_refused_before_anything_starts(tmp_path):
+    import shutil
+
+    shutil.copytree(ROOT / "models" / "light", tmp_path / "model")
+    with (tmp_path / "model" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    done = run_demo("--model", tmp_path / "model", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "copy the artifact again" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_with_a_ros2_on_the_path_the_node_goes_through_ros2_launch(tmp_path, monkeypatch):
+    (tmp_path / "ros2").write_text("#!/bin/sh\n")
+    (tmp_path / "ros2").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    command = node_command("models/light", "compressed", {"tta": "flip"})
+    assert command[:4] == ["ros2", "launch", "desert_seg_ros", "segment.launch.py"]
+    arguments = dict(argument.split(":=") for argument in command[4:])
+    assert arguments == {"artifact": "models/light", "image_transport": "compressed", "tta": "flip"}
+    declared = re.findall(r'"(\w+)": \(', (ROOT / "launch" / "segment.launch.py").read_text())
+    assert arguments.keys() <= set(declared)
+
+
+def test_percentiles_of_nothing_are_nothing():
+    assert Run(0, 0, 0, {}, 0.0, (), 0.0, {}).percentiles() == {}
+
+
+def test_a_video_that_fails_half_way_leaves_nothing(tmp_path):
+    def half_a_video():
+        with Video(tmp_path / "film.mp4", 10.0) as video:
+            video.add(np.zeros((48, 64, 3), np.uint8))
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        half_a_video()
+    assert list(tmp_path.iterdir()) == []
