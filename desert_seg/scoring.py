@@ -6,6 +6,7 @@ Shape letters: K classes, H, W.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,3 +87,14 @@ class Scores:
     pixel_accuracy: float
     frequency_weighted_iou: float
     hallucinated_share: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, which has no NaN: None stands for it."""
+        return {
+            name: [_none_if_nan(each) for each in value] if isinstance(value, tuple) else _none_if_nan(value)
+            for name, value in vars(self).items()
+        }
+
+
+def _none_if_nan(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -98,12 +98,12 @@ def demo(options: argparse.Namespace) -> None:
         **{key: value for key, value in asdict(run).items() if key != "latency_ms"},
         "fps": fps,
         "latency_ms": {**run.percentiles(), "all": run.latency_ms},
-        "accuracy": None if scores is None else {"classes": artifact.card.label_map.labels.names, **asdict(scores)},
+        "accuracy": None if scores is None else {"classes": artifact.card.label_map.labels.names, **scores.to_dict()},
     }
     write_bytes(options.out / "report.json", json.dumps(report, indent=2).encode())
     console.print(_table(run, fps, scores, artifact.card.label_map))
     for name, what in (
-        ("contact_sheet.png", "frames, masks and truth side by side"),
+        ("contact_sheet.png", "frames and masks side by side"),
         ("masks.mp4", "the whole drive with its masks"),
         ("masks", "the masks as a bag, with the stamps of the drive"),
         ("report.json", "every number"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -57,7 +58,7 @@ class SegmentationNode(LifecycleNode):
             DesertSegError: A parameter given at start has a value it cannot have.
         """
         super().__init__("segment", **node_arguments)
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
         self._worker: FrameWorker | None = None
         self._camera_info: CameraInfo | None = None
         self._inputs: list[Any] = []
@@ -207,13 +208,6 @@ class SegmentationNode(LifecycleNode):
         return bool(self._outputs[topic].get_subscription_count() > 0)
 
     def _publish(self, frame: SegmentedFrame) -> None:
-        try:
-            self._publish_all(frame)
-        except (RCLError, InvalidHandle):
-            if self.context.ok():  # otherwise the process is being stopped while a frame was in hand
-                raise
-
-    def _publish_all(self, frame: SegmentedFrame) -> None:
         mask, header = frame.segmentation.mask, frame.header
         self._outputs["~/mask"].publish(image_message(mask, "mono8", header))
         if frame.segmentation.confidence is not None and self._is_wanted("~/confidence"):
@@ -231,9 +225,11 @@ class SegmentationNode(LifecycleNode):
     def _on_bad_frame(self, reason: str) -> None:
         self.get_logger().error(reason, throttle_duration_sec=5.0)
 
-    def _on_crash(self, error: BaseException) -> None:
+    def _on_crash(self, error: Exception) -> None:
+        if not self.context.ok():  # the process was told to stop while a frame was in hand
+            return
         self.failure = error
-        self.get_logger().fatal(f"the worker stopped: {type(error).__name__}: {error}")
+        self.get_logger().fatal("the worker stopped\n" + "".join(traceback.format_exception(error)))
         self.context.try_shutdown()
 
     def _publish_diagnostics(self) -> None:

@@ -57,7 +57,7 @@ class FrameWorker:
         wants_confidence: Callable[[], bool],
         publish: Callable[[SegmentedFrame], None],
         on_bad_frame: Callable[[str], None],
-        on_crash: Callable[[BaseException], None],
+        on_crash: Callable[[Exception], None],
     ) -> None:
         """Prepare; `start` begins.
 
@@ -100,9 +100,8 @@ class FrameWorker:
         try:
             while (item := self._mailbox.get()) is not None:
                 self._process(*item)
-        except BaseException as error:
+        except Exception as error:
             self._on_crash(error)
-            raise
 
     def _process(self, message: Any, received: float) -> None:
         settings = self.settings

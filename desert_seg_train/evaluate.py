@@ -6,7 +6,7 @@ python -m desert_seg_train.evaluate --model models/light --data FOLDER
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -77,12 +77,12 @@ def evaluate(config: EvaluateConfig) -> None:
     console.print(f"     {scores.miou_all:.4f}  over all {len(segmenter.labels)} classes, absent ones as 0")
     console.print(f"     {scores.miou_frequent:.4f}  over classes with at least 0.1 % of the pixels")
     console.print(
-        f"pixel accuracy {scores.pixel_accuracy:.4f}, frequency-weighted IoU {scores.frequency_weighted_iou:.4f}, "
-        f"hallucinated into absent classes {scores.hallucinated_share:.2%}"
+        f"pixel accuracy {scores.pixel_accuracy:.4f}, frequency-weighted IoU {scores.frequency_weighted_iou:.4f}"
     )
+    console.print(f"predicted as classes that are not there: {scores.hallucinated_share:.2%} of the pixels")
     console.print(f"{segmenter.engine.description}, views {config.tta}, model {segmenter.digest[:12]}")
     if config.json:
-        write_bytes(config.json, json.dumps(asdict(scores), indent=2).encode())
+        write_bytes(config.json, json.dumps(scores.to_dict(), indent=2).encode())
         console.print(f"wrote {config.json}")
 
 

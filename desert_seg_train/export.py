@@ -48,7 +48,7 @@ def to_onnx(network: SegmentationNetwork, input_size: tuple[int, int]) -> bytes:
             dynamic_shapes=({1: side["rows"], 2: side["columns"]},),
             external_data=False,
         )
-        return _with_half_weights(onnx.load(path)).SerializeToString()
+        return bytes(_with_half_weights(onnx.load(path)).SerializeToString())
 
 
 def _with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:

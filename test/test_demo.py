@@ -13,10 +13,10 @@ from conftest import ROOT
 
 pytest.importorskip("rclpy")
 
-from desert_seg.images import write_image  # noqa: E402
-from desert_seg_ros.benchmark import Run, node_command, recorded_masks  # noqa: E402
-from desert_seg_ros.drive import open_drive  # noqa: E402
-from desert_seg_ros.pictures import Video  # noqa: E402
+from desert_seg.images import write_image
+from desert_seg_ros.benchmark import Run, node_command, recorded_masks
+from desert_seg_ros.drive import open_drive
+from desert_seg_ros.pictures import Video
 
 
 def run_demo(*arguments):

@@ -191,7 +191,6 @@ def test_a_broken_frame_is_counted_named_and_skipped():
     assert bench.counts() == (3, 2, {"bad_frame": 1})
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_any_other_failure_is_handed_on_so_that_the_process_can_end():
     bench = Bench()
     bench.worker.put(message(1, "bug"))

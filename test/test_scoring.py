@@ -1,5 +1,7 @@
 """The numbers read off a confusion matrix."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -59,6 +61,13 @@ def test_absent_classes_lower_the_all_class_mean_and_are_reported_as_hallucinate
     assert scores.miou_present == pytest.approx(0.8)
     assert scores.miou_all == pytest.approx(0.8 / NUM_CLASSES)
     assert scores.hallucinated_share == pytest.approx(0.2)
+
+
+def test_numbers_that_are_not_there_are_none_in_json():
+    scores = confusion_of((np.zeros((1, 2), np.uint8), np.zeros((1, 2), np.uint8))).scores()
+    written = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
+    assert written["iou"] == [1.0, None, None, None]
+    assert written["miou_present"] == 1.0
 
 
 def test_rare_classes_are_left_out_of_the_frequent_mean():

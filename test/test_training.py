@@ -1,5 +1,6 @@
 """Making a model: losses, augmentation, dataset folders, and the training loop on a tiny dataset."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -200,6 +201,26 @@ def test_weights_that_are_not_the_encoder_s_are_refused_by_name(config):
     config.encoder_weights.write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"encoder\.safetensors: is no safetensors file"):
         train(config)
+
+
+def test_evaluation_prints_every_class_and_writes_the_same_numbers_as_json(dataset, tiny_artifact, tmp_path):
+    done = run_module("evaluate", "--model", tiny_artifact.path, "--data", dataset, "--json", tmp_path / "numbers.json")
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    assert f"mIoU {numbers['miou_present']:.4f}" in done.stdout
+    assert all(name in done.stdout for name in tiny_artifact.card.label_map.labels.names)
+    assert numbers["share"][5] + numbers["share"][6] == pytest.approx(1)
+
+
+def test_evaluating_with_other_classes_than_the_model_s_is_refused(dataset, tiny_artifact):
+    done = run_module("evaluate", "--model", tiny_artifact.path, "--data", dataset, "--label-map", "falcon10")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: label map falcon10 has classes Trees")
+
+
+def run_module(name, *arguments):
+    command = [sys.executable, "-m", f"desert_seg_train.{name}", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("module", ["train", "evaluate", "package"])
