@@ -26,9 +26,9 @@ MODEL = Path(__file__).resolve().parent.parent / "models" / "light"
 class NodeProcess:
     """The segmentation node, started as on a robot."""
 
-    def __init__(self, *arguments, log, artifact=MODEL):
+    def __init__(self, *arguments, log, program=("-m", "desert_seg_ros.node")):
         self.log = log
-        command = [sys.executable, "-m", "desert_seg_ros.node", "--ros-args", "-p", f"artifact:={artifact}", *arguments]
+        command = [sys.executable, *program, "--ros-args", "-p", f"artifact:={MODEL}", *arguments]
         with log.open("wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
 

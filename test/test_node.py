@@ -238,6 +238,16 @@ def test_compressed_images_are_read_and_a_broken_one_is_survived(tmp_path, frame
     peer.close()
 
 
+def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(tmp_path, frame):
+    faulty = "import desert_seg_ros.node as node; node.decode_image = lambda message: 1 / 0; node.main()"
+    node = NodeProcess("-r", "__node:=faulty", log=tmp_path / "node.log", program=("-c", faulty))
+    peer = Peer("faulty")
+    peer.until(lambda: peer.send(frame) and node.process.poll() is not None, "the process to end")
+    assert node.process.returncode == 1
+    assert "ZeroDivisionError" in node.output()
+    peer.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
