@@ -80,6 +80,7 @@ setup(
     entry_points={
         "console_scripts": [
             "segment_node = desert_seg_ros.node:main",
+            "desert-seg = desert_seg_train.cli:main",
             "desert-seg-replay = desert_seg_ros.replay:main",
             "desert-seg-demo = desert_seg_ros.demo:main",
         ]

@@ -74,12 +74,12 @@ def test_a_checkpoint_of_another_network_says_what_does_not_fit(tiny_network):
 @pytest.mark.slow
 def test_the_command_makes_an_artifact_that_both_engines_run(tmp_path, best_model, tiny_network):
     config = tiny_network.config
-    command = [
-        *(sys.executable, "-m", "desert_seg_train.package", "--checkpoint", best_model, "--out", tmp_path / "imported"),
+    result = package(
+        *("--checkpoint", best_model, "--out", tmp_path / "imported"),
         *("--architecture", config.architecture, "--encoder", config.encoder, "--label-map", "falcon7"),
-        *("--input-height", "64", "--input-width", "96"),
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+        *("--input-height", 64, "--input-width", 96),
+    )
+    assert result.returncode == 0, result.stderr
     assert f"wrote {tmp_path / 'imported'}" in result.stdout
     artifact = load_artifact(tmp_path / "imported")
     assert artifact.card.input_size == (64, 96)
@@ -87,18 +87,12 @@ def test_the_command_makes_an_artifact_that_both_engines_run(tmp_path, best_mode
 
 
 def test_the_command_answers_a_wrong_path_with_one_line(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "desert_seg_train.package",
-        "--checkpoint",
-        tmp_path / "x.pth",
-        "--out",
-        tmp_path / "y",
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = package("--checkpoint", tmp_path / "x.pth", "--out", tmp_path / "y")
     assert result.returncode == 1
-    assert (
-        result.stderr.strip().splitlines()[-1] == f"error: there is no checkpoint {tmp_path / 'x.pth'}; check the path"
-    )
+    assert result.stderr.strip() == f"error: there is no checkpoint {tmp_path / 'x.pth'}; check the path"
     assert not (tmp_path / "y").exists()
+
+
+def package(*arguments):
+    command = [sys.executable, "-m", "desert_seg_train.cli", "package", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)

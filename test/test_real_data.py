@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not FALCON.is_dir(), reason="the private dataset
 
 def test_the_shipped_model_holds_its_floor_on_validation_frames():
     pytest.importorskip("torch")
-    command = [sys.executable, "-m", "desert_seg_train.evaluate", "--model", ROOT / "models" / "light"]
+    command = [sys.executable, "-m", "desert_seg_train.cli", "evaluate", "--model", ROOT / "models" / "light"]
     done = subprocess.run([*command, "--data", FALCON / "val"], capture_output=True, text=True, check=True)
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("mIoU"))
     assert float(line.split()[1]) >= 0.45

@@ -20,6 +20,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from desert_seg.checkpoint import read_checkpoint, state_dict_of  # noqa: E402
 from desert_seg_train.augmentation import color_cast, random_crop, rarity_from_targets  # noqa: E402
+from desert_seg_train.cli import COMMANDS  # noqa: E402
 from desert_seg_train.config import CropConfig, TrainConfig  # noqa: E402
 from desert_seg_train.folder import Sample, SegmentationFolder  # noqa: E402
 from desert_seg_train.losses import cross_entropy_and_dice, gradient_is_sane  # noqa: E402
@@ -204,7 +205,7 @@ def test_weights_that_are_not_the_encoder_s_are_refused_by_name(config):
 
 
 def test_evaluation_prints_every_class_and_writes_the_same_numbers_as_json(dataset, tiny_artifact, tmp_path):
-    done = run_module("evaluate", "--model", tiny_artifact.path, "--data", dataset, "--json", tmp_path / "numbers.json")
+    done = run("evaluate", "--model", tiny_artifact.path, "--data", dataset, "--json", tmp_path / "numbers.json")
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "numbers.json").read_text())
     assert f"mIoU {numbers['miou_present']:.4f}" in done.stdout
@@ -213,25 +214,30 @@ def test_evaluation_prints_every_class_and_writes_the_same_numbers_as_json(datas
 
 
 def test_evaluating_with_other_classes_than_the_model_s_is_refused(dataset, tiny_artifact):
-    done = run_module("evaluate", "--model", tiny_artifact.path, "--data", dataset, "--label-map", "falcon10")
+    done = run("evaluate", "--model", tiny_artifact.path, "--data", dataset, "--label-map", "falcon10")
     assert done.returncode == 1
     assert done.stderr.startswith("error: label map falcon10 has classes Trees")
 
 
-def run_module(name, *arguments):
-    command = [sys.executable, "-m", f"desert_seg_train.{name}", *map(str, arguments)]
+def run(name, *arguments):
+    command = [sys.executable, "-m", "desert_seg_train.cli", name, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("module", ["train", "evaluate", "package"])
-def test_help_imports_nothing_heavy(module):
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=["desert-seg", *COMMANDS])
+def test_help_imports_nothing_heavy(arguments):
     code = (
-        f"import sys, desert_seg_train.{module} as module\n"
-        "sys.argv = ['x', '--help']\n"
-        "try: module.main()\n"
+        f"import sys, desert_seg_train.cli as cli; sys.argv = ['desert-seg', *{arguments}, '--help']\n"
+        "try: cli.main()\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'cv2', 'openvino', 'rich.progress'} & sys.modules.keys()"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "usage" in result.stdout
+
+
+def test_an_option_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
+    done = run("evaluate", "--modle", tmp_path, "--data", tmp_path)
+    assert done.returncode == 2
+    assert "--model" in done.stderr

@@ -1,56 +1,27 @@
 """Measure a model on a labelled folder, through the robot's own inference path.
 
-python -m desert_seg_train.evaluate --model models/light --data FOLDER
+desert-seg evaluate --model models/light --data FOLDER
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-from desert_seg_train.cli import run
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """Measure a model on a labelled folder.
-
-    Attributes:
-        model: Artifact folder.
-        data: Folder with Color_Images/ and Segmentation/.
-        label_map: Label map of the targets, by name or path; default: the model's own.
-        tta: View set.
-        engine: Inference engine.
-        precision: Arithmetic.
-        threads: CPU threads, 0 = all.
-        json: Also write every number to this file.
-    """
-
-    model: Path
-    data: Path
-    label_map: str = ""
-    tta: Literal["none", "flip", "scales", "full"] = "none"
-    engine: Literal["auto", "openvino", "torch"] = "auto"
-    precision: Literal["auto", "f32", "bf16"] = "auto"
-    threads: int = 0
-    json: Path | None = None
+from desert_seg.errors import DataError
+from desert_seg.images import write_bytes
+from desert_seg.labels import load_label_map
+from desert_seg.scoring import Confusion
+from desert_seg.segmenter import Segmenter, SegmentOptions
+from desert_seg_train.config import EvaluateConfig
+from desert_seg_train.folder import SegmentationFolder
 
 
 def evaluate(config: EvaluateConfig) -> None:
     """Segment every frame, count, and print the numbers with both mIoU conventions."""
-    from rich.console import Console
-    from rich.progress import track
-    from rich.table import Table
-
-    from desert_seg.errors import DataError
-    from desert_seg.images import write_bytes
-    from desert_seg.labels import load_label_map
-    from desert_seg.scoring import Confusion
-    from desert_seg.segmenter import Segmenter, SegmentOptions
-    from desert_seg_train.folder import SegmentationFolder
-
     console = Console()
     segmenter = Segmenter.load(config.model, config.engine, precision=config.precision, threads=config.threads)
     label_map = load_label_map(config.label_map) if config.label_map else segmenter.card.label_map
@@ -84,12 +55,3 @@ def evaluate(config: EvaluateConfig) -> None:
     if config.json:
         write_bytes(config.json, json.dumps(scores.to_dict(), indent=2).encode())
         console.print(f"wrote {config.json}")
-
-
-def main() -> None:
-    """Command-line entry."""
-    run(evaluate, EvaluateConfig)
-
-
-if __name__ == "__main__":
-    main()
