@@ -32,7 +32,8 @@ class TrainConfig:
 
     Attributes:
         source: Labelled folders, each as FOLDER LABEL_MAP SHARE.
-        encoder_weights: ImageNet weights of the encoder, safetensors in timm's names.
+        start: First weights: of the encoder (ImageNet, .safetensors in timm's names), or the checkpoint of an earlier
+            training.
         out: Folder for last.ckpt and log.csv.
         epochs: Passes of steps_per_epoch optimiser steps.
         steps_per_epoch: Optimiser steps in an epoch.
@@ -44,7 +45,7 @@ class TrainConfig:
     """
 
     source: tuple[tuple[Path, str, float], ...]
-    encoder_weights: Path
+    start: Path
     out: Path
     epochs: int = 22
     steps_per_epoch: int = 50

@@ -21,7 +21,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from desert_seg.checkpoint import read_checkpoint
+from desert_seg.checkpoint import network_from_state_dict, read_checkpoint, state_dict_of
 from desert_seg.errors import DataError
 from desert_seg.labels import load_label_map
 from desert_seg.network import NetworkConfig, SegmentationNetwork
@@ -53,11 +53,11 @@ class Batches:
     """Augmented crops, drawn from several sources by their shares."""
 
     def __init__(self, samples: list[list[Sample]], config: TrainConfig) -> None:
-        """Weigh the classes of all samples by their rarity."""
+        """Weigh the classes of each source by their rarity in it."""
         self._samples, self._config = samples, config
         shares = np.array([share for _, _, share in config.source])
         self._shares = shares / shares.sum()
-        self._rarity = rarity_from_targets([sample.target for source in samples for sample in source])
+        self._rarity = [rarity_from_targets([sample.target for sample in source]) for source in samples]
         self._change_colors = photometric()
 
     def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -65,20 +65,33 @@ class Batches:
         images, targets = [], []
         for source in rng.choice(len(self._samples), self._config.batch_size, p=self._shares):
             sample = self._samples[source][rng.integers(len(self._samples[source]))]
-            image, target = random_crop(sample, self._config.crop, self._rarity, rng)
+            image, target = random_crop(sample, self._config.crop, self._rarity[source], rng)
             changed = self._change_colors(torch.from_numpy(image).permute(2, 0, 1))
             images.append(color_cast(changed.float(), rng))
             targets.append(torch.from_numpy(target).long())
         return torch.stack(images).contiguous(memory_format=torch.channels_last), torch.stack(targets)
 
 
-def load_encoder_weights(network: SegmentationNetwork, path: Path) -> None:
-    """Load ImageNet weights into the encoder; raises DataError if the file is not that."""
+def start_network(start: Path) -> SegmentationNetwork:
+    """The light network with its first weights.
+
+    Args:
+        start: ImageNet weights of the encoder (.safetensors, timm's names), or a checkpoint of an earlier training,
+            whose averaged weights are taken.
+
+    Raises:
+        ArtifactError: The checkpoint is unreadable or of another network.
+        DataError: The encoder's weights are unreadable or of another encoder.
+    """
+    if start.suffix != ".safetensors":
+        return network_from_state_dict(NETWORK, state_dict_of(read_checkpoint(start)), str(start))
+    network = SegmentationNetwork(NETWORK)
     try:
-        network.model.encoder.load_state_dict(load_file(path))
+        network.model.encoder.load_state_dict(load_file(start))
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise DataError(f"{path}: is no safetensors file with weights of {NETWORK.encoder} ({reason})") from error
+        raise DataError(f"{start}: is no safetensors file with weights of {NETWORK.encoder} ({reason})") from error
+    return network
 
 
 def train(config: TrainConfig) -> Path:
@@ -86,13 +99,12 @@ def train(config: TrainConfig) -> Path:
 
     Raises:
         DataError: The data or the encoder's weights are unusable.
-        ArtifactError: The checkpoint to resume from is unreadable.
+        ArtifactError: The checkpoint to start or resume from is unreadable.
     """
     console = Console()
     batches = Batches(load_samples(config, console), config)
     torch.manual_seed(config.seed)
-    network = SegmentationNetwork(NETWORK)
-    load_encoder_weights(network, config.encoder_weights)
+    network = start_network(config.start)
     network = network.to(memory_format=torch.channels_last).train()
     decoder = [*network.model.decoder.parameters(), *network.model.segmentation_head.parameters()]
     optimizer = torch.optim.AdamW(

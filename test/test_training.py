@@ -166,7 +166,7 @@ def config(dataset, tmp_path, tiny_network):
     save_file(tiny_network.model.encoder.state_dict(), tmp_path / "encoder.safetensors")
     return TrainConfig(
         source=((dataset, "falcon7", 1.0),),
-        encoder_weights=tmp_path / "encoder.safetensors",
+        start=tmp_path / "encoder.safetensors",
         out=tmp_path / "run",
         epochs=2,
         steps_per_epoch=2,
@@ -199,7 +199,7 @@ def test_training_writes_a_checkpoint_and_a_log_and_goes_on_exactly_where_it_sto
 
 
 def test_weights_that_are_not_the_encoder_s_are_refused_by_name(config):
-    config.encoder_weights.write_bytes(b"nothing")
+    config.start.write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"encoder\.safetensors: is no safetensors file"):
         train(config)
 

@@ -60,33 +60,35 @@ def create_engine(
     ):
         if value not in allowed:
             raise EngineError(f"there is no {name} {value!r}; choose one of: {', '.join(allowed)}")
-    have_torch, have_openvino = (importlib.util.find_spec(package) is not None for package in ("torch", "openvino"))
     if engine == "auto":
-        engine = (
-            "openvino"
-            if have_openvino and device != "cuda" and not (have_torch and _cuda_is_wanted(device))
-            else "torch"
-        )
-    if engine == "openvino":
-        if device == "cuda":
-            raise EngineError("OpenVINO has no CUDA device; choose engine torch for device cuda, or device cpu")
-        if not have_openvino:
-            raise EngineError(
-                "engine openvino needs the package openvino, which is not installed; pip install openvino"
-            )
-        from desert_seg.engines.openvino import OpenVinoEngine
-
-        return OpenVinoEngine(artifact, precision, threads)
-    if not have_torch:
+        engine = _best_engine(device)
+    if not _is_installed(engine):
+        other = "torch" if engine == "openvino" else "openvino"
         raise EngineError(
-            "engine torch needs the package torch, which is not installed; pip install torch, or use openvino"
+            f"engine {engine} needs the package {engine}, which is not installed; pip install {engine}, or use {other}"
         )
-    from desert_seg.engines.torch import TorchEngine
+    if engine == "torch":
+        from desert_seg.engines.torch import TorchEngine
 
-    return TorchEngine(artifact, device, precision, threads)
+        return TorchEngine(artifact, device, precision, threads)
+    if device == "cuda":
+        raise EngineError("OpenVINO has no CUDA device; choose engine torch for device cuda, or device cpu")
+    from desert_seg.engines.openvino import OpenVinoEngine
+
+    return OpenVinoEngine(artifact, precision, threads)
 
 
-def _cuda_is_wanted(device: str) -> bool:
-    import torch
+def _best_engine(device: str) -> str:
+    """Torch where a CUDA device is wanted and there, else OpenVINO, else whatever is installed."""
+    if device == "cuda":
+        return "torch"
+    if device == "auto" and _is_installed("torch"):
+        import torch
 
-    return device == "auto" and torch.cuda.is_available()
+        if torch.cuda.is_available():
+            return "torch"
+    return "openvino" if _is_installed("openvino") or not _is_installed("torch") else "torch"
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

@@ -1,0 +1,42 @@
+"""What the renderer of deserts is told, as a frozen dataclass. Imports nothing heavy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class SynthConfig:
+    """Render labelled frames of a procedural desert, or a drive through one.
+
+    Attributes:
+        out: Folder to write; frames that are there already are kept.
+        world: A shipped world by name, or the path of a world's YAML file.
+        frames: Number of frames; a drive has HZ x SECONDS instead.
+        seed: Seed of everything random.
+        drive: One camera drive along a track instead of unordered frames.
+        hz: Frames per second of a drive.
+        seconds: Length of a drive.
+        randomise: Draw the world of every scene between this one and another shipped one.
+        depth: Also write depth/, uint16 millimetres, 0 = sky or beyond 65.5 m.
+        processes: Processes that render, 0 = one per core.
+        image_format: Of the colour images; masks and depth are always PNG.
+        width: Pixels.
+        height: Pixels.
+    """
+
+    out: Path
+    world: str = "mojave"
+    frames: int = 200
+    seed: int = 0
+    drive: bool = False
+    hz: float = 10.0
+    seconds: float = 30.0
+    randomise: bool = False
+    depth: bool = False
+    processes: int = 0
+    image_format: Literal["jpg", "png"] = "jpg"
+    width: int = 960
+    height: int = 540
