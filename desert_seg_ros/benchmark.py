@@ -7,7 +7,6 @@ before an image is published to the moment its mask arrives here; a frame's fate
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from desert_seg.errors import DesertSegError, EngineError
+from desert_seg.errors import EngineError
 from desert_seg_ros.bag import IMAGE, Bag, BagWriter, deserialize
 from desert_seg_ros.drive import Drive, DriveFrame
 from desert_seg_ros.health import DROP_CAUSES
@@ -282,22 +281,3 @@ def recorded_masks(mask_bag: Path) -> Iterator[tuple[int, npt.NDArray[np.uint8]]
         for stored in bag.messages([MASK_TOPIC]):
             message = deserialize(stored)
             yield message.header.stamp.sec * 10**9 + message.header.stamp.nanosec, decode_mask(message)
-
-
-def use_dds_profile(profile: Path) -> None:
-    """Give this process and its children Fast DDS's shared-memory profile, unless the user has chosen one.
-
-    Without it the default shared-memory segment is smaller than a camera frame, and most frames are lost.
-    """
-    old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
-
-
-def require_rclpy() -> None:
-    """Raise DesertSegError with the cure if there is no ROS for this Python."""
-    try:
-        import rclpy  # noqa: F401
-    except ImportError as error:
-        raise DesertSegError(
-            f"ROS 2's Python library does not load ({error}); source a ROS 2 installation, or run `make setup`"
-        ) from error

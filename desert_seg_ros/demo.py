@@ -60,13 +60,14 @@ def demo(options: argparse.Namespace) -> None:
     from desert_seg.images import write_bytes
     from desert_seg_ros import benchmark
     from desert_seg_ros.drive import open_drive
+    from desert_seg_ros.environment import require_ros, use_dds_profile
     from desert_seg_ros.share import find_artifact, share_directory
 
-    benchmark.require_rclpy()
+    require_ros()
     console = Console(highlight=False)
     drive = open_drive(options.drive or share_directory() / "sample_drive", options.topic, options.hz, options.limit)
     artifact = load_artifact(find_artifact(options.model))
-    benchmark.use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
+    use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
     transport = "compressed" if hasattr(next(drive.frames()).image, "format") else "raw"
     command = benchmark.node_command(
         str(artifact.path.resolve()), transport, {"engine": options.engine, "tta": options.tta}

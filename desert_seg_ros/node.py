@@ -7,7 +7,6 @@ the memory. With `autostart` (the default) the first two happen at start.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import traceback
@@ -29,6 +28,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from desert_seg.errors import DesertSegError
 from desert_seg.segmenter import Segmenter
+from desert_seg_ros.environment import require_ros
 from desert_seg_ros.health import Health
 from desert_seg_ros.image_codec import decode_compressed, decode_image
 from desert_seg_ros.messages import LABEL_INFO_TOPIC, Painter, diagnostic_status, image_message, label_info_message
@@ -43,9 +43,6 @@ OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """A reliable publisher matches reliable and best-effort subscribers."""
 
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-MAX_DOMAIN_ID = 232
-"""Above it DDS runs out of UDP ports."""
 
 
 class SegmentationNode(LifecycleNode):
@@ -251,9 +248,10 @@ class SegmentationNode(LifecycleNode):
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the node until it is told to stop; returns the process's exit code."""
-    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
-    if not domain.isdecimal() or int(domain) > MAX_DOMAIN_ID:
-        return _refuse(f"ROS_DOMAIN_ID is {domain!r}; it must be a number from 0 to {MAX_DOMAIN_ID}")
+    try:
+        require_ros()
+    except DesertSegError as error:
+        return _refuse(str(error))
     # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt wherever the clean-up has got to.
     signal.signal(signal.SIGINT, lambda *_: None)
     try:

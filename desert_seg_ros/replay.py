@@ -228,17 +228,15 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
         clock=arguments.clock,
         wait_subscribers_s=arguments.wait_subscribers,
     )
-    try:
-        import rclpy
-        from rclpy.signals import SignalHandlerOptions
-        from rich.console import Console
-        from rich.progress import Progress
+    from desert_seg_ros.environment import require_ros
 
-        from desert_seg_ros.drive import open_drive
-    except ImportError as error:
-        raise DesertSegError(
-            f"{error.name} is not installed; source ROS 2 and install the runtime extra, or run `make setup`"
-        ) from error
+    require_ros()
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from desert_seg_ros.drive import open_drive
 
     drive = open_drive(arguments.path, arguments.topic, arguments.hz)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -101,9 +102,18 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path, monkeypatch, arguments, 
     assert "Traceback" not in done.stderr
 
 
-def test_a_tampered_model_is_refused_before_anything_starts(tmp_path):
-    import shutil
+def test_an_impossible_domain_is_refused_in_words(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "9999")
+    for command in (
+        ["desert_seg_ros.demo", "--out", tmp_path / "out"],
+        ["desert_seg_ros.replay", ROOT / "sample_drive"],
+    ):
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr == "error: ROS_DOMAIN_ID is '9999'; it must be a number from 0 to 232\n"
 
+
+def test_a_tampered_model_is_refused_before_anything_starts(tmp_path):
     shutil.copytree(ROOT / "models" / "light", tmp_path / "model")
     with (tmp_path / "model" / "model.onnx").open("ab") as file:
         file.write(b"x")

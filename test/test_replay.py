@@ -222,7 +222,7 @@ def test_a_machine_without_ros_is_told_how_to_get_it(drive: Drive) -> None:
     command = [sys.executable, "-c", script, str(drive.path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: rclpy is not installed; source ROS 2")
+    assert done.stderr.startswith("error: ROS 2's Python library does not load")
     assert done.stderr.count("\n") == 1
 
 

@@ -1,16 +1,13 @@
-"""Pack a rendered drive into the sample bag that the demo plays: JPEG images, camera_info and true masks in an mcap.
+"""Pack a rendered drive into a bag, as a robot would have recorded it: JPEG images, camera_info and true masks.
 
-    python scripts/make_sample_drive.py RENDERED_FOLDER --out sample_drive
-
-The folder is a dataset folder with a `camera.json` (width, height, K, distortion). The same folder gives the same
-bytes. JPEG quality is the highest that keeps the bag within its size limit.
+The drive is a dataset folder with a `camera.json` (width, height, K, distortion); the same folder gives the same
+bytes. Knows nothing of how it was rendered. `desert-seg synth --bag` ends here.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +18,9 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CompressedImage
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__RegionOfInterest as RegionOfInterest
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
-from desert_seg.errors import DataError, DesertSegError
+from desert_seg.errors import DataError
 from desert_seg_ros.bag import BagWriter
-from desert_seg_ros.drive import DriveFrame, open_drive
+from desert_seg_ros.drive import Drive, DriveFrame, open_drive
 
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 INFO_TOPIC = "/camera/camera_info"
@@ -36,41 +33,40 @@ BAG_OVERHEAD_BYTES = 100_000
 PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, 0, cv2.IMWRITE_PNG_FILTER, 8]
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="rendered dataset folder with camera.json")
-    parser.add_argument(
-        "--out", type=Path, default=Path("sample_drive"), help="bag folder to write (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--max-mb", type=float, default=8.0, help="size limit of the bag, 10^6 bytes (default: %(default)s)"
-    )
-    arguments = parser.parse_args()
-    try:
-        pack(arguments.folder, arguments.out, arguments.max_mb)
-    except DesertSegError as error:
-        sys.exit(f"error: {error}")
+def pack_drive(folder: Path, out: Path, hz: float = 10.0, max_mb: float | None = None) -> None:
+    """Write a drive as a bag, all of it or nothing.
 
+    Args:
+        folder: Dataset folder with `camera.json`.
+        out: Bag folder to write, replacing an older bag; or a bare file, if it ends in `.mcap`.
+        hz: Frames per second.
+        max_mb: Limit in 10^6 bytes; JPEG quality is lowered from 95 until the bag is within it.
 
-def pack(folder: Path, out: Path, max_mb: float) -> None:
-    """Write the bag at the best quality that fits; raises DataError if none does or the folder is not a drive."""
+    Raises:
+        DataError: No quality fits, the folder is not a rendered drive, or `out` cannot be written.
+    """
     camera = _read_camera(folder / "camera.json")
-    frames = list(open_drive(folder).frames())
-    truths = [_truth(frame) for frame in frames]
-    num_bytes = BAG_OVERHEAD_BYTES + sum(truth.data.size for truth in truths)
-    for quality in QUALITIES:
-        images = [_jpeg(frame, quality) for frame in frames]
-        if num_bytes + sum(image.data.size for image in images) <= max_mb * 1e6:
-            break
-    else:
-        raise DataError(f"{folder}: is more than {max_mb} MB even at JPEG quality {quality}; render fewer frames")
-    with BagWriter(out, overwrite=True) as bag:
-        for frame, image, truth in zip(frames, images, truths, strict=True):
-            bag.write_message(IMAGE_TOPIC, frame.stamp_ns, image)
+    drive = open_drive(folder, hz=hz)
+    quality = QUALITIES[0] if max_mb is None else _best_quality(drive, max_mb)
+    bare = out.suffix == ".mcap"
+    bag_path = out.with_name(f".{out.stem}.bag") if bare else out
+    with BagWriter(bag_path, overwrite=True) as bag:
+        for frame in drive.frames():
+            bag.write_message(IMAGE_TOPIC, frame.stamp_ns, _jpeg(frame, quality))
             bag.write_message(INFO_TOPIC, frame.stamp_ns, _camera_info(frame.image.header, camera))
-            bag.write_message(TRUTH_TOPIC, frame.stamp_ns, truth)
-    print(f"{out}: {len(frames)} frames, {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.2f} MB, JPEG {quality}")
+            bag.write_message(TRUTH_TOPIC, frame.stamp_ns, _truth(frame))
+    if bare:
+        (bag_path / f"{bag_path.name}.mcap").replace(out)
+        shutil.rmtree(bag_path)
+
+
+def _best_quality(drive: Drive, max_mb: float) -> int:
+    """The highest JPEG quality at which the whole bag stays within a size."""
+    fixed = BAG_OVERHEAD_BYTES + sum(_truth(frame).data.size for frame in drive.frames())
+    for quality in QUALITIES:
+        if fixed + sum(_jpeg(frame, quality).data.size for frame in drive.frames()) <= max_mb * 1e6:
+            return quality
+    raise DataError(f"{drive.path}: is more than {max_mb} MB even at JPEG quality {quality}; render fewer frames")
 
 
 def _read_camera(path: Path) -> dict[str, Any]:
@@ -110,7 +106,3 @@ def _camera_info(header: Header, camera: dict[str, Any]) -> CameraInfo:
         binning_y=0,
         roi=RegionOfInterest(0, 0, 0, 0, False),
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,37 @@
+"""What a process needs around it before it can use ROS: rclpy, a possible domain, room for images in shared memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from desert_seg.errors import DesertSegError
+
+MAX_DOMAIN_ID = 232
+"""Above it DDS runs out of UDP ports."""
+
+
+def require_ros() -> None:
+    """Check that ROS can be started here.
+
+    Raises:
+        DesertSegError: rclpy does not load, or ROS_DOMAIN_ID is impossible.
+    """
+    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+    if not domain.isdecimal() or int(domain) > MAX_DOMAIN_ID:
+        raise DesertSegError(f"ROS_DOMAIN_ID is {domain!r}; it must be a number from 0 to {MAX_DOMAIN_ID}")
+    try:
+        import rclpy  # noqa: F401
+    except ImportError as error:
+        raise DesertSegError(
+            f"ROS 2's Python library does not load ({error}); source a ROS 2 installation, or run `make setup`"
+        ) from error
+
+
+def use_dds_profile(profile: Path) -> None:
+    """Give this process and its children Fast DDS's shared-memory profile, unless the user has chosen one.
+
+    Without it the default shared-memory segment is smaller than a camera frame, and most frames are lost.
+    """
+    old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
