@@ -12,11 +12,13 @@ import tyro
 
 from desert_seg.errors import DesertSegError
 from desert_seg_train.config import EvaluateConfig, PackageConfig, TrainConfig
+from desert_seg_train.inspection.config import InspectConfig
 
 COMMANDS: dict[str, tuple[type, str]] = {
     "train": (TrainConfig, "desert_seg_train.training"),
     "evaluate": (EvaluateConfig, "desert_seg_train.evaluation"),
     "package": (PackageConfig, "desert_seg_train.packaging"),
+    "inspect": (InspectConfig, "desert_seg_train.inspection.command"),
 }
 """Command -> what it is told, and the module with the function of the command's name that does it."""
 
@@ -26,7 +28,7 @@ def main() -> None:
     kinds: list[Any] = [
         Annotated[config, tyro.conf.subcommand(name, prefix_name=False)] for name, (config, _) in COMMANDS.items()
     ]
-    description = "Make and judge models for off-road segmentation."
+    description = "Make and judge datasets and models for off-road segmentation."
     config: Any = tyro.cli(reduce(or_, kinds), prog="desert-seg", description=description)
     name, module = next((name, module) for name, (kind, module) in COMMANDS.items() if isinstance(config, kind))
     try:

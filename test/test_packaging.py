@@ -24,7 +24,7 @@ def setup_data() -> dict[str, Any]:
         "import json, setuptools; from distutils.core import run_setup;"
         "data = run_setup('setup.py', stop_after='init');"
         "print(json.dumps({'version': data.get_version(), 'extras': data.extras_require,"
-        "'data_files': data.data_files, 'packages': data.packages}))"
+        "'data_files': data.data_files, 'packages': data.packages, 'package_data': data.package_data}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     data: dict[str, Any] = json.loads(done.stdout)
@@ -72,6 +72,16 @@ def test_everything_a_robot_needs_is_among_the_data_files(setup_data: dict[str, 
     }
     assert on_disk <= listed
     assert {"package.xml", "resource/desert_seg_ros"} <= listed
+
+
+def test_the_templates_and_shaders_that_commands_read_are_package_data(setup_data: dict[str, Any]) -> None:
+    patterns = [(package, pattern) for package, each in setup_data["package_data"].items() for pattern in each]
+    carried = {path for package, pattern in patterns for path in (ROOT / package.replace(".", "/")).glob(pattern)}
+    suffixes = (".yaml", ".j2", ".glsl", ".vert", ".frag")
+    wanted = {
+        path for package in ("desert_seg", "desert_seg_ros", "desert_seg_train") for path in (ROOT / package).rglob("*")
+    }
+    assert {path for path in wanted if path.suffix in suffixes} <= carried
 
 
 def test_tools_are_configured_without_a_project_table() -> None:

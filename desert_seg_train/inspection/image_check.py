@@ -64,9 +64,11 @@ def check_image(path: Path) -> ImageMeasures | Fault:
 def unreadable(path: Path) -> Fault:
     """The fault of a file that does not decode."""
     try:
-        size = path.stat().st_size
+        size = len(path.read_bytes())
     except OSError as error:
-        return Fault("unreadable", path, f"cannot be opened ({error.strerror})", "check the path and its permissions")
+        return Fault(
+            "unreadable", path, f"cannot be opened ({error.strerror})", "put the file in place, or mend its permissions"
+        )
     found = f"none of its {size} bytes decode to a whole image" if size else "the file is empty"
     return Fault(
         "unreadable", path, found, "copy or export the file again; it is damaged, cut short or of another type"

@@ -116,12 +116,16 @@ def _explain_unknown(path: Path, pixels: dict[int, int], label_map: LabelMap) ->
         if pixels.keys() <= origins.keys():
             # Largest first: 7100 and 10000 are ground and sky, which everybody recognises.
             pairs = [(origins[value], value) for value in sorted(unknown, reverse=True)]
-            shown = ", ".join(f"{' or '.join(map(str, before))} became {after}" for before, after in pairs[:3])
+            shown = ", ".join(f"{_either(before)} became {after}" for before, after in pairs[:3])
             cure = "export again at 16 bits; read masks with cv2.IMREAD_UNCHANGED and write them as uint16"
             return Fault("8-bit damage", path, f"{way}: {shown}", cure)
     counted = _listed([f"{value} ({pixels[value]} pixels)" for value in unknown])
     found = f"label map {label_map.name} does not know {counted}"
     return Fault("unknown values", path, found, "add them to the map, as a class or as ignore")
+
+
+def _either(values: list[int]) -> str:
+    return " or ".join(map(str, values)) if len(values) <= 3 else f"any of {len(values)} values"
 
 
 def _listed(items: list[int] | list[str]) -> str:

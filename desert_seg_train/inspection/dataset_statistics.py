@@ -59,7 +59,7 @@ class Statistics:
     @property
     def distributions(self) -> npt.NDArray[np.float64]:
         """4x256 shares of the pixels at each level of red, green, blue and brightness; all 0 if there are none."""
-        return self.histograms / np.maximum(1, self.histograms.sum(1, keepdims=True))
+        return np.asarray(self.histograms / np.maximum(1, self.histograms.sum(1, keepdims=True)))
 
     @property
     def means(self) -> npt.NDArray[np.float64]:
@@ -71,10 +71,6 @@ class Statistics:
         """Standard deviation of red, green, blue and brightness over all pixels, levels."""
         squares = (np.arange(256) - self.means[:, None]) ** 2
         return np.asarray(np.sqrt((self.distributions * squares).sum(1)))
-
-    def absent(self, labels: LabelSet) -> list[str]:
-        """Classes without a single pixel."""
-        return [name for name, count in zip(labels.names, self.counts[:-1], strict=True) if count == 0]
 
     def to_dict(self, labels: LabelSet) -> dict[str, Any]:
         """For JSON."""

@@ -1,0 +1,25 @@
+"""What an inspection is told, as a frozen dataclass. Imports nothing heavy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """Check a dataset folder and show what is in it.
+
+    Attributes:
+        data: Folder with Color_Images/ and Segmentation/.
+        label_map: What the mask values mean, by name or path.
+        against: Another such folder to compare with: the other side of a split, or another domain.
+        out: Folder for index.html and report.json.
+    """
+
+    data: Positional[Path]
+    label_map: str = "falcon10"
+    against: Path | None = None
+    out: Path = Path("out/inspect")
