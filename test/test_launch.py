@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -53,6 +54,12 @@ def evaluate_genuinely(path: Path, arguments: Mapping[str, str], environment: Ma
 
 GENUINE = importlib.util.find_spec("launch_ros") is not None
 evaluate = evaluate_genuinely if GENUINE else launch_stand_in.evaluate
+
+
+@pytest.fixture(autouse=True)
+def parameter_files_go_with_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A launch leaves the parameter files it writes; here they are left in the test's own folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture
