@@ -1,7 +1,7 @@
-"""Pack a rendered drive into a bag, as a robot would have recorded it: JPEG images, camera_info and true masks.
+"""Pack a rendered drive into a bag, as a robot would have recorded it: JPEG images, camera_info, odometry, true masks.
 
-The drive is a dataset folder with a `camera.json` (width, height, K, distortion); the same folder gives the same
-bytes. Knows nothing of how it was rendered. `desert-seg synth --bag` ends here.
+The drive is a dataset folder with a `camera.json` (width, height, K, distortion, and a pose for every frame); the same
+folder gives the same bytes. Knows nothing of how it was rendered. `desert-seg synth --bag` ends here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
+from rosbags.typesys.stores.ros2_kilted import geometry_msgs__msg__Point as Point
+from rosbags.typesys.stores.ros2_kilted import geometry_msgs__msg__Pose as Pose
+from rosbags.typesys.stores.ros2_kilted import geometry_msgs__msg__PoseWithCovariance as PoseWithCovariance
+from rosbags.typesys.stores.ros2_kilted import geometry_msgs__msg__Quaternion as Quaternion
+from rosbags.typesys.stores.ros2_kilted import geometry_msgs__msg__Twist as Twist
+from rosbags.typesys.stores.ros2_kilted import geometry_msgs__msg__TwistWithCovariance as TwistWithCovariance
+from rosbags.typesys.stores.ros2_kilted import geometry_msgs__msg__Vector3 as Vector3
+from rosbags.typesys.stores.ros2_kilted import nav_msgs__msg__Odometry as Odometry
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CameraInfo as CameraInfo
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CompressedImage as CompressedImage
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__RegionOfInterest as RegionOfInterest
@@ -24,7 +33,9 @@ from desert_seg_ros.drive import Drive, DriveFrame, open_drive
 
 IMAGE_TOPIC = "/camera/image_raw/compressed"
 INFO_TOPIC = "/camera/camera_info"
+ODOMETRY_TOPIC = "/camera/odometry"
 TRUTH_TOPIC = "/camera/ground_truth/compressed"
+WORLD_FRAME_ID = "odom"
 QUALITIES = range(95, 49, -1)
 BAG_OVERHEAD_BYTES = 100_000
 """More than headers, indices and camera_info take."""
@@ -47,14 +58,21 @@ def pack_drive(folder: Path, out: Path, hz: float = 10.0, max_mb: float | None =
     """
     camera = _read_camera(folder / "camera.json")
     drive = open_drive(folder, hz=hz)
+    if len(camera["frames"]) != drive.num_frames:
+        raise DataError(
+            f"{folder}: found {drive.num_frames} images and {len(camera['frames'])} poses in camera.json; "
+            "render the drive again"
+        )
     quality = QUALITIES[0] if max_mb is None else _best_quality(drive, max_mb)
     bare = out.suffix == ".mcap"
     bag_path = out.with_name(f".{out.stem}.bag") if bare else out
     with BagWriter(bag_path, overwrite=True) as bag:
-        for frame in drive.frames():
-            bag.write_message(IMAGE_TOPIC, frame.stamp_ns, _jpeg(frame, quality))
-            bag.write_message(INFO_TOPIC, frame.stamp_ns, _camera_info(frame.image.header, camera))
-            bag.write_message(TRUTH_TOPIC, frame.stamp_ns, _truth(frame))
+        for frame, view in zip(drive.frames(), camera["frames"], strict=True):
+            header, stamp_ns = frame.image.header, frame.stamp_ns
+            bag.write_message(IMAGE_TOPIC, stamp_ns, _jpeg(frame, quality))
+            bag.write_message(INFO_TOPIC, stamp_ns, _camera_info(header, camera))
+            bag.write_message(ODOMETRY_TOPIC, stamp_ns, _odometry(header, np.array(view["T_world_camera"])))
+            bag.write_message(TRUTH_TOPIC, stamp_ns, _truth(frame))
     if bare:
         (bag_path / f"{bag_path.name}.mcap").replace(out)
         shutil.rmtree(bag_path)
@@ -72,9 +90,43 @@ def _best_quality(drive: Drive, max_mb: float) -> int:
 def _read_camera(path: Path) -> dict[str, Any]:
     try:
         camera = json.loads(path.read_text(encoding="utf-8"))
-        return {name: camera[name] for name in ("width", "height", "K", "distortion")}
+        return {name: camera[name] for name in ("width", "height", "K", "distortion", "frames")}
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: is not a renderer's camera file ({error}); render the drive again") from error
+
+
+def _odometry(header: Header, pose: npt.NDArray[np.float64]) -> Odometry:
+    """Where the camera is: a 4x4 pose, camera to world, as position and quaternion; no velocity is claimed."""
+    x, y, z, w = _quaternion(pose[:3, :3])
+    where = Pose(Point(*pose[:3, 3].tolist()), Quaternion(x, y, z, w))
+    still = Twist(Vector3(0.0, 0.0, 0.0), Vector3(0.0, 0.0, 0.0))
+    zeros = np.zeros(36)
+    return Odometry(
+        header=Header(header.stamp, WORLD_FRAME_ID),
+        child_frame_id=header.frame_id,
+        pose=PoseWithCovariance(where, zeros),
+        twist=TwistWithCovariance(still, zeros),
+    )
+
+
+def _quaternion(rotation: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """x, y, z, w of a rotation matrix, w not negative.
+
+    The quaternion is the eigenvector, to the largest eigenvalue, of the symmetric matrix of Bar-Itzhack (2000), which
+    has no special cases.
+    """
+    m = rotation
+    symmetric = np.array(
+        [
+            [m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0], m[2, 1] - m[1, 2]],
+            [m[0, 1] + m[1, 0], m[1, 1] - m[0, 0] - m[2, 2], m[1, 2] + m[2, 1], m[0, 2] - m[2, 0]],
+            [m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], m[2, 2] - m[0, 0] - m[1, 1], m[1, 0] - m[0, 1]],
+            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m[0, 0] + m[1, 1] + m[2, 2]],
+        ]
+    )
+    x, y, z, w = np.linalg.eigh(symmetric)[1][:, -1]
+    sign = -1.0 if w < 0 else 1.0
+    return float(sign * x), float(sign * y), float(sign * z), float(sign * w)
 
 
 def _jpeg(frame: DriveFrame, quality: int) -> CompressedImage:
