@@ -13,6 +13,7 @@ if sys.version_info < (3, 10):  # noqa: UP036 - the very point: say it before ne
     sys.exit(f"error: this is Python {sys.version.split()[0]}, desert_seg needs 3.10 or newer; run python3.10 or newer")
 
 import configparser
+import ctypes.util
 import hashlib
 import importlib.util
 import json
@@ -67,6 +68,8 @@ def main() -> None:
         # Compiling everything costs 45 MB; Python compiles what it imports.
         lean = ["--no-compile"] if wanted["profile"] == "runtime" else []
         install_project(extras, [*lean, *system_numpy(ros)])
+        if wanted["profile"] == "dev":
+            install_opengl()
     link_executables()
     STAMP.write_text(json.dumps(wanted, indent=1))
     say(f"ready after {time.monotonic() - start:.0f} s")
@@ -158,6 +161,22 @@ def pip(*arguments: str) -> None:
             "error: pip could not install the packages, see the lines above; check the network and the free disk "
             f"space and run this again (whole log: {LOG})"
         )
+
+
+def install_opengl() -> None:
+    """Software OpenGL for the renderer's tests, where this machine lacks it and lets us; without it they are skipped."""
+    if ctypes.util.find_library("EGL"):
+        return
+    packages = ["libegl1", "libgl1", "libgl1-mesa-dri"]
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        say(f"no OpenGL here, so rendering is not tested; to change that: sudo apt install {' '.join(packages)}")
+        return
+    say(f"installing software OpenGL: {' '.join(packages)}")
+    with LOG.open("a") as log:
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+            done = subprocess.run(["apt-get", *command], stdout=log, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        say(f"apt-get could not install it, so rendering is not tested (whole log: {LOG})")
 
 
 def link_executables() -> None:
