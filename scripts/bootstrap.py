@@ -164,7 +164,7 @@ def pip(*arguments: str) -> None:
 
 
 def install_opengl() -> None:
-    """Software OpenGL for the renderer's tests, where this machine lacks it and lets us; without it they are skipped."""
+    """Software OpenGL for the renderer's tests, where it is missing and we may; without it they are skipped."""
     if ctypes.util.find_library("EGL"):
         return
     packages = ["libegl1", "libgl1", "libgl1-mesa-dri"]

@@ -8,6 +8,7 @@ Shape letters: V vertices, F triangles, N pieces added at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -184,7 +185,7 @@ def add_limbs(
     spread: float,
     rise: float,
     thinnest: int,
-) -> list[tuple[Floats, int]]:
+) -> list[tuple[Floats, Floats, int]]:
     """A limb and those that branch off it.
 
     Args:
@@ -195,7 +196,7 @@ def add_limbs(
             level of detail is the same tree.
 
     Returns:
-        The end of every limb with its depth.
+        Start, end and depth of every limb.
     """
     points, heading = [np.asarray(start, np.float64)], np.asarray(direction, np.float64)
     for _ in range(4):
@@ -203,16 +204,17 @@ def add_limbs(
         points.append(points[-1] + heading * length / 4)
     target = mesh if depth >= thinnest else Mesh()
     add_tube(target, generator, points, np.linspace(radius, radius * 0.55, 5), color, 6 if depth > 1 else 4)
-    tips = [(points[-1], depth)]
+    limbs = [(points[0], points[-1], depth)]
     for _ in range(generator.integers(2, 4) if depth else 0):
         branch = unit(heading + spread * unit(generator.normal(size=3)) + UP * rise)
         origin, reach = points[generator.integers(2, 5)], length * generator.uniform(0.55, 0.8)
-        tips += add_limbs(
+        limbs += add_limbs(
             mesh, generator, origin, branch, reach, radius * 0.5, depth - 1, color, spread, rise, thinnest
         )
-    return tips
+    return limbs
 
 
+@cache
 def icosphere(subdivisions: int) -> tuple[Floats, npt.NDArray[np.int64]]:
     """A unit sphere of 20 x 4^subdivisions triangles: Vx3 points, Fx3 faces."""
     golden = (1 + 5**0.5) / 2
