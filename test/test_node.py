@@ -44,11 +44,38 @@ def process(tmp_path_factory):
 
 
 @pytest.fixture
-def peer(process):
-    peer = Peer()
+def peer(process, peer_of):
+    peer = peer_of("segment")
     peer.until_ready()
-    yield peer
-    peer.close()
+    return peer
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts further nodes, which end with the test at the latest."""
+    nodes = []
+
+    def start_node(*arguments, **options):
+        nodes.append(NodeProcess(*arguments, log=tmp_path / f"{len(nodes)}.log", **options))
+        return nodes[-1]
+
+    yield start_node
+    for node in nodes:
+        node.stop()
+
+
+@pytest.fixture
+def peer_of():
+    """Makes peers of further nodes, by node name."""
+    peers = []
+
+    def make_peer(name):
+        peers.append(Peer(name))
+        return peers[-1]
+
+    yield make_peer
+    for each in peers:
+        each.close()
 
 
 @pytest.fixture(scope="module")
@@ -211,21 +238,20 @@ def test_masks_are_offered_reliably_and_images_taken_as_cameras_offer_them(peer)
     assert subscription.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
 
 
-def test_the_node_ends_with_code_zero_on_either_signal(tmp_path, frame):
-    for number, how in enumerate((signal.SIGINT, signal.SIGTERM)):
-        node = NodeProcess("-r", "__node:=other", log=tmp_path / f"{number}.log")
-        peer = Peer("other")
-        masks = peer.listen("mask", Image)
-        assert peer.exchange(frame, masks)
-        assert node.stop(how) == 0, node.output()
-        assert "Traceback" not in node.output()
-        peer.close()
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_the_node_ends_with_code_zero_on_either_signal(start, peer_of, frame, how):
+    node = start("-r", "__node:=other")
+    peer = peer_of("other")
+    masks = peer.listen("mask", Image)
+    assert peer.exchange(frame, masks)
+    assert node.stop(how) == 0, node.output()
+    assert "Traceback" not in node.output()
 
 
-def test_compressed_images_are_read_and_a_broken_one_is_survived(tmp_path, frame):
+def test_compressed_images_are_read_and_a_broken_one_is_survived(start, peer_of, frame):
     arguments = ("-r", "__node:=compressed", "-p", "image_transport:=compressed")
-    node = NodeProcess(*arguments, log=tmp_path / "node.log")
-    peer = Peer("compressed")
+    node = start(*arguments)
+    peer = peer_of("compressed")
     peer.until_ready("image/compressed")
     masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
     jpeg = cv2.imencode(".jpg", frame)[1].tobytes()
@@ -235,17 +261,15 @@ def test_compressed_images_are_read_and_a_broken_one_is_survived(tmp_path, frame
     peer.until(lambda: publish(whole) or masks, "a mask")
     assert mask_of(masks[0]).shape == frame.shape[:2]
     assert node.stop() == 0, node.output()
-    peer.close()
 
 
-def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(tmp_path, frame):
+def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(start, peer_of, frame):
     faulty = "import desert_seg_ros.node as node; node.decode_image = lambda message: 1 / 0; node.main()"
-    node = NodeProcess("-r", "__node:=faulty", log=tmp_path / "node.log", program=("-c", faulty))
-    peer = Peer("faulty")
+    node = start("-r", "__node:=faulty", program=("-c", faulty))
+    peer = peer_of("faulty")
     peer.until(lambda: peer.send(frame) and node.process.poll() is not None, "the process to end")
     assert node.process.returncode == 1
     assert "ZeroDivisionError" in node.output()
-    peer.close()
 
 
 @pytest.mark.parametrize(
@@ -258,23 +282,23 @@ def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_loo
         (["-p", "engine:=tpu"], "choose one of: auto, openvino, torch"),
     ],
 )
-def test_a_start_that_cannot_work_ends_with_code_one_and_one_clear_line(tmp_path, arguments, message):
-    node = NodeProcess(*arguments, log=tmp_path / "node.log")
+def test_a_start_that_cannot_work_ends_with_code_one_and_one_clear_line(start, arguments, message):
+    node = start(*arguments)
     assert node.process.wait(60) == 1
     assert message in node.output()
     assert "Traceback" not in node.output()
 
 
-def test_an_impossible_domain_is_refused_in_words(tmp_path, monkeypatch):
+def test_an_impossible_domain_is_refused_in_words(start, monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", "9999")
-    node = NodeProcess(log=tmp_path / "node.log")
+    node = start()
     assert node.process.wait(60) == 1
     assert node.output().strip() == "error: ROS_DOMAIN_ID is '9999'; it must be a number from 0 to 232"
 
 
-def test_without_autostart_the_node_waits_for_a_lifecycle_manager(tmp_path):
-    node = NodeProcess("-r", "__node:=managed", "-p", "autostart:=false", log=tmp_path / "node.log")
-    peer = Peer("managed")
+def test_without_autostart_the_node_waits_for_a_lifecycle_manager(start, peer_of):
+    node = start("-r", "__node:=managed", "-p", "autostart:=false")
+    peer = peer_of("managed")
 
     def state():
         return peer.ask("get_state", GetState, GetState.Request()).current_state.label
@@ -297,4 +321,3 @@ def test_without_autostart_the_node_waits_for_a_lifecycle_manager(tmp_path):
         assert change(2)
         assert state() == "unconfigured"
     assert node.stop() == 0, node.output()
-    peer.close()
