@@ -13,12 +13,14 @@ import tyro
 from desert_seg.errors import DesertSegError
 from desert_seg_train.config import EvaluateConfig, PackageConfig, TrainConfig
 from desert_seg_train.inspection.config import InspectConfig
+from desert_seg_train.synthetic.config import SynthConfig
 
 COMMANDS: dict[str, tuple[type, str]] = {
     "train": (TrainConfig, "desert_seg_train.training"),
     "evaluate": (EvaluateConfig, "desert_seg_train.evaluation"),
     "package": (PackageConfig, "desert_seg_train.packaging"),
     "inspect": (InspectConfig, "desert_seg_train.inspection.command"),
+    "synth": (SynthConfig, "desert_seg_train.synthesis"),
 }
 """Command -> what it is told, and the module with the function of the command's name that does it."""
 

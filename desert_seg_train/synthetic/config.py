@@ -25,9 +25,11 @@ class SynthConfig:
         image_format: Of the colour images; masks and depth are always PNG.
         width: Pixels.
         height: Pixels.
+        bag: Also pack the drive into this bag: a folder, or a bare file ending in .mcap.
+        bag_mb: Limit of the bag's size, 10^6 bytes; JPEG quality is lowered until it fits.
     """
 
-    out: Path
+    out: Path = Path("out/synth")
     world: str = "mojave"
     frames: int = 200
     seed: int = 0
@@ -40,3 +42,5 @@ class SynthConfig:
     image_format: Literal["jpg", "png"] = "jpg"
     width: int = 960
     height: int = 540
+    bag: Path | None = None
+    bag_mb: float | None = None

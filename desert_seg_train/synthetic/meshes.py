@@ -189,7 +189,14 @@ def add_limbs(
     """A limb and those that branch off it.
 
     Args:
+        mesh: Where it is added.
+        generator: Of its shape.
+        start: Its foot, metres.
+        direction: Where it points at first; unit vector.
+        length: Metres.
+        radius: At the foot, metres.
         depth: How often it branches, 0 = a bare limb.
+        color: Of the bark.
         spread: How far branches turn away from their limb.
         rise: How much they turn up.
         thinnest: Limbs of a smaller depth are not drawn; the random numbers are used all the same, so that every

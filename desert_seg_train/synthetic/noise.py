@@ -52,11 +52,11 @@ def spectral_noise(side: int, exponent: float, generator: np.random.Generator) -
     radius[0, 0] = np.inf
     spectrum = np.fft.fft2(generator.standard_normal((side, side))) / radius**exponent
     values = np.fft.ifft2(spectrum).real
-    return np.clip(0.5 + values / (5.0 * values.std()), 0.0, 1.0)
+    return np.asarray(np.clip(0.5 + values / (5.0 * values.std()), 0.0, 1.0), np.float64)
 
 
 def _hash(i: npt.NDArray[np.uint32], j: npt.NDArray[np.uint32], seed: int) -> Floats:
     mixed = i * np.uint32(374761393) + j * np.uint32(668265263) + np.uint32(seed * 2246822519 & 0xFFFFFFFF)
     mixed = (mixed ^ (mixed >> np.uint32(13))) * np.uint32(1274126177)
     mixed = (mixed ^ (mixed >> np.uint32(16))) * np.uint32(2654435769)
-    return (mixed >> np.uint32(8)) / float(1 << 24)
+    return np.asarray((mixed >> np.uint32(8)) / float(1 << 24), np.float64)
