@@ -53,12 +53,13 @@ def random_crop(
 
 
 def photometric() -> v2.Transform:
-    """Colour, contrast and sharpness changes for N3HW uint8 batches, drawn per call from torch's generator."""
+    """Changes of colour, contrast, sharpness and compression for 3HW uint8, drawn per call from torch's generator."""
     return v2.Compose(
         [
             v2.RandomApply([v2.ColorJitter(brightness=0.45, contrast=0.45, saturation=0.45, hue=0.06)], p=0.85),
             v2.RandomGrayscale(p=0.05),
             v2.RandomApply([v2.GaussianBlur(5, sigma=(0.3, 1.4))], p=0.2),
+            v2.RandomApply([v2.JPEG((50, 95))], p=0.5),  # what compressed image topics carry
         ]
     )
 

@@ -43,14 +43,14 @@ class Grass:
     lean: float = 0.6
     radius_m: float = 0.22
     width_m: float = 0.009
-    lod_angles: ClassVar[tuple[float, ...]] = (0.07, 0.025)
+    lod_angles: ClassVar[tuple[float, ...]] = (0.09, 0.033)
     solid: ClassVar[bool] = False
 
     def build(self, generator: np.random.Generator, lod: int) -> Mesh:
         """Make one tuft."""
-        mesh, blades = Mesh(), self.blades // (1, 3, 7)[lod]
-        radius, width = self.radius_m * (1, 1.1, 1.2)[lod], self.width_m * (1, 2.2, 4.3)[lod]
-        segments = (3, 1, 1)[lod]
+        mesh, blades = Mesh(), self.blades // (1, 3, 9)[lod]
+        radius, width = self.radius_m * (1, 1.1, 1.2)[lod], self.width_m * (1, 2.2, 5.2)[lod]
+        segments = (2, 1, 1)[lod]
         add_blades(mesh, generator, blades, radius, self.height_m, width, self.lean, self.base, self.tip, segments)
         return mesh
 
@@ -158,7 +158,17 @@ class JoshuaTree:
         """Make one tree."""
         mesh, height = Mesh(), (1.5 if self.branchings else 3.0)
         limbs = add_limbs(
-            mesh, generator, [0, 0, -0.2], UP, height, 0.17, self.branchings, self.bark, 1.0, 0.55, thinnest=0
+            mesh,
+            generator,
+            [0, 0, -0.2],
+            UP,
+            height,
+            0.17,
+            self.branchings,
+            self.bark,
+            1.0,
+            0.55,
+            thinnest=(0, 0, 1, 1)[lod],
         )
         for start, end, depth in limbs:
             if depth == self.branchings and self.branchings:
