@@ -31,13 +31,14 @@ def test_the_mask_has_the_frame_s_own_size_and_only_known_classes(segmenter):
     assert result.confidence is None
 
 
-def test_the_engines_agree_with_the_plain_network(tiny_artifact, tiny_network):
+# The graph for other engines has batch normalisation folded into its weights before they are stored in half precision.
+@pytest.mark.parametrize(("engine", "tolerance"), [("torch", 1e-4), ("openvino", 2e-2)])
+def test_the_engines_agree_with_the_plain_network(tiny_artifact, tiny_network, engine, tolerance):
     image = np.ascontiguousarray(a_frame()[:96, :128])
     with torch.inference_mode():
         expected = tiny_network(torch.from_numpy(image).permute(2, 0, 1)[None].float())[0].numpy()
-    for name in ("openvino", "torch"):
-        found = create_engine(tiny_artifact, name, "cpu", "f32").scores(image)
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    found = create_engine(tiny_artifact, engine, "cpu", "f32").scores(image)
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max(), rtol=0)
 
 
 def test_scores_come_at_a_quarter_of_the_input_size(segmenter):
