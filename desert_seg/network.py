@@ -18,9 +18,6 @@ from torch import Tensor, nn
 
 from desert_seg.errors import DesertSegError
 
-SIZE_MULTIPLE = 32
-"""Input height and width must be multiples of this for every architecture used here."""
-
 
 @dataclass(frozen=True)
 class NetworkConfig:
@@ -83,7 +80,7 @@ class SegmentationNetwork(nn.Module):
         """Score every class.
 
         Args:
-            image: N3HW, RGB, any dtype, range 0..255; H and W multiples of `SIZE_MULTIPLE`.
+            image: N3HW, RGB, any dtype, range 0..255; H and W multiples of `desert_seg.views.SIZE_MULTIPLE`.
 
         Returns:
             NKhw unnormalised scores (logits).

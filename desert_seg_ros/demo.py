@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from desert_seg_ros.drive import Drive, DriveFrame
 
 SHEET_ROWS = 4
+OVERLAY_ALPHA = 0.55
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,6 +58,7 @@ def demo(options: argparse.Namespace) -> None:
 
     from desert_seg.artifact import load_artifact
     from desert_seg.images import write_bytes
+    from desert_seg.machine import processor
     from desert_seg_ros import benchmark
     from desert_seg_ros.drive import open_drive
     from desert_seg_ros.environment import require_ros, use_dds_profile
@@ -94,7 +95,7 @@ def demo(options: argparse.Namespace) -> None:
     report = {
         "drive": str(drive.path),
         "model": {"name": artifact.card.name, "digest": artifact.digest, "label_map": artifact.card.label_map.name},
-        "machine": {"cpu": _cpu(), "system": platform.platform(), "python": platform.python_version()},
+        "machine": {"cpu": processor(), "system": platform.platform(), "python": platform.python_version()},
         "command": command,
         **{key: value for key, value in asdict(run).items() if key != "latency_ms"},
         "fps": fps,
@@ -146,20 +147,20 @@ def review(
         The scores, or None if the drive carries no truth.
     """
     from desert_seg.scoring import Confusion
-    from desert_seg_ros.pictures import Video, contact_sheet, paint
+    from desert_seg_ros.pictures import Painter, Video, contact_sheet
 
-    labels = label_map.labels
+    labels, painter = label_map.labels, Painter(label_map.labels)
     shown = {round((row + 0.5) * num_pairs / SHEET_ROWS - 0.5) for row in range(SHEET_ROWS)}
     confusion, rows, judged = Confusion(len(labels)), [], 0
     with Video(out / "masks.mp4", fps) as video:
         for index, (frame, mask) in enumerate(pairs):
             rgb = frame.rgb()
-            pictures = [rgb, paint(rgb, mask, labels)]
+            pictures = [rgb, painter.overlay(rgb, mask, OVERLAY_ALPHA)]
             raw = frame.ground_truth()
             if raw is not None:
                 target = label_map.apply(raw, f"true mask of frame {index}")
                 confusion.add(target, mask)
-                pictures.append(paint(rgb, target, labels))
+                pictures.append(painter.overlay(rgb, target, OVERLAY_ALPHA))
                 judged += 1
             video.add(pictures[1])
             if index in shown:
@@ -190,17 +191,6 @@ def _table(run: Run, fps: float, scores: Scores | None, label_map: LabelMap) -> 
         for name, iou, share in zip(label_map.labels.names, scores.iou, scores.share, strict=True):
             table.add_row(f"  {name}", f"{iou:.3f}  ({share:.1%} of pixels)" if share else "not in the truth")
     return table
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    model = next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
-    return f"{model}, {os.cpu_count()} cores"
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ from safetensors.torch import save
 
 from desert_seg.artifact import ONNX, WEIGHTS, Artifact, ModelCard, save_artifact
 from desert_seg.labels import LabelMap
-from desert_seg.network import SIZE_MULTIPLE, DeployedNetwork, SegmentationNetwork
+from desert_seg.network import DeployedNetwork, SegmentationNetwork
+from desert_seg.views import SIZE_MULTIPLE
 
 OPSET = 18
 

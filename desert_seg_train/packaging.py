@@ -13,7 +13,8 @@ from desert_seg.artifact import load_artifact
 from desert_seg.checkpoint import network_from_state_dict, read_checkpoint, state_dict_of
 from desert_seg.errors import DesertSegError
 from desert_seg.labels import load_label_map
-from desert_seg.network import SIZE_MULTIPLE, NetworkConfig
+from desert_seg.network import NetworkConfig
+from desert_seg.views import SIZE_MULTIPLE
 from desert_seg_train.config import PackageConfig
 from desert_seg_train.export import save_network
 

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from desert_seg.errors import DesertSegError
+from desert_seg.machine import processor
 from desert_seg_train.synthetic.config import SynthConfig
 from desert_seg_train.synthetic.dataset import synth, write_frame
 from desert_seg_train.synthetic.renderer import Renderer
@@ -101,15 +102,7 @@ def benchmark(config: BenchmarkConfig) -> None:
     console.print(f"{config.frames / command.wall_s:.2f} frames/s with {cores} processes, their start included")
     console.print(f"{num_triangles / config.frames / 1e6:.2f} M triangles per frame")
     console.print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB per process")
-    console.print(f"{_processor()}, {cores} cores, {platform.system()}; {renderer.description}")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return "unknown processor"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown processor")
+    console.print(f"{processor()}, {platform.system()}; {renderer.description}")
 
 
 def main() -> None:
