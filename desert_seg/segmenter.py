@@ -9,7 +9,7 @@ Shape letters: K classes, H, W frame size.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,8 @@ class Segmentation:
     Attributes:
         mask: HxW uint8, class indices, `IGNORE` = unknown.
         confidence: HxW uint8, 0..255 for probability 0..1, 0 where the mask is `IGNORE`; None if not asked for.
-        resize_ms: Time to bring the frame to network size.
-        inference_ms: Time in the engine, all views.
+        resize_ms: Time to bring the frame, and those it was batched with, to network size.
+        inference_ms: Time of the batch in the engine, all views.
         decode_ms: Time from scores to mask and confidence.
     """
 
@@ -95,22 +95,48 @@ class Segmenter:
         Raises:
             DesertSegError: The view set does not exist.
         """
-        views, size = view_set(options.views), (rgb.shape[0], rgb.shape[1])
+        return self.segment_batch([rgb], options)[0]
+
+    def segment_batch(
+        self, frames: Sequence[npt.NDArray[np.uint8]], options: SegmentOptions = SegmentOptions()
+    ) -> list[Segmentation]:
+        """Segment frames, of one camera or of several, in one call of the engine.
+
+        Args:
+            frames: At least one HxWx3 uint8 RGB frame; their sizes may differ.
+            options: The same for all.
+
+        Returns:
+            A result for each frame, in order.
+
+        Raises:
+            DesertSegError: The view set does not exist.
+        """
+        views = view_set(options.views)
         started = time.perf_counter()
-        image = self._to_network_size(rgb)
+        images = [self._to_network_size(rgb) for rgb in frames]
         resized = time.perf_counter()
-        scores = fuse(image, views, self.engine.scores)
+        scores = fuse(images, views, self.engine.scores)
         inferred = time.perf_counter()
+        times = (resized - started) * 1e3, (inferred - resized) * 1e3
+        return [self._decode(planes, rgb, options, times) for planes, rgb in zip(scores, frames, strict=True)]
+
+    def _decode(
+        self,
+        scores: npt.NDArray[np.float32],
+        rgb: npt.NDArray[np.uint8],
+        options: SegmentOptions,
+        times: tuple[float, float],
+    ) -> Segmentation:
+        size = (rgb.shape[0], rgb.shape[1])
+        started = time.perf_counter()
         mask = decode(scores, size, options.bias)
         certainty = None
         if options.want_confidence or options.confidence_threshold > 0:
             certainty = confidence(scores, size, options.bias)
             mask[certainty < round(options.confidence_threshold * 255)] = IGNORE
             certainty[mask == IGNORE] = 0
-        decoded = time.perf_counter()
-        return Segmentation(
-            mask, certainty, (resized - started) * 1e3, (inferred - resized) * 1e3, (decoded - inferred) * 1e3
-        )
+        return Segmentation(mask, certainty, *times, (time.perf_counter() - started) * 1e3)
 
     def warm_up(self, views: str = "none") -> None:
         """Run one black frame through every view, so that the first real frame is not slow."""

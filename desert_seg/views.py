@@ -3,12 +3,12 @@
 A `View` is a transform and its inverse in one place. Scores are averaged on the decoder's low-resolution grid, so
 a view costs one pass of the engine and next to nothing else. Knows nothing of engines.
 
-Shape letters: K classes, H, W network input size, h, w score grid.
+Shape letters: N images, K classes, H, W network input size, h, w score grid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -76,24 +76,31 @@ def view_set(name: str) -> tuple[View, ...]:
 
 
 def fuse(
-    image: npt.NDArray[np.uint8],
+    images: Sequence[npt.NDArray[np.uint8]],
     views: tuple[View, ...],
     score: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
 ) -> npt.NDArray[np.float32]:
-    """Score every view and average the scores on the plain view's grid.
+    """Score every view of every image and average the scores on the plain view's grid.
 
     Args:
-        image: HxWx3 uint8 network input.
+        images: N network inputs, HxWx3 uint8, all of one size.
         views: The views, plain one first.
-        score: The engine: a view in, K score planes out.
+        score: The engine: NHW3 uint8 in, NKhw scores out.
 
     Returns:
-        Khw float32.
+        NKhw float32; the engine's own buffer if there is just one view.
     """
-    scores = score(views[0].apply(image))
+    scores = score(_batch([views[0].apply(image) for image in images]))
     if len(views) == 1:
         return scores
-    total = scores.copy()
+    total, size = scores.copy(), (scores.shape[2], scores.shape[3])
     for view in views[1:]:
-        total += view.undo(score(view.apply(image)), (total.shape[1], total.shape[2]))
+        seen = score(_batch([view.apply(image) for image in images]))
+        for number, planes in enumerate(seen):
+            total[number] += view.undo(planes, size)
     return np.asarray(total / len(views), np.float32)
+
+
+def _batch(images: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """One array of them all; a single image is not copied."""
+    return images[0][None] if len(images) == 1 else np.stack(images)

@@ -37,12 +37,19 @@ def test_the_engines_agree_with_the_plain_network(tiny_artifact, tiny_network, e
     image = np.ascontiguousarray(a_frame()[:96, :128])
     with torch.inference_mode():
         expected = tiny_network(torch.from_numpy(image).permute(2, 0, 1)[None].float())[0].numpy()
-    found = create_engine(tiny_artifact, engine, "cpu", "f32").scores(image)
+    found = create_engine(tiny_artifact, engine, "cpu", "f32").scores(image[None])[0]
     np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max(), rtol=0)
 
 
 def test_scores_come_at_a_quarter_of_the_input_size(segmenter):
-    assert segmenter.engine.scores(np.zeros((64, 128, 3), np.uint8)).shape == (7, 16, 32)
+    assert segmenter.engine.scores(np.zeros((1, 64, 128, 3), np.uint8)).shape == (1, 7, 16, 32)
+
+
+def test_frames_of_several_sizes_segmented_together_give_the_masks_they_give_alone(segmenter):
+    frames = [a_frame(), a_frame(100, 140), np.ascontiguousarray(a_frame()[:, ::-1])]
+    for frame, together in zip(frames, segmenter.segment_batch(frames), strict=True):
+        assert together.mask.shape == frame.shape[:2]
+        assert (together.mask == segmenter.segment(frame).mask).mean() > 0.999
 
 
 def test_a_read_only_frame_is_taken_as_it_is(segmenter):

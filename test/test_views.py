@@ -16,6 +16,10 @@ def a_network_that_sees_brightness(image):
     return np.stack([plane, -plane])
 
 
+def score_batch(images):
+    return np.stack([a_network_that_sees_brightness(image) for image in images])
+
+
 def an_image(seed, height=64, width=96):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
@@ -42,14 +46,21 @@ def test_every_view_has_sizes_the_network_takes_and_scores_on_the_plain_grid(nam
 @pytest.mark.parametrize("name", VIEW_SETS)
 def test_an_even_picture_scores_the_same_through_every_view_set(name):
     image = np.full((64, 96, 3), 80, np.uint8)
-    fused = fuse(image, view_set(name), a_network_that_sees_brightness)
-    np.testing.assert_allclose(fused, a_network_that_sees_brightness(image), rtol=1e-5)
+    fused = fuse([image], view_set(name), score_batch)
+    np.testing.assert_allclose(fused[0], a_network_that_sees_brightness(image), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", VIEW_SETS)
+def test_a_batch_scores_as_its_images_do_alone(name):
+    images = [an_image(1), an_image(2)]
+    together = fuse(images, view_set(name), score_batch)
+    assert np.array_equal(together, np.concatenate([fuse([image], view_set(name), score_batch) for image in images]))
 
 
 def test_fusing_leaves_the_engine_s_own_buffer_alone():
-    buffer = a_network_that_sees_brightness(an_image(2))
+    buffer = score_batch([an_image(2)])
     before = buffer.copy()
-    fuse(an_image(3), view_set("flip"), lambda image: buffer)
+    fuse([an_image(3)], view_set("flip"), lambda images: buffer)
     assert np.array_equal(buffer, before)
 
 

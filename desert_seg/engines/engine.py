@@ -26,14 +26,15 @@ class Engine(Protocol):
     description: str
     """For people: backend, precision, device."""
 
-    def scores(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Score one image.
+    def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Score a batch.
 
         Args:
-            image: HxWx3 uint8 RGB, contiguous; H and W multiples of 32. The first call with a new size is slow.
+            images: NHW3 uint8 RGB, contiguous, writable; H and W multiples of 32. The first call with a new size is
+                slow.
 
         Returns:
-            Khw float32 scores; valid until the next call.
+            NKhw float32 scores; valid until the next call.
         """
         ...
 

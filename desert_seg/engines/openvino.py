@@ -48,13 +48,18 @@ class OpenVinoEngine:
         self._requests: dict[tuple[int, ...], openvino.InferRequest] = {}
         self.description = f"openvino {precision} on cpu, {threads or 'all'} threads"
 
-    def scores(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """See `desert_seg.engines.engine.Engine.scores`."""
+    def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """See `desert_seg.engines.engine.Engine.scores`; one image after the other, a CPU gains nothing from batches."""
+        if len(images) == 1:
+            return self._infer(images)
+        return np.concatenate([self._infer(images[i : i + 1]).copy() for i in range(len(images))])
+
+    def _infer(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         request = self._requests.get(image.shape)
         if request is None:
-            self._model.reshape([1, *image.shape])
+            self._model.reshape(image.shape)
             compiled = self._core.compile_model(self._model, "CPU", self._options)
             request = self._requests[image.shape] = compiled.create_infer_request()
-        request.infer({0: openvino.Tensor(image[None], shared_memory=True)})
-        scores: npt.NDArray[np.float32] = request.get_output_tensor().data[0]
+        request.infer({0: openvino.Tensor(image, shared_memory=True)})
+        scores: npt.NDArray[np.float32] = request.get_output_tensor().data
         return scores

@@ -51,10 +51,10 @@ class TorchEngine:
         self.description = f"torch {'bf16' if self._bf16 else 'f32'} on {self._device.type}"
 
     @torch.inference_mode()
-    def scores(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `desert_seg.engines.engine.Engine.scores`."""
-        batch = torch.from_numpy(image)[None].to(self._device)
+        batch = torch.from_numpy(images).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             scores = self._network(batch)
-        result: npt.NDArray[np.float32] = scores[0].contiguous().cpu().numpy()
+        result: npt.NDArray[np.float32] = scores.contiguous().cpu().numpy()
         return result
