@@ -44,14 +44,38 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def read_mask(path: Path) -> npt.NDArray[Any]:
-    """Read a mask's stored values, HxW uint8 or uint16, unchanged; raises DataError naming the file."""
-    mask = _read(path, cv2.IMREAD_UNCHANGED)
+    """Read a mask's stored values, HxW uint8 or uint16, unchanged; of a palette PNG the indices, not the colours.
+
+    Raises:
+        DataError: The file cannot be read or is no mask; it is named.
+    """
+    mask = _read_palette_indices(path) if _is_palette_png(path) else _read(path, cv2.IMREAD_UNCHANGED)
     if mask.ndim != 2 or mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         raise DataError(
             f"{path}: found {mask.dtype} with shape {mask.shape}, expected one channel of 8 or 16 bits; "
             "save masks as single-channel PNG"
         )
     return mask
+
+
+def _is_palette_png(path: Path) -> bool:
+    """True if the colour type in the header of a PNG (W3C PNG 11.2.1) is 3, indexed colour."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(26)
+    except OSError:
+        return False
+    return len(header) == 26 and header.startswith(b"\x89PNG") and header[25] == 3
+
+
+def _read_palette_indices(path: Path) -> npt.NDArray[np.uint8]:
+    from PIL import Image, UnidentifiedImageError  # OpenCV can only give the colours behind the indices
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image, np.uint8)
+    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: is not an image that can be decoded ({error}); export the file again") from error
 
 
 def write_image(path: Path, image: npt.NDArray[Any]) -> None:

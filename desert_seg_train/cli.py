@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from desert_seg.errors import DesertSegError
+from desert_seg.errors import DataError, DesertSegError
 from desert_seg_train.config import EvaluateConfig, PackageConfig, TrainConfig
 from desert_seg_train.inspection.config import InspectConfig
 from desert_seg_train.synthetic.config import SynthConfig
+from desert_seg_train.yaml_config import read_yaml_config
 
 COMMANDS: dict[str, tuple[type, str]] = {
     "train": (TrainConfig, "desert_seg_train.training"),
@@ -24,23 +27,60 @@ COMMANDS: dict[str, tuple[type, str]] = {
 }
 """Command -> what it is told, and the module with the function of the command's name that does it."""
 
+DESCRIPTION = """Make and judge datasets and models for off-road segmentation.
+
+Every command also takes --config FILE: its settings in YAML, which the options given beside it override."""
+
 
 def main() -> None:
     """Parse the command line and run the command; an expected failure ends with one line and exit code 1."""
-    kinds: list[Any] = [
-        Annotated[config, tyro.conf.subcommand(name, prefix_name=False)] for name, (config, _) in COMMANDS.items()
-    ]
-    description = "Make and judge datasets and models for off-road segmentation."
-    config: Any = tyro.cli(reduce(or_, kinds), prog="desert-seg", description=description)
-    name, module = next((name, module) for name, (kind, module) in COMMANDS.items() if isinstance(config, kind))
     try:
+        name, config = parse(sys.argv[1:])
+        _, module = COMMANDS[name]
         getattr(importlib.import_module(module), name)(config)
     except DesertSegError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("desert_seg"):
             raise
         sys.exit(f"error: desert-seg {name} needs the package {error.name}; install the extra: pip install '.[train]'")
+
+
+def parse(arguments: list[str]) -> tuple[str, Any]:
+    """The command's name and its settings.
+
+    Args:
+        arguments: Those of the command line, without the program's name.
+
+    Raises:
+        DataError: The YAML file is not what it should be.
+        SystemExit: The command line is not, or help was asked for; everything is said by then.
+    """
+    rest, path = _take_config_option(arguments)
+    defaults: dict[str, Any] = {}
+    if path is not None and rest and rest[0] in COMMANDS:
+        defaults[rest[0]] = read_yaml_config(COMMANDS[rest[0]][0], path)
+    kinds: list[Any] = []
+    for name, (kind, _) in COMMANDS.items():
+        default = {"default": defaults[name]} if name in defaults else {}
+        kinds.append(Annotated[kind, tyro.conf.subcommand(name, prefix_name=False, **default)])
+    config: Any = tyro.cli(reduce(or_, kinds), args=rest, prog="desert-seg", description=DESCRIPTION)
+    return next((name, config) for name, (kind, _) in COMMANDS.items() if isinstance(config, kind))
+
+
+def _take_config_option(arguments: list[str]) -> tuple[list[str], Path | None]:
+    """The arguments without `--config FILE`, and that file."""
+    for place, argument in enumerate(arguments):
+        if argument == "--config":
+            if place + 1 == len(arguments):
+                raise DataError("found --config without a file, expected a YAML file after it; add its path")
+            return arguments[:place] + arguments[place + 2 :], Path(arguments[place + 1])
+        if argument.startswith("--config="):
+            return arguments[:place] + arguments[place + 1 :], Path(argument.removeprefix("--config="))
+    return arguments, None
 
 
 if __name__ == "__main__":

@@ -76,11 +76,12 @@ def save_network(
     label_map: LabelMap,
     metrics: Mapping[str, float] | None = None,
     provenance: Mapping[str, str] | None = None,
+    with_graph: bool = True,
 ) -> Artifact:
     """Write an artifact of a trained network; see `desert_seg.artifact.ModelCard` for the arguments.
 
     Weight tensors are stored in half precision, which halves the artifact and moves less than 0.1 % of the mask; the
-    arithmetic stays the engine's choice.
+    arithmetic stays the engine's choice. Without the graph, only the torch engine runs it until it is exported.
     """
     weights = {
         key: (value.half() if value.ndim > 1 else value).contiguous()
@@ -94,7 +95,8 @@ def save_network(
         metrics=metrics or {},
         provenance={"torch": torch.__version__, "git": git_hash(), **(provenance or {})},
     )
-    return save_artifact(path, card, {WEIGHTS: save(weights), ONNX: to_onnx(network, input_size)})
+    graph = {ONNX: to_onnx(network, input_size)} if with_graph else {}
+    return save_artifact(path, card, {WEIGHTS: save(weights), **graph})
 
 
 def git_hash() -> str:

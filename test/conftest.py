@@ -20,6 +20,9 @@ os.environ["ROS_DOMAIN_ID"] = str(80 + os.getpid() % 20)
 _prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
 os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(filter(None, dict.fromkeys([sys.prefix, *_prefixes])))
 
+# Before anything imports torch: threads that wait give their core away, or tiny trainings crawl on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @dataclass(frozen=True)
 class Workspace:

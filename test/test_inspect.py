@@ -115,10 +115,6 @@ def handmade_png(path, width, height, color_type, *chunks):
     path.write_bytes(data)
 
 
-def palette_png(path):
-    handmade_png(path, 2, 1, 3, (b"PLTE", bytes([10, 20, 30, 200, 100, 50])))
-
-
 def larger_than_any_decoder_allows(path):
     handmade_png(path, 100_000, 100_000, 0)
 
@@ -156,7 +152,6 @@ MASK_FAULTS = {
         "3 channels that repeat the same values",
         "keep one channel",
     ),
-    "palette": (palette_png, "a.png", "palette PNG", "save the raw values"),
     "jpeg": (as_jpeg, "a.jpg", "JPEG changes values", "single-channel PNG"),
     "size": (lambda path: save(path, labels(0)[:, :60]), "a.png", "mask is 60x48, its image 80x48", "image's size"),
     "unknown": (with_one_value_unknown, "a.png", r"does not know 1234 \(6 pixels\)", "add them to the map"),

@@ -1,41 +1,63 @@
-"""Making a model: losses, augmentation, dataset folders, and the training loop on a tiny dataset."""
+"""Making a model: losses, optimisation, and the training loop on a tiny dataset."""
 
+import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from desert_seg.errors import DataError
+from desert_seg.artifact import load_artifact
+from desert_seg.errors import ArtifactError, DataError
 from desert_seg.images import write_image
 from desert_seg.labels import IGNORE, load_label_map
 
 torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
+from tiny_model import TINY  # noqa: E402
 
 from desert_seg.checkpoint import read_checkpoint, state_dict_of  # noqa: E402
-from desert_seg_train.augmentation import color_cast, random_crop, rarity_from_targets  # noqa: E402
-from desert_seg_train.cli import COMMANDS  # noqa: E402
-from desert_seg_train.config import CropConfig, TrainConfig  # noqa: E402
-from desert_seg_train.folder import Sample, SegmentationFolder  # noqa: E402
-from desert_seg_train.losses import cross_entropy_and_dice, gradient_is_sane  # noqa: E402
-from desert_seg_train.training import Batches, train  # noqa: E402
+from desert_seg_train.config import (  # noqa: E402
+    LossConfig,
+    NetworkChoice,
+    OptimizerConfig,
+    SamplingConfig,
+    TrainConfig,
+)
+from desert_seg_train.losses import CrossEntropyAndDice  # noqa: E402
+from desert_seg_train.optimization import (  # noqa: E402
+    gradient_is_sane,
+    make_optimizer,
+    make_schedule,
+    set_encoder_trainable,
+)
+from desert_seg_train.run_state import EpochResult, Position  # noqa: E402
+from desert_seg_train.start import start_network  # noqa: E402
+from desert_seg_train.training import StoppedError, train  # noqa: E402
+
+FALCON = load_label_map("falcon7").labels
+THREE = replace(FALCON, names=FALCON.names[:3], colors=FALCON.colors[:3])
 
 
 # ---------------------------------------------------------------------------------------------------- losses
+def loss_of(scores, target, **settings):
+    return CrossEntropyAndDice(LossConfig(**settings), THREE)(scores, target)
+
+
 def scores_for(target, confidence):
     return torch.nn.functional.one_hot(target, 3).permute(0, 3, 1, 2).float() * confidence
 
 
 def test_a_sure_and_right_network_loses_almost_nothing_and_a_wrong_one_much():
     target = torch.arange(3).repeat(1, 8, 8)
-    assert cross_entropy_and_dice(scores_for(target, 50), target) < 0.01
-    assert cross_entropy_and_dice(scores_for((target + 1) % 3, 50), target) > 2
+    assert loss_of(scores_for(target, 50), target) < 0.01
+    assert loss_of(scores_for((target + 1) % 3, 50), target) > 2
 
 
 def test_ignored_pixels_neither_cost_nor_teach():
@@ -45,199 +67,347 @@ def test_ignored_pixels_neither_cost_nor_teach():
     scores = scores_for(target, 2).requires_grad_()
     other = scores.detach().clone()
     other[:, :, 5:] = 7.0
-    assert torch.allclose(cross_entropy_and_dice(scores, ignored), cross_entropy_and_dice(other, ignored))
-    cross_entropy_and_dice(scores, ignored).backward()
+    assert torch.allclose(loss_of(scores, ignored), loss_of(other, ignored))
+    loss_of(scores, ignored).backward()
     assert not scores.grad[:, :, 4:].any()
 
 
 def test_a_batch_in_which_all_is_ignored_costs_nothing():
     scores = torch.randn(1, 3, 4, 4, requires_grad=True)
-    loss = cross_entropy_and_dice(scores, torch.full((1, 16, 16), IGNORE))
+    loss = loss_of(scores, torch.full((1, 16, 16), IGNORE))
     loss.backward()
     assert loss == 0
     assert not scores.grad.any()
 
 
+def test_a_heavier_class_costs_more_when_it_is_missed():
+    target = torch.arange(3).repeat(1, 8, 8)
+    blind_to_bushes = scores_for(target.where(target != 1, 0), 5)
+    heavy = loss_of(blind_to_bushes, target, class_weights={"Lush Bushes": 5.0}, dice=0.0)
+    assert heavy > 1.5 * loss_of(blind_to_bushes, target, dice=0.0)
+
+
+def test_the_weight_of_a_class_that_does_not_exist_is_refused():
+    with pytest.raises(DataError, match="there is no class 'Cactus'"):
+        loss_of(torch.zeros(1, 3, 4, 4), torch.zeros(1, 4, 4).long(), class_weights={"Cactus": 2.0})
+
+
+# ---------------------------------------------------------------------------------------------------- optimisation
 @pytest.mark.parametrize(("norm", "sane"), [(1.0, True), (float("nan"), False), (float("inf"), False), (1e33, False)])
 def test_a_step_with_an_absurd_gradient_is_not_taken(norm, sane):
     assert gradient_is_sane(torch.tensor(norm)) is sane
 
 
-# ---------------------------------------------------------------------------------------------------- augmentation
-def coded_sample(height=60, width=100):
-    """A frame whose pixels say where they came from, and whose target says the same as its red channel."""
-    target = np.add.outer(np.arange(height), np.arange(width)).astype(np.uint8) % 7
-    return Sample("coded", np.repeat((target * 30)[..., None], 3, axis=2), target)
+def test_encoder_decoder_and_head_have_rates_of_their_own_and_no_parameter_is_left_out(tiny_network):
+    optimizer = make_optimizer(tiny_network, OptimizerConfig(encoder_rate=1.0, decoder_rate=2.0, head_rate=3.0))
+    assert [group["lr"] for group in optimizer.param_groups] == [1.0, 2.0, 3.0]
+    moved = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    assert {id(parameter) for parameter in moved} == {id(parameter) for parameter in tiny_network.parameters()}
 
 
-@settings(deadline=None)
-@given(st.integers(0, 1000))
-def test_image_and_target_are_cropped_and_mirrored_together(seed):
-    config = CropConfig(height=32, width=48, min_scale=1.0, max_scale=1.0)
-    image, target = random_crop(coded_sample(), config, np.ones(256), np.random.default_rng(seed))
-    assert image.shape == (32, 48, 3)
-    assert np.array_equal(image[..., 0], target * 30)
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_rates_rise_for_the_warm_up_and_end_near_zero(schedule):
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    rates = []
+    scheduler = make_schedule(optimizer, OptimizerConfig(schedule=schedule, warmup=0.2), 50)
+    for _ in range(50):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert 8 <= int(np.argmax(rates)) <= 11
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] < 0.01
 
 
-@settings(deadline=None)
-@given(st.integers(0, 1000), st.floats(0.3, 3.0))
-def test_scaling_never_invents_a_class(seed, scale):
-    sample = coded_sample()
-    sample.target[sample.target == 3] = 5
-    config = CropConfig(height=32, width=48, min_scale=scale, max_scale=scale)
-    _, target = random_crop(sample, config, np.ones(256), np.random.default_rng(seed))
-    assert set(np.unique(target)) <= set(np.unique(sample.target))
+def test_a_frozen_encoder_learns_nothing_and_keeps_its_batch_statistics(tiny_network):
+    network = start_network(tiny_network.config, "random", FALCON).train()
+    set_encoder_trainable(network, False)
+    before = {name: value.clone() for name, value in network.model.encoder.state_dict().items()}
+    network(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)).sum().backward()
+    assert all(parameter.grad is None for parameter in network.model.encoder.parameters())
+    assert all(parameter.grad is not None for parameter in network.model.decoder.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in network.model.encoder.state_dict().items())
 
 
-def test_crops_prefer_places_with_rare_classes():
-    target = np.zeros((100, 400), np.uint8)
-    target[:, 380:] = 1
-    sample = Sample("rare", np.zeros((100, 400, 3), np.uint8), target)
-    config = CropConfig(height=96, width=64, min_scale=1.0, max_scale=1.0, candidates=6)
+def test_the_best_epoch_is_the_one_with_the_highest_validation_score_and_without_one_the_last():
+    def history(*scores):
+        return Position(history=[EpochResult(i + 1, 1.0, 0, 1.0, 0.1, score) for i, score in enumerate(scores)])
 
-    def share_with_rare(rarity):
-        rng = np.random.default_rng(0)
-        return np.mean([(random_crop(sample, config, rarity, rng)[1] == 1).any() for _ in range(200)])
-
-    assert share_with_rare(rarity_from_targets([target])) > 1.3 * share_with_rare(np.zeros(256))
-
-
-def test_rarity_is_highest_for_the_rarest_and_zero_for_what_is_ignored_or_absent():
-    rarity = rarity_from_targets([np.array([[0] * 90 + [1] * 9 + [2] + [IGNORE] * 50], np.uint8)])
-    assert rarity[2] == 1.0 > rarity[1] > rarity[0] > 0
-    assert rarity[3] == rarity[IGNORE] == 0
-
-
-def test_a_colour_cast_keeps_the_range():
-    image = torch.linspace(0, 255, 3 * 16 * 16).reshape(3, 16, 16)
-    for seed in range(20):
-        changed = color_cast(image, np.random.default_rng(seed))
-        assert changed.min() >= 0
-        assert changed.max() <= 255
-
-
-# ---------------------------------------------------------------------------------------------------- folders
-@pytest.fixture
-def dataset(tmp_path):
-    """Four frames of two colours: what is bright is Sky, what is dark is Landscape."""
-    rng = np.random.default_rng(0)
-    for index in range(4):
-        target = np.full((48, 64), 7100, np.uint16)
-        target[: rng.integers(12, 36)] = 10000
-        image = np.where(target == 10000, 220, 60).astype(np.uint8)[..., None] + rng.integers(0, 20, 3, dtype=np.uint8)
-        write_image(tmp_path / "data" / "Color_Images" / f"{index}.png", image)
-        write_image(tmp_path / "data" / "Segmentation" / f"{index}.png", target)
-    return tmp_path / "data"
-
-
-def test_a_folder_pairs_images_and_masks_and_maps_the_values(dataset):
-    folder = SegmentationFolder(dataset, load_label_map("falcon7"))
-    assert len(folder) == 4
-    assert folder[0].image.shape == (48, 64, 3)
-    assert set(np.unique(folder[0].target)) == {5, 6}
-
-
-def test_an_image_without_a_mask_is_named(dataset):
-    (dataset / "Segmentation" / "2.png").unlink()
-    with pytest.raises(DataError, match=r"1 of 4 images have no mask.*2\.png"):
-        SegmentationFolder(dataset, load_label_map("falcon7"))
-
-
-def test_a_mask_of_another_size_or_with_eight_bit_damage_is_named(dataset):
-    write_image(dataset / "Segmentation" / "0.png", np.full((24, 32), 7100, np.uint16))
-    write_image(dataset / "Segmentation" / "1.png", np.full((48, 64), 7100 >> 8, np.uint8))
-    folder = SegmentationFolder(dataset, load_label_map("falcon7"))
-    with pytest.raises(DataError, match=r"0\.png: found a mask of 32x24, expected the image's 64x48"):
-        folder[0]
-    with pytest.raises(DataError, match=r"1\.png: values 27 .*cut to 8 bits"):
-        folder[1]
-
-
-def test_a_corrupt_image_is_named(dataset):
-    path = dataset / "Color_Images" / "3.png"
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(DataError, match=r"3\.png: is not an image"):
-        SegmentationFolder(dataset, load_label_map("falcon7"))[3]
+    assert history(0.2, 0.5, 0.4).best().epoch == 2
+    assert history(float("nan"), float("nan")).best().epoch == 2
+    assert Position().best() is None
 
 
 # ---------------------------------------------------------------------------------------------------- the loop
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Six frames of two scenes and two colours: what is bright is Sky, what is dark is Landscape."""
+    root = tmp_path_factory.mktemp("dataset")
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        name = f"{'ab'[index % 2]}{index}.png"
+        target = np.full((64, 96), 7100, np.uint16)
+        target[: rng.integers(12, 50)] = 10000
+        image = np.where(target == 10000, 220, 60).astype(np.uint8)[..., None] + rng.integers(0, 20, 3, dtype=np.uint8)
+        write_image(root / "Color_Images" / name, image)
+        write_image(root / "Segmentation" / name, target)
+    return root
+
+
 @pytest.fixture
-def config(dataset, tmp_path, tiny_network):
-    save_file(tiny_network.model.encoder.state_dict(), tmp_path / "encoder.safetensors")
+def config(dataset, tmp_path):
     return TrainConfig(
-        source=((dataset, "falcon7", 1.0),),
-        start=tmp_path / "encoder.safetensors",
+        sources=((dataset, "falcon7", 1.0),),
+        validation=dataset,
+        start="random",
         out=tmp_path / "run",
-        epochs=2,
+        epochs=4,
         steps_per_epoch=2,
         batch_size=2,
-        crop=CropConfig(height=32, width=32),
+        input_size=(64, 96),
+        sampling=SamplingConfig(height=32, width=64),
     )
 
 
-def test_training_writes_a_checkpoint_and_a_log_and_goes_on_exactly_where_it_stopped(config, monkeypatch):
-    whole = state_dict_of(read_checkpoint(train(config)))
-    lines = (config.out / "log.csv").read_text().splitlines()
-    assert lines[0] == "epoch,loss,skipped_steps,seconds"
-    assert len(lines) == 3
-
-    draw, calls = Batches.draw, []
-
-    def interrupted_in_the_second_epoch(self, rng):
-        calls.append(rng)
-        if len(calls) > config.steps_per_epoch + 1:
-            raise KeyboardInterrupt
-        return draw(self, rng)
-
-    monkeypatch.setattr(Batches, "draw", interrupted_in_the_second_epoch)
-    with pytest.raises(KeyboardInterrupt):
-        train(config)
-    monkeypatch.undo()
-    resumed = state_dict_of(read_checkpoint(train(replace(config, resume=True))))
-    assert resumed.keys() == whole.keys()
-    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+def weights(folder):
+    return state_dict_of(read_checkpoint(folder / "last.ckpt"))
 
 
-def test_weights_that_are_not_the_encoder_s_are_refused_by_name(config):
-    config.start.write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"encoder\.safetensors: is no safetensors file"):
-        train(config)
+def assert_same_weights(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_evaluation_prints_every_class_and_writes_the_same_numbers_as_json(dataset, tiny_artifact, tmp_path):
-    done = run("evaluate", "--model", tiny_artifact.path, "--data", dataset, "--json", tmp_path / "numbers.json")
-    assert done.returncode == 0, done.stderr
-    numbers = json.loads((tmp_path / "numbers.json").read_text())
-    assert f"mIoU {numbers['miou_present']:.4f}" in done.stdout
-    assert all(name in done.stdout for name in tiny_artifact.card.label_map.labels.names)
-    assert numbers["share"][5] + numbers["share"][6] == pytest.approx(1)
+def log_rows(folder):
+    with (folder / "log.csv").open(newline="") as log:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(log)]
 
 
-def test_evaluating_with_other_classes_than_the_model_s_is_refused(dataset, tiny_artifact):
-    done = run("evaluate", "--model", tiny_artifact.path, "--data", dataset, "--label-map", "falcon10")
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: label map falcon10 has classes Trees")
+def test_two_epochs_and_two_more_are_four_bit_for_bit(config, tmp_path):
+    train(config)
+    in_parts = replace(config, out=tmp_path / "parts")
+    with pytest.raises(StoppedError, match="stopped after 2 of 4 epochs"):
+        train(replace(in_parts, stop_after=2))
+    train(replace(in_parts, resume=True))
+    assert_same_weights(weights(config.out), weights(in_parts.out))
+    assert log_rows(config.out) == log_rows(in_parts.out)
+    assert len(log_rows(config.out)) == 4
 
 
-def run(name, *arguments):
-    command = [sys.executable, "-m", "desert_seg_train.cli", name, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+COMMAND = [sys.executable, "-u", "-m", "desert_seg_train.cli", "train", "--config", "config/smoke.yaml"]
 
 
-@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=["desert-seg", *COMMANDS])
-def test_help_imports_nothing_heavy(arguments):
+def arguments(config):
+    settings = {
+        **({"--validation": config.validation} if config.validation else {}),
+        "--out": config.out,
+        "--epochs": config.epochs,
+        "--steps-per-epoch": config.steps_per_epoch,
+        "--batch-size": config.batch_size,
+        "--sampling.height": 32,
+        "--sampling.width": 64,
+    }
+    source = ["--sources", *map(str, config.sources[0])]
+    return [*source, *(str(part) for pair in settings.items() for part in pair)]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_training_that_is_told_to_stop_saves_and_goes_on_where_it_was(config, tmp_path, how):
+    whole = replace(config, epochs=3, steps_per_epoch=20)
+    train(whole)
+    stopped = replace(whole, out=tmp_path / "stopped")
+    process = subprocess.Popen(
+        [*COMMAND, *arguments(stopped)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("epoch 1"):  # it is in its second epoch now
+            process.send_signal(how)
+            break
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "go on with --resume" in errors
+    assert "Traceback" not in errors
+    position = read_checkpoint(stopped.out / "last.ckpt")["position"]
+    assert (position["epoch"], position["step"]) != (3, 0)
+    train(replace(stopped, resume=True))
+    assert_same_weights(weights(whole.out), weights(stopped.out))
+
+
+def test_the_best_epoch_becomes_an_artifact_that_says_how_it_was_made(config):
+    artifact = load_artifact(train(config))
+    scores = [float(row["val_miou"]) for row in log_rows(config.out)]
+    assert artifact.card.metrics["val_miou"] == pytest.approx(max(scores), rel=1e-5)
+    assert artifact.card.input_size == (64, 96)
+    assert "(6 frames, falcon7, weight 1)" in artifact.card.provenance["data"]
+    assert json.loads(artifact.card.provenance["recipe"])["epochs"] == 4
+
+
+def test_training_on_light_and_dark_learns_to_tell_them_apart(config):
+    sampling = SamplingConfig(height=64, width=96, max_zoom=1.0)
+    optimizer = OptimizerConfig(encoder_rate=3e-3, decoder_rate=3e-3, head_rate=3e-3, ema_decay=0.0)
+    longer = replace(config, epochs=2, steps_per_epoch=20, batch_size=4, sampling=sampling, optimizer=optimizer)
+    train(longer)
+    assert float(log_rows(longer.out)[-1]["val_miou"]) > 0.8
+
+
+def test_held_out_scenes_are_validated_on_and_never_trained_on(config, capsys):
+    train(replace(config, validation=None, hold_out=("b",), epochs=1))
+    assert "3 frames to train on, 3 to validate on" in capsys.readouterr().out
+
+
+def test_without_better_epochs_it_stops_early(config):
+    still = OptimizerConfig(encoder_rate=0.0, decoder_rate=0.0, head_rate=0.0, ema_decay=0.999999)
+    train(replace(config, epochs=4, early_stop=1, optimizer=still, start="random"))
+    assert len(log_rows(config.out)) == 2
+
+
+def test_absurd_steps_are_skipped_counted_and_leave_the_weights_alone(config):
+    absurd = replace(config, epochs=1, loss=LossConfig(dice=1e9))
+    train(absurd)
+    assert log_rows(config.out)[0]["skipped_steps"] == "2"
+    torch.manual_seed(absurd.seed)
+    network = start_network(TINY, "random", FALCON)
+    assert torch.equal(weights(config.out)["segmentation_head.0.weight"], network.model.segmentation_head[0].weight)
+
+
+def test_classes_nobody_shows_it_are_named(config, capsys):
+    train(replace(config, epochs=1))
+    assert "no training frame holds Trees, Lush Bushes, Dry Grass, Dry Bushes, Rocks;" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------------------------------------------- first weights
+def test_an_encoder_starts_from_a_safetensors_file(tiny_network, tmp_path):
+    save_file(tiny_network.model.encoder.state_dict(), tmp_path / "encoder.safetensors")
+    network = start_network(TINY, str(tmp_path / "encoder.safetensors"), FALCON)
+    assert torch.equal(network.model.encoder.conv_stem.weight, tiny_network.model.encoder.conv_stem.weight)
+
+
+def test_a_network_starts_from_any_artifact_and_keeps_the_rows_of_classes_it_knows(tiny_artifact, tiny_network):
+    ycor = load_label_map("ycor").labels  # shares only Sky
+    network = start_network(replace(TINY, num_classes=len(ycor)), str(tiny_artifact.path), ycor)
+    head, known = network.model.segmentation_head[0].weight, tiny_network.model.segmentation_head[0].weight
+    assert torch.equal(head[ycor.index("Sky")], known[FALCON.index("Sky")])
+    assert not torch.equal(head[0], known[0])
+    assert torch.equal(network.model.encoder.conv_stem.weight, tiny_network.model.encoder.conv_stem.weight)
+
+
+@pytest.mark.parametrize(
+    ("start", "sentence"),
+    [
+        ("nowhere", "there is nothing at nowhere to start from"),
+        ("README.md", "README.md: .*cannot be read as a checkpoint|README.md: is damaged"),
+        ("config/../models", "is not a model artifact"),
+    ],
+)
+def test_first_weights_that_are_none_are_refused_by_name(config, start, sentence):
+    with pytest.raises((DataError, ArtifactError), match=sentence):
+        train(replace(config, start=start))
+    assert not (config.out / "last.ckpt").exists()
+
+
+def test_a_model_of_another_kind_is_no_start(config, tiny_artifact):
+    with pytest.raises(ArtifactError, match="is not a Unet with resnet18"):
+        train(replace(config, start=str(tiny_artifact.path), network=NetworkChoice("Unet", "resnet18")))
+
+
+def test_imagenet_weights_that_cannot_be_fetched_are_explained():
     code = (
-        f"import sys, desert_seg_train.cli as cli; sys.argv = ['desert-seg', *{arguments}, '--help']\n"
-        "try: cli.main()\n"
-        "except SystemExit: pass\n"
-        "assert not {'torch', 'cv2', 'openvino', 'rich.progress'} & sys.modules.keys()"
+        "from pathlib import Path; from desert_seg_train.config import TrainConfig\n"
+        "from desert_seg_train.start import start_network; from tiny_model import TINY\n"
+        "from desert_seg.labels import load_label_map; from desert_seg.errors import DesertSegError\n"
+        "try: start_network(TINY, 'imagenet', load_label_map('falcon7').labels)\n"
+        "except DesertSegError as error: print(error)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert "usage" in result.stdout
+    nowhere = {"HF_HUB_OFFLINE": "1", "HF_HOME": "/nonexistent", "http_proxy": "http://127.0.0.1:9"}
+    environment = os.environ | nowhere | {"https_proxy": "http://127.0.0.1:9", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "could not be fetched" in done.stdout, done.stdout + done.stderr
+    assert "give --start a .safetensors file" in done.stdout
 
 
-def test_an_option_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
-    done = run("evaluate", "--modle", tmp_path, "--data", tmp_path)
-    assert done.returncode == 2
-    assert "--model" in done.stderr
+# ---------------------------------------------------------------------------------------------------- bad input
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"batch_size": 1}, "found batch_size 1 for 1 processes, .* at least 2 crops for each"),
+        ({"input_size": (500, 896)}, "found input_size 500x896, expected multiples of 32"),
+        ({"sampling": SamplingConfig(height=100)}, "found sampling height and width 100x448"),
+        ({"hold_out": ("c",)}, r"found no scene 'c' to hold out; the scenes are: a, b"),
+        ({"hold_out": ("a", "b")}, "nothing is left to train on"),
+        ({"sources": ()}, "found no sources"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_anything_is_written(config, change, sentence):
+    with pytest.raises(DataError, match=sentence):
+        train(replace(config, **change))
+    assert not config.out.exists()
+
+
+def test_a_faulty_file_in_the_middle_ends_a_training_before_it_begins(config, dataset, tmp_path):
+    copy = tmp_path / "copy"
+    for path in dataset.rglob("*.png"):
+        (copy / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (copy / path.parent.name / path.name).write_bytes(path.read_bytes())
+    spoilt = copy / "Color_Images" / "a4.png"
+    spoilt.write_bytes(spoilt.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"a4\.png: is not an image"):
+        train(replace(config, sources=((copy, "falcon7", 1.0),)))
+    assert not config.out.exists()
+
+
+def test_a_training_is_not_written_over_another(config):
+    train(replace(config, epochs=1))
+    with pytest.raises(DataError, match="holds a training already; go on with --resume"):
+        train(config)
+
+
+def test_a_training_resumes_only_with_the_settings_it_was_started_with(config):
+    train(replace(config, epochs=1))
+    with pytest.raises(ArtifactError, match=r"is of a training with epochs 1, expected 4; resume with the settings"):
+        train(replace(config, resume=True))
+
+
+def test_a_full_disk_ends_a_training_with_one_sentence_and_spares_the_last_checkpoint(config):
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000));"
+    command = ["desert-seg", *COMMAND[4:], *arguments(config)]
+    run = f"{limit} import desert_seg_train.cli as cli; sys.argv = {command!r}; cli.main()"
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: "), done.stderr
+    assert "could not be written" in done.stderr
+    assert "make room on the disk" in done.stderr
+    assert not list(config.out.glob("*.ckpt"))
+    assert not list(config.out.glob("*.partial"))
+
+
+# ---------------------------------------------------------------------------------------------------- several processes
+def run_in_two_processes(config, *options):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *launcher, *COMMAND[2:], *arguments(config), *options]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_give_the_loss_curve_of_one(config, tmp_path):
+    """Batch statistics, Dice and dropout are those of half a batch in each process, hence the tolerance."""
+    frozen_first = OptimizerConfig(freeze_encoder_epochs=1)
+    settings = replace(config, epochs=2, steps_per_epoch=3, batch_size=16, optimizer=frozen_first)
+    settings = replace(settings, sampling=SamplingConfig(height=64, width=96))
+    train(settings)
+    options = "--sampling.height 64 --sampling.width 96 --optimizer.freeze-encoder-epochs 1"
+    run_in_two_processes(replace(settings, out=tmp_path / "two"), *options.split())
+    alone, together = log_rows(config.out), log_rows(tmp_path / "two")
+    assert [row["epoch"] for row in together] == ["1", "2"]
+    for ours, theirs in zip(alone, together, strict=True):
+        assert float(theirs["loss"]) == pytest.approx(float(ours["loss"]), rel=0.03)
+    assert load_artifact(tmp_path / "two" / "artifact").card.metrics
+
+
+def test_frames_that_do_not_divide_among_processes_count_once(config, tmp_path):
+    """No step is taken, so the validated weights are the same; three frames are validated in two processes."""
+    settings = replace(config, epochs=1, steps_per_epoch=1, batch_size=4, validation=None, hold_out=("b",))
+    settings = replace(settings, loss=LossConfig(dice=1e9))
+    train(settings)
+    run_in_two_processes(replace(settings, out=tmp_path / "two"), "--hold-out", "b", "--loss.dice", "1e9")
+    assert log_rows(tmp_path / "two")[0]["val_miou"] == log_rows(config.out)[0]["val_miou"]

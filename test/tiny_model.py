@@ -6,13 +6,13 @@ from desert_seg.labels import load_label_map
 from desert_seg.network import NetworkConfig, SegmentationNetwork
 from desert_seg_train.export import save_network
 
+TINY = NetworkConfig("DeepLabV3Plus", "timm-tf_efficientnet_lite0", 7, (0.5,) * 3, (0.5,) * 3)
+
 
 def make_tiny_network():
     """The light architecture with random weights, which half precision holds exactly, and lively batch statistics."""
     torch.manual_seed(0)
-    network = SegmentationNetwork(
-        NetworkConfig("DeepLabV3Plus", "timm-tf_efficientnet_lite0", 7, (0.5,) * 3, (0.5,) * 3)
-    )
+    network = SegmentationNetwork(TINY)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.weight.data.uniform_(0.8, 1.6)

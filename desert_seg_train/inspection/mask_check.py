@@ -81,9 +81,6 @@ def _read(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | Fault:
             stored = None
     if stored is None:
         return unreadable(path)
-    if _is_palette_png(path):
-        found = "a palette PNG: readers return its colours, not the numbers behind them"
-        return Fault("mask format", path, found, "save the raw values as single-channel PNG of 8 or 16 bits")
     if stored.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         found = f"{stored.dtype} values instead of whole numbers of 8 or 16 bits"
         return Fault("mask format", path, found, "round and save as single-channel 16-bit PNG")
@@ -93,13 +90,6 @@ def _read(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | Fault:
         return Fault("mask format", path, found, "keep one channel and save it as PNG")
     found = f"{channels} channels: a picture of the labels, not the labels"
     return Fault("mask format", path, found, "export the raw values, or turn each colour back into its value")
-
-
-def _is_palette_png(path: Path) -> bool:
-    """True if the colour type in the header of a PNG (W3C PNG 11.2.1) is 3, indexed colour."""
-    with path.open("rb") as file:
-        header = file.read(26)
-    return header.startswith(b"\x89PNG") and header[25] == 3
 
 
 def _explain_unknown(path: Path, pixels: dict[int, int], label_map: LabelMap) -> Fault:

@@ -1,4 +1,4 @@
-"""Going through a dataset folder: `Color_Images/` beside `Segmentation/`, paired by file stem.
+"""Going through a dataset folder: images beside masks, paired by file stem.
 
 Every pair is looked at by itself, several at a time, so that one bad file hides no other. Knows nothing of reports.
 
@@ -7,7 +7,6 @@ Shape letters: K classes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from desert_seg.images import list_images
 from desert_seg.labels import LabelMap
+from desert_seg_train.folder import image_and_mask_folders, scene_of
 from desert_seg_train.inspection.fault import Fault
 from desert_seg_train.inspection.image_check import ImageMeasures, check_image
 from desert_seg_train.inspection.mask_check import check_mask
@@ -51,9 +51,8 @@ class Frame:
 
     @property
     def scene(self) -> str:
-        """Leading letters of the stem, which name the drive or place in the datasets we know; may be empty."""
-        found = re.match(r"[^\W\d_]*", self.name)
-        return found.group() if found else ""
+        """The drive or place, see `scene_of`."""
+        return scene_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -69,15 +68,16 @@ def survey(root: Path, label_map: LabelMap, progress: Progress) -> Survey:
     """Look at every file of a dataset folder.
 
     Raises:
-        DataError: `Color_Images/` or `Segmentation/` is missing or holds no image at all.
+        DataError: The folder of images or of masks is missing or holds no image at all.
     """
-    images, image_faults = _by_stem(root / "Color_Images")
-    masks, mask_faults = _by_stem(root / "Segmentation")
+    image_folder, mask_folder = image_and_mask_folders(root)
+    images, image_faults = _by_stem(image_folder)
+    masks, mask_faults = _by_stem(mask_folder)
     stems = sorted(images.keys() & masks.keys())
     with ThreadPoolExecutor() as pool:
         looks = pool.map(lambda stem: _look(images[stem], masks[stem], label_map), stems)
         frames = tuple(progress(looks, len(stems)))
-    faults = [*image_faults, *mask_faults, *_unpaired(images, masks)]
+    faults = [*image_faults, *mask_faults, *_unpaired(images, masks, image_folder.name, mask_folder.name)]
     return Survey(root, frames, (*faults, *(fault for frame in frames for fault in frame.faults)))
 
 
@@ -105,10 +105,12 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[Fault]]:
     return files, faults
 
 
-def _unpaired(images: dict[str, Path], masks: dict[str, Path]) -> Iterator[Fault]:
+def _unpaired(
+    images: dict[str, Path], masks: dict[str, Path], image_folder: str, mask_folder: str
+) -> Iterator[Fault]:
     for stem in sorted(images.keys() - masks.keys()):
-        found = f"there is no mask Segmentation/{stem}.png"
+        found = f"there is no mask {mask_folder}/{stem}.png"
         yield Fault("no mask", images[stem], found, "add the mask or move the image away")
     for stem in sorted(masks.keys() - images.keys()):
-        found = f"there is no image {stem} in Color_Images/"
+        found = f"there is no image {stem} in {image_folder}/"
         yield Fault("no image", masks[stem], found, "add the image or move the mask away")

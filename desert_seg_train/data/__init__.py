@@ -1,0 +1,1 @@
+"""From labelled folders to augmented training batches."""

@@ -1,0 +1,132 @@
+"""The labelled frames that a training draws from: several folders, their shares, and what is held out.
+
+Every mask is read once when a source is opened, so that a faulty file ends a training before it has begun, and so
+that it is known which frame holds how much of which class. Knows nothing of augmentation or networks.
+
+Shape letters: F frames, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+
+from desert_seg.errors import DataError
+from desert_seg.labels import LabelSet, load_label_map
+from desert_seg_train.folder import Sample, SegmentationFolder, scene_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """The frames of one folder that may be used.
+
+    Attributes:
+        folder: Where they are decoded from.
+        indices: F positions in the folder.
+        scenes: F scene names.
+        counts: FxK int64, pixels of each class in each frame.
+        weight: How often the source is drawn, relative to the others.
+    """
+
+    folder: SegmentationFolder
+    indices: tuple[int, ...]
+    scenes: tuple[str, ...]
+    counts: npt.NDArray[np.int64]
+    weight: float
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Decode one frame."""
+        return self.folder[self.indices[index]]
+
+    def without(self, scenes: Collection[str]) -> Source:
+        """Those of other scenes."""
+        return self._where([scene not in scenes for scene in self.scenes])
+
+    def only(self, scenes: Collection[str]) -> Source:
+        """Those of these scenes."""
+        return self._where([scene in scenes for scene in self.scenes])
+
+    def _where(self, keep: Sequence[bool]) -> Source:
+        kept = np.flatnonzero(keep)
+        return Source(
+            self.folder,
+            tuple(self.indices[i] for i in kept),
+            tuple(self.scenes[i] for i in kept),
+            self.counts[kept],
+            self.weight,
+        )
+
+
+def open_source(path: Path, label_map: str, weight: float, console: Console) -> Source:
+    """Read a folder's masks and count their classes.
+
+    Raises:
+        DataError: The folder, a mask or an image's size is not what it should be, or the weight is not positive.
+    """
+    if weight <= 0:
+        raise DataError(f"{path}: found weight {weight}, expected a positive number; leave the source out instead")
+    folder = SegmentationFolder(path, load_label_map(label_map))
+    with ThreadPoolExecutor() as pool:
+        counted = pool.map(folder.class_counts, range(len(folder)))
+        progress = track(counted, f"reading {path}", total=len(folder), console=console, transient=True)
+        counts = np.stack(list(progress))
+    scenes = tuple(scene_of(image.stem) for image, _ in folder.pairs)
+    return Source(folder, tuple(range(len(folder))), scenes, counts, weight)
+
+
+def split(
+    sources: Sequence[Source], validation: Source | None, hold_out: Collection[str]
+) -> tuple[list[Source], list[Source]]:
+    """Divide frames into those to train on and those to validate on.
+
+    Args:
+        sources: All sources, with one class list.
+        validation: A folder of its own, or None.
+        hold_out: Scenes that are not trained on; validated on where there is no validation folder.
+
+    Returns:
+        Training sources and validation sources; the latter may be empty.
+
+    Raises:
+        DataError: The sources do not share a class list, a scene does not occur, or nothing is left to train on.
+    """
+    labels = label_set(sources)
+    for source in (*sources, *([validation] if validation else [])):
+        if source.folder.label_map.labels != labels:
+            raise DataError(
+                f"{source.folder.root}: label map {source.folder.label_map.name} has other classes than "
+                f"{sources[0].folder.label_map.name}; use label maps with one class list"
+            )
+    known = {scene for source in sources for scene in source.scenes}
+    if unknown := sorted(set(hold_out) - known):
+        raise DataError(f"found no scene {unknown[0]!r} to hold out; the scenes are: {', '.join(sorted(known))}")
+    training = [source for source in (source.without(hold_out) for source in sources) if len(source)]
+    if not training:
+        raise DataError(
+            f"nothing is left to train on: every frame is of the held-out scenes {', '.join(sorted(hold_out))}; "
+            "hold out fewer"
+        )
+    if validation is not None:
+        return training, [validation]
+    return training, [source for source in (source.only(hold_out) for source in sources) if len(source)]
+
+
+def label_set(sources: Sequence[Source]) -> LabelSet:
+    """The classes of the first source."""
+    return sources[0].folder.label_map.labels
+
+
+def absent_classes(sources: Sequence[Source]) -> list[str]:
+    """Names of classes that no frame holds."""
+    counts = sum(source.counts.sum(0) for source in sources)
+    return [name for name, count in zip(label_set(sources).names, np.asarray(counts), strict=True) if not count]

@@ -1,0 +1,22 @@
+"""Keeping freed memory: glibc gives every large tensor back to the kernel and fetches it again zeroed."""
+
+from __future__ import annotations
+
+import ctypes
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of malloc.h
+_LARGEST = 2**31 - 1
+
+
+def keep_freed_memory() -> None:
+    """Make this process reuse large blocks of memory instead of mapping them anew.
+
+    Page faults cost a third of a CPU training step otherwise (measured with EfficientNet-lite0 at 8 crops of 320x448).
+    Does nothing where the C library is not glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    for option, value in ((_MMAP_THRESHOLD, _LARGEST), (_TRIM_THRESHOLD, _LARGEST), (_TOP_PAD, 2**28)):
+        mallopt(ctypes.c_int(option), ctypes.c_int(value))

@@ -1,0 +1,130 @@
+"""The command line `desert-seg`: help, settings from YAML, and what is said about mistakes."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from conftest import ROOT
+
+from desert_seg.errors import DataError
+from desert_seg_train.cli import COMMANDS, parse
+from desert_seg_train.config import TrainConfig
+from desert_seg_train.yaml_config import read_yaml_config
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "desert_seg_train.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=["desert-seg", *COMMANDS])
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        f"import sys, desert_seg_train.cli as cli; sys.argv = ['desert-seg', *{arguments}, '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'cv2', 'openvino', 'matplotlib', 'jinja2', 'ray', 'rclpy', 'rich.progress'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "usage" in result.stdout
+
+
+def test_an_option_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
+    done = run("evaluate", "--modle", tmp_path, "--data", tmp_path)
+    assert done.returncode == 2
+    assert "--model" in done.stderr
+
+
+# ---------------------------------------------------------------------------------------------------- YAML
+@dataclass(frozen=True)
+class Inner:
+    """Nested."""
+
+    rate: float = 0.1
+    names: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Everything that a setting can be."""
+
+    needed: int
+    kind: Literal["a", "b"] = "a"
+    path: Path | None = None
+    size: tuple[int, int] = (1, 2)
+    sources: tuple[tuple[Path, str, float], ...] = ()
+    inner: Inner = field(default_factory=Inner)
+
+
+def read(tmp_path, text):
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    return read_yaml_config(Outer, path)
+
+
+def test_settings_become_what_the_fields_declare(tmp_path):
+    text = "{needed: 3, kind: b, path: x/y, size: [3, 4], sources: [[p, m, 1]], inner: {rate: 1e-3, names: {Rocks: 5}}}"
+    assert read(tmp_path, text) == Outer(
+        3, "b", Path("x/y"), (3, 4), ((Path("p"), "m", 1.0),), Inner(0.001, {"Rocks": 5.0})
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("needed: 3\nknid: a", "there is no setting knid; did you mean kind?"),
+        ("needed: 3\ninner: {raet: 1}", r"there is no setting inner\.raet; did you mean inner\.rate\?"),
+        ("needed: three", "found 'three' for needed, expected a whole number"),
+        ("needed: true", "found True for needed, expected a whole number"),
+        ("{needed: 3, kind: c}", "found 'c' for kind, expected one of: a, b"),
+        ("{needed: 3, size: [1, 2, 3]}", r"found \[1, 2, 3\] for size, expected a list"),
+        ("{needed: 3, inner: {rate: fast}}", r"found 'fast' for inner\.rate, expected a number"),
+        ("[1, 2]", r"found \[1, 2\] for the file, expected keys and values"),
+        ("needed: [", "not readable as YAML"),
+    ],
+)
+def test_a_mistake_in_a_file_is_answered_with_its_place_and_what_is_valid(tmp_path, text, sentence):
+    with pytest.raises(DataError, match=sentence):
+        read(tmp_path, text)
+
+
+def test_options_override_the_file_and_what_it_leaves_out_is_asked_for(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("epochs: 7\nseed: 5\noptimizer: {ema_decay: 0.5}\n")
+    name, config = parse(
+        ["train", "--config", str(path), "--seed", "6", "--sources", "a", "falcon7", "1", "--out", "b"]
+    )
+    assert name == "train"
+    assert (config.epochs, config.seed, config.optimizer.ema_decay) == (7, 6, 0.5)
+    done = run("train", f"--config={path}", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "--sources" in done.stderr
+
+
+def test_a_file_that_is_not_there_ends_with_one_line():
+    done = run("train", "--config", "nowhere.yaml")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: nowhere.yaml: cannot be read (No such file or directory); check the path\n",
+    )
+
+
+@pytest.mark.parametrize("name", ["light", "reference", "smoke"])
+def test_the_shipped_settings_are_valid(name):
+    assert read_yaml_config(TrainConfig, ROOT / "config" / f"{name}.yaml").epochs > 0
+
+
+def test_the_reference_settings_are_the_reference_recipe():
+    config = read_yaml_config(TrainConfig, ROOT / "config" / "reference.yaml")
+    rates = (config.optimizer.encoder_rate, config.optimizer.decoder_rate, config.optimizer.head_rate)
+    assert (config.network.architecture, config.network.encoder) == ("DeepLabV3Plus", "resnet101")
+    assert (config.input_size, config.epochs, config.batch_size) == ((512, 896), 60, 4)
+    assert (config.sampling.height, config.sampling.width) == (512, 896)
+    assert rates == (3e-5, 1e-4, 3e-4)
+    assert config.optimizer.freeze_encoder_epochs == 5
+    assert config.loss.class_weights == {"Rocks": 5.0}

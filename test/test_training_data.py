@@ -1,0 +1,281 @@
+"""From labelled folders to training crops: folders, splits, sampling and augmentation."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from desert_seg.errors import DataError
+from desert_seg.images import read_mask, write_image
+from desert_seg.labels import load_label_map
+
+torch = pytest.importorskip("torch")
+
+from PIL import Image  # noqa: E402
+
+from desert_seg_train.config import AugmentationConfig, SamplingConfig, TrainConfig  # noqa: E402
+from desert_seg_train.data.augmentation import color_cast, compress, mix_style, random_crop  # noqa: E402
+from desert_seg_train.data.crops import Crops, batches  # noqa: E402
+from desert_seg_train.data.sampling import Sampler  # noqa: E402
+from desert_seg_train.data.sources import absent_classes, open_source, split  # noqa: E402
+from desert_seg_train.folder import Sample, SegmentationFolder, scene_of  # noqa: E402
+
+QUIET = Console(quiet=True)
+ROCKS = load_label_map("falcon7").labels.index("Rocks")
+
+
+def write_dataset(root, names, size=(48, 64), rocks=()):
+    """Frames of landscape below sky; those in `rocks` have a block of rock."""
+    rng = np.random.default_rng(0)
+    for name in names:
+        mask = np.full(size, 7100, np.uint16)
+        mask[: size[0] // 3] = 10000
+        if name in rocks:
+            mask[-20:, -20:] = 800
+        write_image(root / "Color_Images" / f"{name}.png", rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+        write_image(root / "Segmentation" / f"{name}.png", mask)
+    return root
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return write_dataset(tmp_path / "data", ["a0", "a1", "a2", "b0"], rocks=["a1"])
+
+
+# ---------------------------------------------------------------------------------------------------- folders
+def test_a_folder_pairs_images_and_masks_and_maps_the_values(dataset):
+    folder = SegmentationFolder(dataset, load_label_map("falcon7"))
+    assert len(folder) == 4
+    assert folder[0].image.shape == (48, 64, 3)
+    assert set(np.unique(folder[0].target)) == {5, 6}
+    assert folder.class_counts(1)[ROCKS] == 400
+
+
+def test_an_image_without_a_mask_is_named(dataset):
+    (dataset / "Segmentation" / "a2.png").unlink()
+    with pytest.raises(DataError, match=r"1 of 4 images have no mask.*a2\.png"):
+        SegmentationFolder(dataset, load_label_map("falcon7"))
+
+
+def test_a_mask_of_another_size_or_with_eight_bit_damage_is_named(dataset):
+    write_image(dataset / "Segmentation" / "a0.png", np.full((24, 32), 7100, np.uint16))
+    write_image(dataset / "Segmentation" / "a1.png", np.full((48, 64), 7100 >> 8, np.uint8))
+    folder = SegmentationFolder(dataset, load_label_map("falcon7"))
+    with pytest.raises(DataError, match=r"a0\.png: found a mask of 32x24, expected the image's 64x48"):
+        folder[0]
+    with pytest.raises(DataError, match=r"a1\.png: values 27 .*cut to 8 bits"):
+        folder[1]
+
+
+def test_a_corrupt_image_is_named(dataset):
+    path = dataset / "Color_Images" / "b0.png"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"b0\.png: is not an image"):
+        SegmentationFolder(dataset, load_label_map("falcon7"))[3]
+
+
+def test_palette_masks_in_images_and_labels_are_read_by_their_indices(tmp_path):
+    indices = np.arange(9, dtype=np.uint8).reshape(3, 3).repeat(8, 0).repeat(8, 1)
+    mask = Image.fromarray(indices, "P")
+    mask.putpalette([value for index in range(256) for value in (index, 255 - index, 7)])
+    (tmp_path / "labels").mkdir()
+    mask.save(tmp_path / "labels" / "0004.png")
+    write_image(tmp_path / "images" / "0004.jpg", np.zeros((24, 24, 3), np.uint8))
+    assert np.array_equal(read_mask(tmp_path / "labels" / "0004.png"), indices)
+    sample = SegmentationFolder(tmp_path, load_label_map("ycor"))[0]
+    assert np.array_equal(sample.target, np.where(indices == 0, 255, indices - 1))
+    content = (tmp_path / "labels" / "0004.png").read_bytes()
+    (tmp_path / "labels" / "0004.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"0004\.png: is not an image that can be decoded"):
+        SegmentationFolder(tmp_path, load_label_map("ycor"))[0]
+
+
+@pytest.mark.parametrize(
+    ("stem", "scene"), [("cc0000016", "cc"), ("0004", ""), ("mojave_003", "mojave"), ("w1b2", "w")]
+)
+def test_the_leading_letters_of_a_file_name_are_its_scene(stem, scene):
+    assert scene_of(stem) == scene
+
+
+# ---------------------------------------------------------------------------------------------------- sources
+def test_a_held_out_scene_is_validated_on_and_not_trained_on(dataset):
+    source = open_source(dataset, "falcon7", 1.0, QUIET)
+    training, validation = split([source], None, ["a"])
+    assert [source.folder.pairs[i][0].stem for source in training for i in source.indices] == ["b0"]
+    assert [source.folder.pairs[i][0].stem for source in validation for i in source.indices] == ["a0", "a1", "a2"]
+    assert training[0].counts.shape == (1, 7)
+
+
+def test_a_validation_folder_is_used_whole_even_if_scenes_are_held_out(dataset):
+    source = open_source(dataset, "falcon7", 1.0, QUIET)
+    training, validation = split([source], source, ["a"])
+    assert (sum(map(len, training)), sum(map(len, validation))) == (1, 4)
+
+
+def test_sources_with_other_classes_do_not_mix(dataset):
+    sources = [open_source(dataset, name, 1.0, QUIET) for name in ("falcon7", "falcon10")]
+    with pytest.raises(DataError, match="label map falcon10 has other classes than falcon7"):
+        split(sources, None, [])
+
+
+def test_label_maps_with_the_same_classes_mix(dataset):
+    sources = [open_source(dataset, name, 1.0, QUIET) for name in ("falcon7", "falcon7_stones")]
+    assert len(split(sources, None, [])[0]) == 2
+
+
+def test_a_class_that_never_occurs_is_found(dataset):
+    assert absent_classes([open_source(dataset, "falcon7", 1.0, QUIET)]) == [
+        "Trees",
+        "Lush Bushes",
+        "Dry Grass",
+        "Dry Bushes",
+    ]
+
+
+def test_a_source_without_weight_is_refused(dataset):
+    with pytest.raises(DataError, match=r"found weight 0\.0, expected a positive number"):
+        open_source(dataset, "falcon7", 0.0, QUIET)
+
+
+# ---------------------------------------------------------------------------------------------------- sampling
+def drawn(sources, num_samples=400, epoch=0, **settings):
+    return Sampler(sources, SamplingConfig(**settings), seed=3).epoch(epoch, num_samples)
+
+
+def test_every_frame_comes_once_before_any_comes_again(dataset):
+    draws = drawn([open_source(dataset, "falcon7", 1.0, QUIET)], 12, rare_class=0.0)
+    for start in (0, 4, 8):
+        assert sorted(draw.frame for draw in draws[start : start + 4]) == [0, 1, 2, 3]
+
+
+def test_an_epoch_is_always_drawn_alike_and_the_next_one_otherwise(dataset):
+    sources = [open_source(dataset, "falcon7", 1.0, QUIET)]
+    assert drawn(sources) == drawn(sources)
+    assert drawn(sources) != drawn(sources, epoch=1)
+
+
+def test_sources_are_drawn_by_their_weights(dataset):
+    sources = [open_source(dataset, "falcon7", weight, QUIET) for weight in (3.0, 1.0)]
+    counts = Counter(draw.source for draw in drawn(sources))
+    assert 0.68 < counts[0] / 400 < 0.82
+
+
+def test_a_rare_class_is_looked_for_in_frames_that_have_it(dataset):
+    draws = drawn([open_source(dataset, "falcon7", 1.0, QUIET)], rare_class=0.6)
+    wanted = [draw for draw in draws if draw.wanted is not None]
+    assert 0.5 < len(wanted) / 400 < 0.7
+    rocks = [draw for draw in wanted if draw.wanted == ROCKS]
+    assert len(rocks) > len(wanted) / 2
+    assert {draw.frame for draw in rocks} == {1}
+
+
+def test_balanced_scenes_come_equally_often_however_many_frames_they_have(dataset):
+    draws = drawn([open_source(dataset, "falcon7", 1.0, QUIET)], rare_class=0.0, balance_scenes=True)
+    assert Counter(draw.frame == 3 for draw in draws) == {True: 200, False: 200}
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_processes_divide_every_batch_and_a_later_start_leaves_the_rest_alone(dataset, world_size):
+    config = TrainConfig((), Path(), batch_size=8, sampling=SamplingConfig(height=32, width=32))
+    sources = [open_source(dataset, "falcon7", 1.0, QUIET)]
+    crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 24), config)
+    whole = [crops[index][0] for index in range(24)]
+    for first_step in (0, 2):
+        loaders = [batches(crops, 8, first_step, rank, world_size, 0) for rank in range(world_size)]
+        for step, shares in enumerate(zip(*loaders, strict=True), first_step):
+            images = torch.cat([images for images, _ in shares])
+            assert torch.equal(images, torch.stack(whole[step * 8 : step * 8 + 8]))
+
+
+def test_worker_processes_change_nothing(dataset):
+    config = TrainConfig(
+        (), Path(), sampling=SamplingConfig(height=32, width=32), augmentation=AugmentationConfig(1.0, 0.5)
+    )
+    sources = [open_source(dataset, "falcon7", 1.0, QUIET)]
+    crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 8), config)
+    (alone,), (helped,) = batches(crops, 8, 0, 0, 1, 0), batches(crops, 8, 0, 0, 1, 2)
+    assert torch.equal(alone[0], helped[0])
+    assert torch.equal(alone[1], helped[1])
+
+
+# ---------------------------------------------------------------------------------------------------- augmentation
+def coded_sample(height=60, width=100):
+    """A frame whose pixels say where they came from, and whose target says the same as its red channel."""
+    target = np.add.outer(np.arange(height), np.arange(width)).astype(np.uint8) % 7
+    return Sample("coded", np.repeat((target * 30)[..., None], 3, axis=2), target)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000))
+def test_image_and_target_are_cropped_and_mirrored_together(seed):
+    config = SamplingConfig(height=32, width=48, min_zoom=1.0, max_zoom=1.0)
+    image, target = random_crop(coded_sample(), config, None, np.random.default_rng(seed))
+    assert image.shape == (32, 48, 3)
+    assert np.array_equal(image[..., 0], target * 30)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.floats(0.3, 3.0))
+def test_scaling_never_invents_a_class(seed, zoom):
+    sample = coded_sample()
+    sample.target[sample.target == 3] = 5
+    config = SamplingConfig(height=32, width=48, min_zoom=zoom, max_zoom=zoom)
+    _, target = random_crop(sample, config, None, np.random.default_rng(seed))
+    assert set(np.unique(target)) <= set(np.unique(sample.target))
+
+
+def test_a_crop_shows_the_class_it_should():
+    target = np.zeros((100, 400), np.uint8)
+    target[:, 380:] = 1
+    sample = Sample("rare", np.zeros((100, 400, 3), np.uint8), target)
+    config = SamplingConfig(height=96, width=64, min_zoom=1.0, max_zoom=1.0)
+
+    def share_with_rare(wanted):
+        rng = np.random.default_rng(0)
+        return np.mean([(random_crop(sample, config, wanted, rng)[1] == 1).any() for _ in range(200)])
+
+    assert share_with_rare(1) > 2 * share_with_rare(None)
+
+
+def picture(seed, height=64, width=96):
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def test_no_strength_changes_nothing_and_full_strength_does():
+    rng = np.random.default_rng(0)
+    assert np.array_equal(color_cast(picture(1), 0.0, rng), picture(1))
+    assert np.array_equal(compress(picture(1), 0.0, rng), picture(1))
+    assert not np.array_equal(color_cast(picture(1), 1.0, rng), picture(1))
+    assert not np.array_equal(compress(picture(1), 2.0, rng), picture(1))
+
+
+def test_a_frame_in_its_own_style_stays_as_it_is():
+    changed = mix_style(picture(1), picture(1), np.random.default_rng(0))
+    assert np.abs(changed.astype(int) - picture(1)).max() <= 1
+
+
+def test_a_frame_in_another_style_takes_on_its_mean_colour_and_keeps_its_structure():
+    image, style = picture(1) // 4 + 60, np.full((64, 96, 3), (200, 120, 40), np.uint8)
+    changed = mix_style(image, style, np.random.default_rng(0))
+    before, after = (np.abs(each.mean((0, 1)) - style.mean((0, 1))) for each in (image, changed))
+    assert (after < before).all()
+    rough, fine = (each.astype(float) - cv2.blur(each, (31, 31)) for each in (image, changed))
+    assert np.corrcoef(rough.ravel(), fine.ravel())[0, 1] > 0.8
+
+
+def test_the_same_draw_gives_the_same_crop_whatever_was_drawn_before(dataset):
+    config = TrainConfig((), Path(), sampling=SamplingConfig(height=32, width=32))
+    sources = [open_source(dataset, "falcon7", 1.0, QUIET)]
+    crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 8), config)
+    first, _ = crops[3]
+    torch.manual_seed(99)
+    assert torch.equal(crops[3][0], first)
+    plain = Crops(sources, crops._draws, replace(config, augmentation=AugmentationConfig(photometric=0.0)))
+    assert not torch.equal(plain[3][0], first)
