@@ -4,13 +4,15 @@ BIN := .venv/bin
 # Nothing of ours appears on the network; the ament index of .venv comes in front of a sourced ROS, if there is one.
 ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lint test clean
+DATA ?= ../shared/data
+.PHONY: help setup demo lint test bench-train clean
 
 help:
 	@echo "make demo [DRIVE=bag-or-folder] [MODEL=artifact]   replay a drive through the node; results in out/demo"
 	@echo "make setup                                         only install what the demo needs into .venv"
 	@echo "make test                                          checks and tests, as CI runs them"
 	@echo "make lint                                          only the checks: ruff, mypy, import rules"
+	@echo "make bench-train [DATA=folder]                     what training costs and reaches, an hour and a half on two cores"
 	@echo "make clean                                         remove .venv and everything built"
 
 setup:
@@ -28,6 +30,11 @@ lint:
 
 test: lint
 	$(ROS) $(BIN)/python -m pytest
+
+bench-train:
+	@$(PYTHON) scripts/bootstrap.py dev
+	$(BIN)/python -m desert_seg_train.training_benchmark --full --train $(DATA)/falcon/train --validation $(DATA)/falcon/val \
+		--encoder-weights $(DATA)/weights/tf_efficientnet_lite0_imagenet.safetensors
 
 clean:
 	rm -rf .venv build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -21,15 +21,15 @@ from typing import cast
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.loggers import TensorBoardLogger
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from desert_seg.checkpoint import network_from_state_dict, read_checkpoint, state_dict_of
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg.labels import LabelMap
+from desert_seg.labels import LabelMap, LabelSet
 from desert_seg.network import NetworkConfig, SegmentationNetwork
 from desert_seg.views import SIZE_MULTIPLE
 from desert_seg_train.config import TrainConfig
@@ -66,8 +66,7 @@ def train(config: TrainConfig) -> Path:
     label_map = training[0].folder.label_map
     steps = config.steps_per_epoch or max(1, sum(map(len, training)) // config.batch_size)
 
-    choice = config.network
-    network_config = NetworkConfig(choice.architecture, choice.encoder, len(label_map.labels), choice.mean, choice.std)
+    network_config = network_config_of(config, label_map.labels)
     folder = RunFolder(config, network_config, label_map)
     folder.start(config.resume)
     torch.manual_seed(config.seed)
@@ -187,6 +186,12 @@ def make_fabric(config: TrainConfig) -> Fabric:
         precision="bf16-mixed" if bf16 else "32-true",
         loggers=TensorBoardLogger(config.out, name="tensorboard", version=""),
     )
+
+
+def network_config_of(config: TrainConfig, labels: LabelSet) -> NetworkConfig:
+    """What the settings say is to be built for these classes."""
+    choice = config.network
+    return NetworkConfig(choice.architecture, choice.encoder, len(labels), choice.mean, choice.std)
 
 
 def open_sources(config: TrainConfig, console: Console) -> tuple[list[Source], list[Source]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from desert_seg.artifact import load_artifact
 from desert_seg.errors import ArtifactError, DataError
@@ -40,6 +41,7 @@ from desert_seg_train.optimization import (  # noqa: E402
 from desert_seg_train.run_state import EpochResult, Position  # noqa: E402
 from desert_seg_train.start import start_network  # noqa: E402
 from desert_seg_train.training import StoppedError, train  # noqa: E402
+from desert_seg_train.training_benchmark import BenchmarkTrainingConfig, compare_with_pure_steps  # noqa: E402
 
 FALCON = load_label_map("falcon7").labels
 THREE = replace(FALCON, names=FALCON.names[:3], colors=FALCON.colors[:3])
@@ -411,3 +413,13 @@ def test_frames_that_do_not_divide_among_processes_count_once(config, tmp_path):
     train(settings)
     run_in_two_processes(replace(settings, out=tmp_path / "two"), "--hold-out", "b", "--loss.dice", "1e9")
     assert log_rows(tmp_path / "two")[0]["val_miou"] == log_rows(config.out)[0]["val_miou"]
+
+
+# ---------------------------------------------------------------------------------------------------- its price
+def test_the_benchmark_compares_the_real_loop_with_its_bare_steps(config, tmp_path):
+    settings = BenchmarkTrainingConfig(train=config.sources[0][0], rounds=2, steps=2)
+    figures = compare_with_pure_steps(settings, replace(config, device="cpu"), Console(quiet=True))
+    assert figures["crops_made_per_s"] > 0
+    assert figures["epoch_over_pure_step_min"] <= figures["epoch_over_pure_step"] <= figures["epoch_over_pure_step_max"]
+    # Tiny steps are mostly overhead; that the loop does the same work shows in neither side being free.
+    assert 0.2 < figures["epoch_over_pure_step"] < 20
