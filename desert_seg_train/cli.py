@@ -13,13 +13,14 @@ from typing import Annotated, Any
 import tyro
 
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg_train.config import EvaluateConfig, PackageConfig, TrainConfig
+from desert_seg_train.config import AdaptConfig, EvaluateConfig, PackageConfig, TrainConfig
 from desert_seg_train.inspection.config import InspectConfig
 from desert_seg_train.synthetic.config import SynthConfig
 from desert_seg_train.yaml_config import read_yaml_config
 
 COMMANDS: dict[str, tuple[type, str]] = {
     "train": (TrainConfig, "desert_seg_train.training"),
+    "adapt": (AdaptConfig, "desert_seg_train.adaptation"),
     "evaluate": (EvaluateConfig, "desert_seg_train.evaluation"),
     "package": (PackageConfig, "desert_seg_train.packaging"),
     "inspect": (InspectConfig, "desert_seg_train.inspection.command"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,8 @@ class TrainConfig:
         sources: Labelled folders, each as FOLDER LABEL_MAP WEIGHT; crops are drawn from them by weight.
         out: Folder for checkpoints, logs and, at the end, the model artifact.
         validation: Labelled folder that is evaluated after every epoch; its label map is that of the first source.
-        hold_out: Scenes (the letters that file names begin with) that are never trained on; without a validation
-            folder they are what is validated.
+        hold_out: Scenes (the letters that file names begin with) or single frames (file stems) that are never trained
+            on; without a validation folder they are what is validated.
         start: First weights: `imagenet` (fetched), `random`, a model artifact, a checkpoint, or a .safetensors file
             with the encoder's weights in timm's names. Of another label set, all but the last layer is taken.
         epochs: Passes over the training frames.
@@ -151,6 +153,33 @@ class TrainConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """Teach a model a few labelled frames of another place.
+
+    Attributes:
+        model: Model artifact to begin with.
+        frames: Labelled folder, 1 to 20 frames of the place the robot works in.
+        out: Folder for the run; the new artifact is OUT/artifact.
+        budget: Time for the training, like 10min, 90s or 1h.
+        label_map: Label map of the frames, by name or path; default: the model's own. With other classes the last layer
+            is replaced.
+        replay: Labelled folders of what the model must not forget, each as FOLDER LABEL_MAP WEIGHT; the frames have
+            weight 1.
+        hold_back: Frames that are not trained on, to judge by; default: every third one.
+        seed: Of everything random.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    frames: Path
+    out: Path
+    budget: str = "10min"
+    label_map: str = ""
+    replay: tuple[tuple[Path, str, float], ...] = ()
+    hold_back: tuple[str, ...] = ()
+    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -334,7 +334,7 @@ def test_imagenet_weights_that_cannot_be_fetched_are_explained():
         ({"batch_size": 1}, "found batch_size 1 for 1 processes, .* at least 2 crops for each"),
         ({"input_size": (500, 896)}, "found input_size 500x896, expected multiples of 32"),
         ({"sampling": SamplingConfig(height=100)}, "found sampling height and width 100x448"),
-        ({"hold_out": ("c",)}, r"found no scene 'c' to hold out; the scenes are: a, b"),
+        ({"hold_out": ("c",)}, r"found no scene or frame 'c' to hold out; the scenes are: a, b"),
         ({"hold_out": ("a", "b")}, "nothing is left to train on"),
         ({"sources": ()}, "found no sources"),
     ],

@@ -112,6 +112,12 @@ def test_a_held_out_scene_is_validated_on_and_not_trained_on(dataset):
     assert training[0].counts.shape == (1, 7)
 
 
+def test_a_single_frame_is_held_out_by_its_file_stem(dataset):
+    training, validation = split([open_source(dataset, "falcon7", 1.0, QUIET)], None, ["a1"])
+    assert training[0].names == ("a0", "a2", "b0")
+    assert validation[0].names == ("a1",)
+
+
 def test_a_validation_folder_is_used_whole_even_if_scenes_are_held_out(dataset):
     source = open_source(dataset, "falcon7", 1.0, QUIET)
     training, validation = split([source], source, ["a"])

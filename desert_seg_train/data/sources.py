@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +30,14 @@ class Source:
     Attributes:
         folder: Where they are decoded from.
         indices: F positions in the folder.
-        scenes: F scene names.
+        names: F file stems.
         counts: FxK int64, pixels of each class in each frame.
         weight: How often the source is drawn, relative to the others.
     """
 
     folder: SegmentationFolder
     indices: tuple[int, ...]
-    scenes: tuple[str, ...]
+    names: tuple[str, ...]
     counts: npt.NDArray[np.int64]
     weight: float
 
@@ -48,23 +48,27 @@ class Source:
         """Decode one frame."""
         return self.folder[self.indices[index]]
 
-    def without(self, scenes: Collection[str]) -> Source:
-        """Those of other scenes."""
-        return self._where([scene not in scenes for scene in self.scenes])
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """F scene names."""
+        return tuple(map(scene_of, self.names))
 
-    def only(self, scenes: Collection[str]) -> Source:
-        """Those of these scenes."""
-        return self._where([scene in scenes for scene in self.scenes])
+    def without(self, held_out: Collection[str]) -> Source:
+        """The frames that are neither of one of these scenes nor named themselves."""
+        return self._where([not _is_held_out(name, held_out) for name in self.names])
+
+    def only(self, held_out: Collection[str]) -> Source:
+        """The frames that are of one of these scenes or named themselves."""
+        return self._where([_is_held_out(name, held_out) for name in self.names])
 
     def _where(self, keep: Sequence[bool]) -> Source:
         kept = np.flatnonzero(keep)
-        return Source(
-            self.folder,
-            tuple(self.indices[i] for i in kept),
-            tuple(self.scenes[i] for i in kept),
-            self.counts[kept],
-            self.weight,
-        )
+        indices, names = tuple(self.indices[i] for i in kept), tuple(self.names[i] for i in kept)
+        return replace(self, indices=indices, names=names, counts=self.counts[kept])
+
+
+def _is_held_out(name: str, held_out: Collection[str]) -> bool:
+    return name in held_out or scene_of(name) in held_out
 
 
 def open_source(path: Path, label_map: str, weight: float, console: Console) -> Source:
@@ -80,8 +84,8 @@ def open_source(path: Path, label_map: str, weight: float, console: Console) -> 
         counted = pool.map(folder.class_counts, range(len(folder)))
         progress = track(counted, f"reading {path}", total=len(folder), console=console, transient=True)
         counts = np.stack(list(progress))
-    scenes = tuple(scene_of(image.stem) for image, _ in folder.pairs)
-    return Source(folder, tuple(range(len(folder))), scenes, counts, weight)
+    names = tuple(image.stem for image, _ in folder.pairs)
+    return Source(folder, tuple(range(len(folder))), names, counts, weight)
 
 
 def split(
@@ -92,7 +96,7 @@ def split(
     Args:
         sources: All sources, with one class list.
         validation: A folder of its own, or None.
-        hold_out: Scenes that are not trained on; validated on where there is no validation folder.
+        hold_out: Scenes or file stems that are not trained on; validated on where there is no validation folder.
 
     Returns:
         Training sources and validation sources; the latter may be empty.
@@ -107,14 +111,16 @@ def split(
                 f"{source.folder.root}: label map {source.folder.label_map.name} has other classes than "
                 f"{sources[0].folder.label_map.name}; use label maps with one class list"
             )
-    known = {scene for source in sources for scene in source.scenes}
+    scenes = {scene for source in sources for scene in source.scenes}
+    known = scenes.union(*(source.names for source in sources))
     if unknown := sorted(set(hold_out) - known):
-        raise DataError(f"found no scene {unknown[0]!r} to hold out; the scenes are: {', '.join(sorted(known))}")
+        raise DataError(
+            f"found no scene or frame {unknown[0]!r} to hold out; the scenes are: {', '.join(sorted(scenes))}"
+        )
     training = [source for source in (source.without(hold_out) for source in sources) if len(source)]
     if not training:
         raise DataError(
-            f"nothing is left to train on: every frame is of the held-out scenes {', '.join(sorted(hold_out))}; "
-            "hold out fewer"
+            f"nothing is left to train on: every frame is held out by {', '.join(sorted(hold_out))}; hold out fewer"
         )
     if validation is not None:
         return training, [validation]
