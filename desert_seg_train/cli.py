@@ -28,13 +28,21 @@ COMMANDS: dict[str, tuple[type, str]] = {
 }
 """Command -> what it is told, and the module with the function of the command's name that does it."""
 
+FORWARDED = {"replay": "desert_seg_ros.replay"}
+"""Command -> module of the robot's side whose `main` takes the rest of the command line."""
+
 DESCRIPTION = """Make and judge datasets and models for off-road segmentation.
 
-Every command also takes --config FILE: its settings in YAML, which the options given beside it override."""
+Every command also takes --config FILE: its settings in YAML, which the options given beside it override. One more
+command, `desert-seg replay`, publishes a bag or a folder of images on live topics (as desert-seg-replay does)."""
 
 
 def main() -> None:
     """Parse the command line and run the command; an expected failure ends with one line and exit code 1."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in FORWARDED:
+        importlib.import_module(FORWARDED[name]).main(sys.argv[2:])
+        return
     try:
         name, config = parse(sys.argv[1:])
         _, module = COMMANDS[name]
