@@ -37,6 +37,8 @@ EXTRAS = {
         "tensorboard>=2.15",
         "tyro>=0.9",
     ],
+    # Distributes predictions over machines.
+    "cluster": ["ray>=2.40"],
     # The genuine rclpy for a machine without ROS. There are no wheels for anything but Linux on x86_64.
     "ros": [f'{wheel}; platform_machine == "x86_64" and sys_platform == "linux"' for wheel in ROS_WHEELS],
     # colcon looks here to see that the tests are pytest's.
@@ -46,6 +48,7 @@ EXTRAS = {
         "colcon-common-extensions>=0.3",
         "import-linter>=2.1",
         "mypy>=1.15",
+        "playwright>=1.45",
         "pre-commit>=4.0",
         "psutil>=6.0",
         "rosbags-image>=0.10",

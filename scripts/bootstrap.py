@@ -35,7 +35,7 @@ SOURCES = (
     *("package.xml", "setup.cfg", "setup.py"),
     *("config", "desert_seg", "desert_seg_ros", "desert_seg_train", "launch", "models", "resource", "sample_drive"),
 )
-EXTRAS = {"runtime": ["runtime"], "dev": ["runtime", "train", "test", "dev"]}
+EXTRAS = {"runtime": ["runtime"], "dev": ["runtime", "train", "cluster", "test", "dev"]}
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def main() -> None:
         lean = ["--no-compile"] if wanted["profile"] == "runtime" else []
         install_project(extras, [*lean, *system_numpy(ros)])
         if wanted["profile"] == "dev":
-            install_opengl()
+            install_system_packages()
     link_executables()
     STAMP.write_text(json.dumps(wanted, indent=1))
     say(f"ready after {time.monotonic() - start:.0f} s")
@@ -163,20 +163,26 @@ def pip(*arguments: str) -> None:
         )
 
 
-def install_opengl() -> None:
-    """Software OpenGL for the renderer's tests, where it is missing and we may; without it they are skipped."""
-    if ctypes.util.find_library("EGL"):
+def install_system_packages() -> None:
+    """What some tests need beside Python, where it is missing and we may; without it those tests are skipped."""
+    missing = {}
+    if not ctypes.util.find_library("EGL"):
+        missing["rendering"] = ["libegl1", "libgl1", "libgl1-mesa-dri"]
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        missing["HTML reports in a browser"] = ["chromium", "fonts-dejavu-core"]
+    if not missing:
         return
-    packages = ["libegl1", "libgl1", "libgl1-mesa-dri"]
+    packages = [package for group in missing.values() for package in group]
+    untested = f"{' and '.join(missing)} will not be tested"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        say(f"no OpenGL here, so rendering is not tested; to change that: sudo apt install {' '.join(packages)}")
+        say(f"{untested}; to change that: sudo apt install {' '.join(packages)}")
         return
-    say(f"installing software OpenGL: {' '.join(packages)}")
+    say(f"installing for tests: {' '.join(packages)}")
     with LOG.open("a") as log:
         for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             done = subprocess.run(["apt-get", *command], stdout=log, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
-        say(f"apt-get could not install it, so rendering is not tested (whole log: {LOG})")
+        say(f"apt-get could not install them, so {untested} (whole log: {LOG})")
 
 
 def link_executables() -> None:
