@@ -84,7 +84,7 @@ setup(
     packages=find_packages(include=["desert_seg*"]),
     package_data={
         "desert_seg": ["label_maps/*.yaml"],
-        "desert_seg_train": ["inspection/*.j2", "synthetic/*.yaml", "synthetic/worlds/*.yaml", "synthetic/shaders/*"],
+        "desert_seg_train": ["evaluation/*.j2", "inspection/*.j2", "synthetic/*.yaml", "synthetic/worlds/*.yaml", "synthetic/shaders/*"],
     },
     data_files=data_files(),
     install_requires=["numpy", "PyYAML"],

@@ -13,16 +13,21 @@ from typing import Annotated, Any
 import tyro
 
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg_train.config import AdaptConfig, EvaluateConfig, PackageConfig, TrainConfig
+from desert_seg_train.config import AdaptConfig, InfoConfig, PackageConfig, TrainConfig
+from desert_seg_train.evaluation.config import BenchmarkConfig, EvaluateConfig
 from desert_seg_train.inspection.config import InspectConfig
+from desert_seg_train.prediction.config import PredictConfig
 from desert_seg_train.synthetic.config import SynthConfig
 from desert_seg_train.yaml_config import read_yaml_config
 
 COMMANDS: dict[str, tuple[type, str]] = {
     "train": (TrainConfig, "desert_seg_train.training"),
     "adapt": (AdaptConfig, "desert_seg_train.adaptation"),
-    "evaluate": (EvaluateConfig, "desert_seg_train.evaluation"),
+    "evaluate": (EvaluateConfig, "desert_seg_train.evaluation.evaluate"),
+    "benchmark": (BenchmarkConfig, "desert_seg_train.evaluation.benchmark"),
+    "predict": (PredictConfig, "desert_seg_train.prediction.predict"),
     "package": (PackageConfig, "desert_seg_train.packaging"),
+    "info": (InfoConfig, "desert_seg_train.information"),
     "inspect": (InspectConfig, "desert_seg_train.inspection.command"),
     "synth": (SynthConfig, "desert_seg_train.synthesis"),
 }

@@ -210,25 +210,11 @@ class PackageConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Measure a model on a labelled folder.
+class InfoConfig:
+    """Show what a model artifact is and what would run it here.
 
     Attributes:
         model: Artifact folder.
-        data: Folder with Color_Images/ and Segmentation/.
-        label_map: Label map of the targets, by name or path; default: the model's own.
-        tta: View set.
-        engine: Inference engine.
-        precision: Arithmetic.
-        threads: CPU threads, 0 = all.
-        json: Also write every number to this file.
     """
 
-    model: Path
-    data: Path
-    label_map: str = ""
-    tta: Literal["none", "flip", "scales", "full"] = "none"
-    engine: Literal["auto", "openvino", "torch"] = "auto"
-    precision: Literal["auto", "f32", "bf16"] = "auto"
-    threads: int = 0
-    json: Path | None = None
+    model: Annotated[Path, tyro.conf.Positional]

@@ -63,5 +63,4 @@ def validate(
         confusion.add(sample.target, segmenter.segment(sample.image).mask)
     counts = fabric.all_reduce(torch.from_numpy(confusion.counts).to(fabric.device), reduce_op="sum")
     assert isinstance(counts, torch.Tensor)
-    confusion.counts = counts.cpu().numpy()
-    return confusion.scores()
+    return Confusion.of(counts.cpu().numpy()).scores()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from desert_seg.labels import IGNORE
-from desert_seg.scoring import Confusion
+from desert_seg.scoring import Confusion, class_iou, count, mean_iou
 
 NUM_CLASSES = 4
 TARGETS = arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1, 2, 3, IGNORE]))
@@ -76,3 +76,42 @@ def test_rare_classes_are_left_out_of_the_frequent_mean():
     scores = confusion_of((target, np.zeros_like(target))).scores()
     assert scores.miou_present == pytest.approx(0.5, abs=1e-3)
     assert scores.miou_frequent > 0.99
+
+
+COUNTS = arrays(np.int64, (3, NUM_CLASSES, NUM_CLASSES + 1), elements=st.integers(0, 1000))
+
+
+@given(TARGETS, MASKS)
+def test_counting_parts_of_a_frame_counts_the_frame(target, mask):
+    parts = [count(target[rows], mask[rows], NUM_CLASSES) for rows in (slice(0, 2), slice(2, 3), slice(3, 6))]
+    assert np.array_equal(sum(parts), count(target, mask, NUM_CLASSES))
+
+
+@given(TARGETS, MASKS)
+def test_every_scored_pixel_is_counted_once_under_its_true_class(target, mask):
+    counts = count(target, mask, NUM_CLASSES)
+    assert counts.sum(1).tolist() == [(target == index).sum() for index in range(NUM_CLASSES)]
+    assert counts[:, -1].sum() == ((mask == IGNORE) & (target != IGNORE)).sum()
+
+
+@given(COUNTS)
+def test_many_matrices_at_once_score_as_each_by_itself(counts):
+    for matrix, iou, mean in zip(counts, class_iou(counts), mean_iou(counts), strict=True):
+        scores = Confusion.of(matrix).scores()
+        assert np.array_equal(iou, scores.iou, equal_nan=True)
+        assert mean == pytest.approx(scores.miou_present, nan_ok=True)
+
+
+@given(COUNTS)
+def test_a_confusion_of_given_counts_leaves_them_alone(counts):
+    before = counts[0].copy()
+    Confusion.of(counts[0]).add(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8))
+    assert np.array_equal(counts[0], before)
+
+
+@given(COUNTS)
+def test_the_mean_over_all_classes_is_that_over_present_ones_with_another_denominator(counts):
+    scores = Confusion.of(counts[0]).scores()
+    present = (counts[0].sum(1) > 0).sum()
+    if present:
+        assert scores.miou_all == pytest.approx(scores.miou_present * present / NUM_CLASSES)

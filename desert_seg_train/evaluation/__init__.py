@@ -1,0 +1,1 @@
+"""Judging a model on a labelled folder: every number of it, and the report that shows them."""

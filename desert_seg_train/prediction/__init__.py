@@ -1,0 +1,1 @@
+"""Masks for images, folders and bags: `desert-seg predict`."""

@@ -1,0 +1,44 @@
+"""What a prediction is told, as a frozen dataclass. Imports nothing heavy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Write masks for an image, a folder, a pattern or a bag; a run that was cut off goes on where it stopped.
+
+    Attributes:
+        model: Artifact folder.
+        input: An image, a folder of images or a dataset folder, a quoted pattern like 'runs/*/left*.png', or a bag.
+        output: Folder for color/, raw/ (class indices, 255 = unknown) and predictions.json.
+        tta: View set; full is three scales, each mirrored.
+        overlay: Also write overlay/, the colours laid over the image.
+        confidence: Also write confidence/, 0..255 for probability 0..1.
+        topic: Image topic of a bag, needed if it has several.
+        overwrite: Begin anew in a folder that another model, input or setting wrote.
+        engine: Inference engine.
+        device: What it runs on.
+        precision: Arithmetic.
+        threads: CPU threads, 0 = all; of each worker with ray.
+        ray: Address of a Ray cluster that shares this file system, or `local` for workers on this machine.
+        workers: With ray: number of workers, 0 = one per machine of the cluster.
+    """
+
+    model: Path
+    input: str
+    output: Path
+    tta: Literal["none", "flip", "scales", "full"] = "full"
+    overlay: bool = False
+    confidence: bool = False
+    topic: str = ""
+    overwrite: bool = False
+    engine: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+    ray: str = ""
+    workers: int = 0

@@ -1,0 +1,174 @@
+"""`desert-seg predict`: masks for images, folders, patterns and bags."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from desert_seg.errors import DataError
+from desert_seg.images import read_image, read_mask, write_image
+from desert_seg.segmenter import Segmenter, SegmentOptions
+
+pytest.importorskip("torch")
+
+from desert_seg_train.prediction.config import PredictConfig
+from desert_seg_train.prediction.inputs import find_chunks, frame_names
+from desert_seg_train.prediction.predict import predict
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Five frames of two sizes."""
+    rng = np.random.default_rng(0)
+    for index in range(5):
+        coarse = rng.integers(0, 256, (6, 8 + index % 2, 3), dtype=np.uint8)
+        write_image(tmp_path / "in" / f"frame{index}.png", np.kron(coarse, np.ones((10, 10, 1), np.uint8)))
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def config(tiny_artifact, images, tmp_path):
+    return PredictConfig(tiny_artifact.path, str(images), tmp_path / "out", tta="none")
+
+
+def written(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_every_image_gets_the_mask_of_the_robot_at_its_own_size(config, images, tiny_artifact):
+    predict(config)
+    segmenter = Segmenter.load(tiny_artifact.path)
+    for path in images.iterdir():
+        rgb = read_image(path)
+        raw = read_mask(config.output / "raw" / path.name)
+        assert np.array_equal(raw, segmenter.segment(rgb).mask)
+        assert np.array_equal(read_image(config.output / "color" / path.name), segmenter.labels.palette()[raw])
+
+
+def test_overlay_and_confidence_come_when_asked_for(config, images, tiny_artifact):
+    predict(replace(config, overlay=True, confidence=True))
+    assert len(written(config.output)) == 4 * 5 + 1
+    rgb = read_image(images / "frame0.png")
+    result = Segmenter.load(tiny_artifact.path).segment(rgb, SegmentOptions(want_confidence=True))
+    assert np.array_equal(read_mask(config.output / "confidence" / "frame0.png"), result.confidence)
+
+
+def test_a_run_that_was_cut_off_does_only_what_is_missing(config, capsys):
+    predict(config)
+    kept = config.output / "raw" / "frame1.png"
+    kept.write_bytes(b"kept")
+    (config.output / "color" / "frame3.png").unlink()
+    predict(config)
+    assert "5 frames in" in (told := capsys.readouterr().out.splitlines()[-1])
+    assert "4 of them there already" in told
+    assert kept.read_bytes() == b"kept"
+    assert (config.output / "color" / "frame3.png").is_file()
+
+
+@pytest.mark.parametrize("change", [{"tta": "flip"}, {"precision": "f32"}, {"input": "frame0.png"}], ids=str)
+def test_predictions_made_otherwise_are_not_mixed_but_can_be_replaced(config, images, change):
+    predict(config)
+    other = replace(config, **change)
+    if "input" in change:
+        other = replace(config, input=str(images / change["input"]))
+    before = written(config.output)
+    with pytest.raises(DataError, match=r"holds predictions with .* choose another --output, or replace them"):
+        predict(other)
+    assert written(config.output) == before
+    predict(replace(other, overwrite=True))
+    assert json.loads((config.output / "predictions.json").read_text())["finished"]
+
+
+def test_a_corrupt_image_in_the_middle_is_recorded_and_the_rest_is_done(config, images):
+    (images / "frame2.png").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"1 of 5 frames could not be read, the others are done; .*frame2\.png"):
+        predict(config)
+    record = json.loads((config.output / "predictions.json").read_text())
+    assert [failed["name"] for failed in record["failed"]] == ["frame2"]
+    assert (record["frames"], record["finished"]) == (5, True)
+    assert len(list((config.output / "raw").iterdir())) == 4
+
+
+def test_one_image_a_pattern_and_a_dataset_folder_are_inputs_too(config, images, tmp_path):
+    write_image(tmp_path / "data" / "Color_Images" / "a.png", read_image(images / "frame0.png"))
+    for name, text, count in (
+        ("one", images / "frame4.png", 1),
+        ("pattern", images / "frame[0-2].png", 3),
+        ("dataset", tmp_path / "data", 1),
+    ):
+        predict(replace(config, input=str(text), output=tmp_path / name))
+        assert len(list((tmp_path / name / "raw").iterdir())) == count
+
+
+def test_the_frames_of_a_bag_are_named_by_their_stamps(config, sample_drive):
+    predict(replace(config, input=str(sample_drive)))
+    names = sorted(path.stem for path in (config.output / "raw").iterdir())
+    assert len(names) == 40
+    assert all(len(name) == 19 for name in names)
+    assert int(names[1]) - int(names[0]) == 100_000_000
+
+
+def test_a_bag_can_be_done_in_parts(sample_drive):
+    (chunk,) = find_chunks(str(sample_drive), "")
+    whole = [name for name, _ in chunk.frames()]
+    parts = [name for first in (0, 16, 32) for name, _ in replace(chunk, first=first, length=16).frames()]
+    assert parts == whole
+    name, read = next(iter(replace(chunk, first=7, length=1).frames()))
+    assert name == whole[7]
+    assert read().shape == (540, 960, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("nothing/*.png", "found no image at nothing/"), ("README.md", r"README\.md: is not an image")],
+)
+def test_what_holds_no_image_is_refused(config, text, sentence):
+    with pytest.raises(DataError, match=sentence):
+        predict(replace(config, input=text))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(["x", "y", "x_jpg"]), st.sampled_from(["jpg", "png"])),
+        unique=True,
+    )
+)
+def test_no_two_files_get_one_name(files):
+    paths = [Path("/data") / folder / f"{stem}.{suffix}" for folder, stem, suffix in files]
+    names = frame_names(paths)
+    assert len(set(names)) == len(paths)
+
+
+def test_a_name_is_the_stem_where_that_is_enough():
+    assert frame_names([Path("/d/a.jpg"), Path("/d/b.jpg"), Path("/d/b.png")]) == ["a", "b_jpg", "b_png"]
+
+
+def test_the_command_says_where_the_masks_are(config, images):
+    command = ["predict", "--model", config.model, "--input", images, "--output", config.output]
+    done = subprocess.run(
+        [sys.executable, "-m", "desert_seg_train.cli", *map(str, command)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"5 frames in {config.output}: color, raw"
+    assert json.loads((config.output / "predictions.json").read_text())["settings"]["tta"] == "full"
+
+
+def test_info_says_what_a_model_is(tiny_artifact):
+    command = [sys.executable, "-m", "desert_seg_train.cli", "info", str(tiny_artifact.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for expected in (
+        f"tiny {tiny_artifact.digest[:12]}",
+        "DeepLabV3Plus with timm-tf_efficientnet_lite0, 160x96",
+        "Dry Bushes",
+        "550, 800",
+        "weights.safetensors",
+        "engine auto: ",
+    ):
+        assert expected in done.stdout
