@@ -18,7 +18,14 @@ ROS_WHEELS = [
 
 EXTRAS = {
     # What the node and `make demo` need; no torch.
-    "runtime": ["openvino>=2025.0", "opencv-python-headless>=4.8,<5", "rosbags>=0.11", "rich>=13", "tyro>=0.9"],
+    "runtime": [
+        "jinja2>=3.1",
+        "openvino>=2025.0",
+        "opencv-python-headless>=4.8,<5",
+        "rich>=13",
+        "rosbags>=0.11",
+        "tyro>=0.9",
+    ],
     "train": [
         "torch>=2.9",
         "torchvision",
@@ -30,6 +37,7 @@ EXTRAS = {
         "matplotlib>=3.8",
         "moderngl>=5.12",
         "onnx>=1.17",
+        "onnxruntime>=1.20",
         "onnxscript>=0.5",
         "opencv-python-headless>=4.8,<5",
         "pillow>=10",
@@ -84,7 +92,14 @@ setup(
     packages=find_packages(include=["desert_seg*"]),
     package_data={
         "desert_seg": ["label_maps/*.yaml"],
-        "desert_seg_train": ["evaluation/*.j2", "inspection/*.j2", "synthetic/*.yaml", "synthetic/worlds/*.yaml", "synthetic/shaders/*"],
+        "desert_seg_ros": ["benchmark/*.j2"],
+        "desert_seg_train": [
+            "evaluation/*.j2",
+            "inspection/*.j2",
+            "synthetic/*.yaml",
+            "synthetic/worlds/*.yaml",
+            "synthetic/shaders/*",
+        ],
     },
     data_files=data_files(),
     install_requires=["numpy", "PyYAML"],
@@ -94,6 +109,7 @@ setup(
             "segment_node = desert_seg_ros.node:main",
             "desert-seg = desert_seg_train.cli:main",
             "desert-seg-replay = desert_seg_ros.replay:main",
+            "desert-seg-benchmark = desert_seg_ros.benchmark.command:main",
             "desert-seg-demo = desert_seg_ros.demo:main",
         ]
     },

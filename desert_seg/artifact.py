@@ -2,7 +2,8 @@
 
 `artifact.json` holds the network's configuration, input size, label map, metrics and provenance, the SHA-256 of
 every other file, and a digest over all of that, which names the model. Beside it lie `weights.safetensors` (for
-torch) and `model.onnx` (for the other engines). Nothing here is ever unpickled. Knows nothing of engines.
+torch), `model.onnx` (for the other engines) and, where they were made, `model.int8.onnx` and `parity.json`, a report
+of how well engines agree. Nothing here is ever unpickled. Knows nothing of engines.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from typing import Any
 
 from desert_seg.errors import ArtifactError, DataError
 from desert_seg.labels import LabelMap, label_map_from_dict
+from desert_seg.parity import ParityReport, parity_from_json
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
 ONNX = "model.onnx"
+INT8_ONNX = "model.int8.onnx"
+PARITY = "parity.json"
 _JSON = "artifact.json"
 
 
@@ -48,11 +52,19 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A verified artifact on disk; `digest` (64 hex digits) identifies the model and all its files."""
+    """A verified artifact on disk.
+
+    Attributes:
+        path: Its folder.
+        card: What it says about its model.
+        digest: 64 hex digits that identify the model and all its files.
+        parity: How well engines agree with the network; None if that was never looked at.
+    """
 
     path: Path
     card: ModelCard
     digest: str
+    parity: ParityReport | None = None
 
     @property
     def weights(self) -> Path:
@@ -63,6 +75,17 @@ class Artifact:
     def onnx(self) -> Path:
         """ONNX graph of `desert_seg.network.DeployedNetwork`."""
         return self.path / ONNX
+
+    @property
+    def int8_onnx(self) -> Path:
+        """The same graph quantised to 8 bits; there only if it was asked for and passed."""
+        return self.path / INT8_ONNX
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise ArtifactError if `path` exists and is not an artifact, which is never written over."""
+    if path.exists() and not (path / _JSON).is_file():
+        raise ArtifactError(f"{path}: exists and is not a model artifact; choose another folder")
 
 
 def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes]) -> Artifact:
@@ -77,8 +100,7 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
         ArtifactError: `path` exists and is not an artifact.
     """
     path = Path(path)
-    if path.exists() and not (path / _JSON).is_file():
-        raise ArtifactError(f"{path}: exists and is not a model artifact; choose another folder")
+    check_replaceable(path)
     content = {
         "format": FORMAT,
         "name": card.name,
@@ -106,7 +128,7 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
-    return Artifact(path, card, digest)
+    return Artifact(path, card, digest, parity_from_json(files[PARITY]) if PARITY in files else None)
 
 
 def load_artifact(path: str | Path) -> Artifact:
@@ -145,6 +167,9 @@ def load_artifact(path: str | Path) -> Artifact:
                 f"{path / name}: has SHA-256 {found[:12]}, expected {expected[:12]}; the file was changed or cut "
                 "short, copy the artifact again"
             )
+    for name in (WEIGHTS, ONNX, INT8_ONNX, PARITY):
+        if name not in content["files"] and (path / name).exists():
+            raise ArtifactError(f"{path / name}: is not among the files {_JSON} lists; copy the artifact again")
     try:
         height, width = content["input_size"]
         card = ModelCard(
@@ -155,9 +180,10 @@ def load_artifact(path: str | Path) -> Artifact:
             metrics=content["metrics"],
             provenance=content["provenance"],
         )
+        parity = parity_from_json((path / PARITY).read_bytes()) if PARITY in content["files"] else None
     except (KeyError, TypeError, ValueError, DataError) as error:
-        raise ArtifactError(f"{path / _JSON}: is incomplete ({error}); export the model again") from error
-    return Artifact(path, card, str(digest))
+        raise ArtifactError(f"{path}: is incomplete ({error}); export the model again") from error
+    return Artifact(path, card, str(digest), parity)
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,9 +31,13 @@ from desert_seg.labels import load_label_map
 from desert_seg.scoring import class_iou, count, mean_iou
 from desert_seg.segmenter import Segmenter
 from desert_seg_train.config import AdaptConfig, NetworkChoice, OptimizerConfig, SamplingConfig, TrainConfig
-from desert_seg_train.data.sources import Source, open_source
+from desert_seg_train.data.sources import Source, open_source, split
 from desert_seg_train.evaluation.comparison import Interval, compare
+from desert_seg_train.folder import LAYOUTS
 from desert_seg_train.training import train
+
+LESSONS = "learned_from"
+"""Folder in the run that links to the frames that were trained on."""
 
 TRIAL_STEPS = 3
 """Steps that are timed to find out how many fit into the budget."""
@@ -57,15 +62,18 @@ def adapt(config: AdaptConfig) -> Path:
     label_map = config.label_map or _written_label_map(artifact)
     frames = open_source(config.frames, label_map, 1.0, console)
     held_back = config.hold_back or frames.names[2::3]
-    sources = ((config.frames, label_map, 1.0), *config.replay)
-    settings = _settings(config, artifact, sources, held_back)
+    lessons, judges = split([frames], None, held_back)
+    if (config.out / "last.ckpt").exists():
+        raise DataError(f"{config.out}: holds a training already; choose another --out")
+    _link_frames(lessons[0], config.out / LESSONS)
+    settings = _settings(config, artifact, ((config.out / LESSONS, label_map, 1.0), *config.replay))
     settings = replace(settings, steps_per_epoch=_steps_within(seconds, settings, console))
     console.print(
-        f"{len(frames.without(held_back))} frames to learn from, {len(held_back)} held back, "
+        f"{len(lessons[0])} frames to learn from, {len(held_back)} held back, "
         f"{settings.steps_per_epoch} steps in {config.budget}"
     )
     adapted = train(settings)
-    _report(config, artifact, adapted, frames.only(held_back), console)
+    _report(config, artifact, adapted, judges, console)
     command = f"desert-seg export --model {adapted} --out models/{config.out.name}"
     console.print(f"to run it with any engine: {command}", soft_wrap=True)
     return adapted
@@ -79,15 +87,25 @@ def parse_duration(text: str) -> float:
     return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
 
 
-def _settings(
-    config: AdaptConfig, artifact: Artifact, sources: tuple[tuple[Path, str, float], ...], held_back: Sequence[str]
-) -> TrainConfig:
-    """One epoch, so that the weights at its end are taken and the held-back frames have no say in it."""
+def _link_frames(source: Source, root: Path) -> None:
+    """A labelled folder with just these frames, so that the run shows what was learned from."""
+    shutil.rmtree(root, ignore_errors=True)
+    images, masks = (root / name for name in LAYOUTS[0])
+    for folder in (images, masks):
+        folder.mkdir(parents=True)
+    for index in source.indices:
+        image, mask = source.folder.pairs[index]
+        assert mask is not None
+        (images / image.name).symlink_to(image.resolve())
+        (masks / mask.name).symlink_to(mask.resolve())
+
+
+def _settings(config: AdaptConfig, artifact: Artifact, sources: tuple[tuple[Path, str, float], ...]) -> TrainConfig:
+    """One epoch without validation: the weights at its end are taken, and the held-back frames have no say in it."""
     network, (height, width) = artifact.card.network, artifact.card.input_size
     return TrainConfig(
         sources=sources,
         out=config.out,
-        hold_out=tuple(held_back),
         start=str(config.model),
         epochs=1,
         input_size=(height, width),
@@ -113,15 +131,15 @@ def _steps_within(seconds: float, settings: TrainConfig, console: Console) -> in
     return max(TRIAL_STEPS, int(seconds / spent * TRIAL_STEPS))
 
 
-def _report(config: AdaptConfig, before: Artifact, adapted: Path, held_back: Source, console: Console) -> None:
+def _report(config: AdaptConfig, before: Artifact, adapted: Path, judges: Sequence[Source], console: Console) -> None:
     """Judge old and new model by the same arithmetic and print what changed, with intervals."""
     old, new = (Segmenter.load(path, engine="torch", precision="f32") for path in (before.path, adapted))
-    if not len(held_back):
+    if not judges:
         console.print("warning: no frame was held back, so nothing is known about the gain; label three or more")
     elif old.labels.names != new.labels.names:
-        _print_classes(new, confusions(new, held_back, console), console)
+        _print_classes(new, confusions(new, judges[0], console), console)
         return
-    judged = [(f"held-back frames of {config.frames.name}", held_back)] if len(held_back) else []
+    judged = [(f"held-back frames of {config.frames.name}", source) for source in judges]
     for path, label_map, weight in config.replay:
         judged.append((f"{path.name}, replayed", _some(open_source(path, label_map, weight, console))))
     table = Table("judged on", "frames", "mIoU before", "after", "change, 95 % interval")
@@ -132,7 +150,7 @@ def _report(config: AdaptConfig, before: Artifact, adapted: Path, held_back: Sou
         figures = [f"{mean_iou(counts.sum(0)):.3f}" for counts in (earlier, later)]
         interval = f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
         table.add_row(name, str(len(source)), *figures, interval)
-        warnings += _doubts(change, source is held_back)
+        warnings += _doubts(change, any(source is each for each in judges))
     if judged:
         console.print(table)
     for warning in warnings:

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import tyro
 
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg_train.config import AdaptConfig, InfoConfig, PackageConfig, TrainConfig
+from desert_seg_train.config import AdaptConfig, InfoConfig, TrainConfig
+from desert_seg_train.deployment.config import ExportConfig
 from desert_seg_train.evaluation.config import BenchmarkConfig, EvaluateConfig
 from desert_seg_train.inspection.config import InspectConfig
 from desert_seg_train.prediction.config import PredictConfig
@@ -26,7 +27,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "evaluate": (EvaluateConfig, "desert_seg_train.evaluation.evaluate"),
     "benchmark": (BenchmarkConfig, "desert_seg_train.evaluation.benchmark"),
     "predict": (PredictConfig, "desert_seg_train.prediction.predict"),
-    "package": (PackageConfig, "desert_seg_train.packaging"),
+    "export": (ExportConfig, "desert_seg_train.deployment.command"),
     "info": (InfoConfig, "desert_seg_train.information"),
     "inspect": (InspectConfig, "desert_seg_train.inspection.command"),
     "synth": (SynthConfig, "desert_seg_train.synthesis"),

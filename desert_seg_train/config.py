@@ -183,33 +183,6 @@ class AdaptConfig:
 
 
 @dataclass(frozen=True)
-class PackageConfig:
-    """Turn a checkpoint into a model artifact.
-
-    Attributes:
-        checkpoint: last.ckpt of a training, or a reference-style best_model.pth (plain state dict).
-        out: Artifact folder to write.
-        name: Name in the artifact; default: the folder's name.
-        input_height: Network input height, a multiple of 32.
-        input_width: Network input width, a multiple of 32.
-        architecture: smp architecture of a plain state dict.
-        encoder: smp encoder of a plain state dict.
-        label_map: Label map of a plain state dict, by name or path.
-        data: A sentence on the data the model was trained with.
-    """
-
-    checkpoint: Path
-    out: Path
-    name: str = ""
-    input_height: int = 512
-    input_width: int = 896
-    architecture: str = "DeepLabV3Plus"
-    encoder: str = "resnet101"
-    label_map: str = "falcon7"
-    data: str = ""
-
-
-@dataclass(frozen=True)
 class InfoConfig:
     """Show what a model artifact is and what would run it here.
 

@@ -1,12 +1,14 @@
 """What an engine is, and how one is chosen for this machine.
 
-An engine maps a frame at network size to class scores on the decoder's grid. It knows nothing of views, masks,
+An engine maps frames at network size to class scores on the decoder's grid. It knows nothing of views, masks,
 labels or ROS; normalisation and channel layout are inside the graph it runs.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -15,9 +17,9 @@ import numpy.typing as npt
 from desert_seg.artifact import Artifact
 from desert_seg.errors import EngineError
 
-ENGINES = ("auto", "openvino", "torch")
+ENGINES = ("auto", "openvino", "onnxruntime", "torch")
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "f32", "bf16")
+PRECISIONS = ("auto", "f32", "bf16", "int8")
 
 
 class Engine(Protocol):
@@ -46,13 +48,16 @@ def create_engine(
 
     Args:
         artifact: A verified artifact.
-        engine: One of `ENGINES`. `auto`: torch if a CUDA device is to be had, else OpenVINO, else torch.
-        device: One of `DEVICES`. `auto`: CUDA if torch sees one and the engine is not OpenVINO.
-        precision: One of `PRECISIONS`. `auto`: bf16 where the device computes in it, except torch on a CPU.
+        engine: One of `ENGINES`. `auto`: torch if a CUDA device is to be had (and int8 is not asked for, which torch
+            does not run), or if the artifact has no ONNX graph yet; else OpenVINO, else ONNX Runtime, else torch.
+        device: One of `DEVICES`. `auto`: CUDA if the engine finds a CUDA device, which OpenVINO never does.
+        precision: One of `PRECISIONS`. `auto`: bf16 where the device computes in it, except torch on a CPU, else f32;
+            never a precision that the artifact's parity report refuses. int8 needs a quantised graph in the artifact.
         threads: CPU threads, 0 = as many as there are cores.
 
     Raises:
-        EngineError: A name is unknown, a package is missing, or the device is not there.
+        EngineError: A name is unknown, a package is missing, the device is not there, or the engine or the artifact
+            does not have the precision.
     """
     for name, value, allowed in (
         ("engine", engine, ENGINES),
@@ -62,16 +67,21 @@ def create_engine(
         if value not in allowed:
             raise EngineError(f"there is no {name} {value!r}; choose one of: {', '.join(allowed)}")
     if engine == "auto":
-        engine = _best_engine(device)
-    if not _is_installed(engine):
-        other = "torch" if engine == "openvino" else "openvino"
+        engine = _best_engine(artifact, device, precision)
+    if not is_installed(engine):
+        others = [name for name in ENGINES[1:] if is_installed(name)]
         raise EngineError(
-            f"engine {engine} needs the package {engine}, which is not installed; pip install {engine}, or use {other}"
+            f"engine {engine} needs the package {engine}, which is not installed; pip install {engine}"
+            + (f", or use {' or '.join(others)}" if others else "")
         )
     if engine == "torch":
         from desert_seg.engines.torch import TorchEngine
 
         return TorchEngine(artifact, device, precision, threads)
+    if engine == "onnxruntime":
+        from desert_seg.engines.onnxruntime import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(artifact, device, precision, threads)
     if device == "cuda":
         raise EngineError("OpenVINO has no CUDA device; choose engine torch for device cuda, or device cpu")
     from desert_seg.engines.openvino import OpenVinoEngine
@@ -79,17 +89,81 @@ def create_engine(
     return OpenVinoEngine(artifact, precision, threads)
 
 
-def _best_engine(device: str) -> str:
-    """Torch where a CUDA device is wanted and there, else OpenVINO, else whatever is installed."""
-    if device == "cuda":
-        return "torch"
-    if device == "auto" and _is_installed("torch"):
-        import torch
+def is_installed(engine: str) -> bool:
+    """Whether the package of an engine is there; the package has the engine's name."""
+    return importlib.util.find_spec(engine) is not None
 
-        if torch.cuda.is_available():
+
+def choose_precision(artifact: Artifact, engine: str, precision: str, candidates: tuple[str, ...]) -> str:
+    """Resolve `auto`.
+
+    Args:
+        artifact: Its parity report may refuse a precision.
+        engine: Whose precision it is.
+        precision: One of `PRECISIONS`; anything but `auto` is what it is.
+        candidates: What `auto` stands for: the best first.
+
+    Raises:
+        EngineError: The report refuses all candidates.
+    """
+    if precision != "auto":
+        return precision
+    for candidate in candidates:
+        if artifact.parity is None or not artifact.parity.is_refused(engine, candidate):
+            return candidate
+    raise EngineError(
+        f"{artifact.path}: its parity report refuses {engine} at {' and '.join(candidates)}; use another engine, or "
+        f"name a precision to run it all the same"
+    )
+
+
+def graph_file(artifact: Artifact, precision: str) -> Path:
+    """The ONNX graph for a precision.
+
+    Raises:
+        EngineError: The artifact holds none.
+    """
+    path = artifact.int8_onnx if precision == "int8" else artifact.onnx
+    if path.is_file():
+        return path
+    command = f"desert-seg export --model {artifact.path} --out {artifact.path}"
+    if precision == "int8":
+        raise EngineError(
+            f"{artifact.path}: found no {path.name}, which precision int8 needs; make it with "
+            f"`{command} --int8 --images FOLDER`, or choose another precision"
+        )
+    raise EngineError(f"{artifact.path}: found no {path.name}; make it with `{command}`, or use torch")
+
+
+def score_one_by_one(
+    images: npt.NDArray[np.uint8], score: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+) -> npt.NDArray[np.float32]:
+    """Score a batch with a graph for one image, which on a CPU takes no longer than a graph for several.
+
+    Args:
+        images: NHW3 uint8.
+        score: 1HW3 uint8 to 1Khw float32, which may be overwritten by its next call.
+
+    Returns:
+        NKhw float32; the buffer of `score` itself if there is one image.
+    """
+    if len(images) == 1:
+        return score(images)
+    return np.concatenate([score(images[number : number + 1]).copy() for number in range(len(images))])
+
+
+def _best_engine(artifact: Artifact, device: str, precision: str) -> str:
+    """Torch where a CUDA device is wanted and there, else the first installed one, OpenVINO before the others."""
+    if precision != "int8":
+        if not artifact.onnx.is_file() and is_installed("torch"):
+            return "torch"  # fresh from a training, not exported yet
+        if device == "cuda":
             return "torch"
-    return "openvino" if _is_installed("openvino") or not _is_installed("torch") else "torch"
+        if device == "auto" and is_installed("torch"):
+            import torch
 
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+            if torch.cuda.is_available():
+                return "torch"
+    elif device == "cuda":
+        return "onnxruntime"
+    return next((name for name in ENGINES[1:] if is_installed(name)), "openvino")

@@ -10,7 +10,9 @@ import numpy.typing as npt
 import openvino
 
 from desert_seg.artifact import Artifact
+from desert_seg.engines.engine import choose_precision, graph_file, score_one_by_one
 from desert_seg.errors import EngineError
+from desert_seg.rounding import BF16_BITS, round_keeping_sums
 
 
 class OpenVinoEngine:
@@ -21,38 +23,35 @@ class OpenVinoEngine:
 
         Args:
             artifact: A verified artifact with an ONNX graph.
-            precision: `auto`, `f32` or `bf16`; `auto` is bf16 where the CPU computes in it.
+            precision: `auto`, `f32`, `bf16` or `int8`; `auto` is bf16 where the CPU computes in it and the artifact's
+                parity report does not refuse it, else f32. What an int8 graph keeps in floating point runs in f32.
             threads: CPU threads, 0 = all.
 
         Raises:
-            EngineError: The artifact has no ONNX graph, or the CPU has no bf16.
+            EngineError: The artifact has no ONNX graph for the precision, or the CPU has no bf16.
         """
-        if not artifact.onnx.is_file():
-            raise EngineError(
-                f"{artifact.path}: found no {artifact.onnx.name}; export the artifact again, or use torch"
-            )
         self._core = openvino.Core()
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
-            raise EngineError("this CPU does not compute in bf16; choose precision auto or f32")
-        # OpenVINO would pick bf16 silently where the CPU has it, so the choice is always stated.
-        precision = ("bf16" if has_bf16 else "f32") if precision == "auto" else precision
+            raise EngineError("this CPU does not compute in bf16; choose precision auto, f32 or int8")
+        precision = choose_precision(artifact, "openvino", precision, ("bf16", "f32") if has_bf16 else ("f32",))
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desert_seg" / "openvino"
         self._options = {
-            "INFERENCE_PRECISION_HINT": precision,
+            # OpenVINO would pick bf16 silently where the CPU has it, so the choice is always stated.
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "CACHE_DIR": str(cache),
             **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
         }
-        self._model = self._core.read_model(artifact.onnx)
+        self._model = self._core.read_model(graph_file(artifact, precision))
+        if precision == "bf16":
+            _round_depthwise_weights(self._model)
         self._requests: dict[tuple[int, ...], openvino.InferRequest] = {}
         self.description = f"openvino {precision} on cpu, {threads or 'all'} threads"
 
     def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """See `desert_seg.engines.engine.Engine.scores`; one image after the other, a CPU gains nothing from batches."""
-        if len(images) == 1:
-            return self._infer(images)
-        return np.concatenate([self._infer(images[i : i + 1]).copy() for i in range(len(images))])
+        """See `desert_seg.engines.engine.Engine.scores`."""
+        return score_one_by_one(images, self._infer)
 
     def _infer(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         request = self._requests.get(image.shape)
@@ -63,3 +62,16 @@ class OpenVinoEngine:
         request.infer({0: openvino.Tensor(image, shared_memory=True)})
         scores: npt.NDArray[np.float32] = request.get_output_tensor().data
         return scores
+
+
+def _round_depthwise_weights(model: openvino.Model) -> None:
+    """Round to bf16 what OpenVINO would round to nearest; see `desert_seg.rounding` for the difference it makes."""
+    for operation in model.get_ops():
+        if operation.get_type_name() != "GroupConvolution":
+            continue
+        weights = operation.input_value(1).get_node()
+        while weights.get_type_name() in ("Convert", "Reshape"):
+            weights = weights.input_value(0).get_node()
+        if weights.get_type_name() == "Constant":
+            rounded = round_keeping_sums(weights.data, BF16_BITS).astype(weights.data.dtype)
+            weights.output(0).replace(openvino.op.Constant(rounded).output(0))

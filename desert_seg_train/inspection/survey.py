@@ -105,9 +105,7 @@ def _by_stem(folder: Path) -> tuple[dict[str, Path], list[Fault]]:
     return files, faults
 
 
-def _unpaired(
-    images: dict[str, Path], masks: dict[str, Path], image_folder: str, mask_folder: str
-) -> Iterator[Fault]:
+def _unpaired(images: dict[str, Path], masks: dict[str, Path], image_folder: str, mask_folder: str) -> Iterator[Fault]:
     for stem in sorted(images.keys() - masks.keys()):
         found = f"there is no mask {mask_folder}/{stem}.png"
         yield Fault("no mask", images[stem], found, "add the mask or move the image away")

@@ -1,0 +1,43 @@
+"""What an export is told, as a frozen dataclass. Imports nothing heavy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Make a model artifact that every engine runs, and judge it on real images.
+
+    Attributes:
+        out: Artifact folder to write; an artifact that is there is replaced.
+        checkpoint: last.ckpt or best.ckpt of a training, or a reference-style best_model.pth (plain state dict).
+        model: An artifact to export again, in place of a checkpoint; may be OUT itself.
+        images: Folder of images, or dataset folder, to judge by and to calibrate int8 on; masks in it count.
+        labelled: Dataset folder to judge by, the change of the mIoU included; images are then only for calibration.
+        int8: Also make model.int8.onnx; it stays out of the artifact if its masks are too far from float32's.
+        max_images: At most so many images, spread evenly over the folder, are judged by.
+        name: Name in the artifact; default: the folder's name, or the name in the model.
+        data: A sentence on the data the model was trained with.
+        input_height: Network input height, a multiple of 32; default: that of the training or model, else 512.
+        input_width: Network input width, likewise; else 896.
+        architecture: smp architecture of a plain state dict.
+        encoder: smp encoder of a plain state dict.
+        label_map: Label map of a plain state dict, by name or path.
+    """
+
+    out: Path
+    checkpoint: Path | None = None
+    model: Path | None = None
+    images: Path | None = None
+    labelled: Path | None = None
+    int8: bool = False
+    max_images: int = 64
+    name: str = ""
+    data: str = ""
+    input_height: int | None = None
+    input_width: int | None = None
+    architecture: str = "DeepLabV3Plus"
+    encoder: str = "resnet101"
+    label_map: str = "falcon7"
