@@ -24,6 +24,7 @@ from desert_seg.errors import DataError
 IGNORE = 255
 """In a target: not scored. In a published mask: unknown."""
 
+UNKNOWN_NAME = "unknown"
 UNKNOWN_COLOR = (0, 0, 0)
 MAX_CLASSES = 250
 

@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from desert_seg.labels import IGNORE, LabelSet
+from desert_seg.labels import IGNORE, UNKNOWN_NAME, LabelSet
 from desert_seg_ros.health import Report
 from desert_seg_ros.image_codec import fill_image
 
@@ -31,7 +31,7 @@ def image_message(array: npt.NDArray[Any], encoding: str, header: Any) -> Image:
 
 def label_info_message(labels: LabelSet, threshold: float) -> Any:
     """Class names by id: vision_msgs/LabelInfo where vision_msgs is installed, else JSON in a std_msgs/String."""
-    names = {**dict(enumerate(labels.names)), IGNORE: "unknown"}
+    names = {**dict(enumerate(labels.names)), IGNORE: UNKNOWN_NAME}
     if LabelInfo is not None:
         info = LabelInfo(threshold=threshold)
         info.class_map = [VisionClass(class_id=index, class_name=name) for index, name in names.items()]

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg_train.config import AdaptConfig, InfoConfig, TrainConfig
+from desert_seg_train.config import AdaptConfig, ConsumersConfig, InfoConfig, TrainConfig
 from desert_seg_train.deployment.config import ExportConfig
 from desert_seg_train.evaluation.config import BenchmarkConfig, EvaluateConfig
 from desert_seg_train.inspection.config import InspectConfig
@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "benchmark": (BenchmarkConfig, "desert_seg_train.evaluation.benchmark"),
     "predict": (PredictConfig, "desert_seg_train.prediction.predict"),
     "export": (ExportConfig, "desert_seg_train.deployment.command"),
+    "consumers": (ConsumersConfig, "desert_seg_train.consumers"),
     "info": (InfoConfig, "desert_seg_train.information"),
     "inspect": (InspectConfig, "desert_seg_train.inspection.command"),
     "synth": (SynthConfig, "desert_seg_train.synthesis"),

@@ -191,3 +191,18 @@ class InfoConfig:
     """
 
     model: Annotated[Path, tyro.conf.Positional]
+
+
+@dataclass(frozen=True)
+class ConsumersConfig:
+    """Write what Nav2 and Hydra need to read the masks of a model.
+
+    Attributes:
+        model: Model artifact: a folder, or the name of a shipped model.
+        out: Folder for nav2.yaml, hydra_label_space.yaml and hydra_colors.csv.
+        policy: YAML with the cost of driving over each class; default: config/traversability.yaml.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    out: Path = Path("out/consumers")
+    policy: Path | None = None

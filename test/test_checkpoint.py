@@ -94,5 +94,5 @@ def test_the_command_answers_a_wrong_path_with_one_line(tmp_path):
 
 
 def package(*arguments):
-    command = [sys.executable, "-m", "desert_seg_train.cli", "package", *map(str, arguments)]
+    command = [sys.executable, "-m", "desert_seg_train.cli", "export", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -52,7 +52,7 @@ def expected(light, images):
 
 @pytest.fixture(scope="module", params=ENGINES)
 def engine(request, tiny_artifact):
-    return create_engine(tiny_artifact, request.param, "cpu", "f32", threads=1)
+    return create_engine(tiny_artifact, request.param, "cpu", "f32")
 
 
 def noise(count, height=96, width=160):

@@ -11,9 +11,9 @@ from desert_seg.segmenter import Segmenter, SegmentOptions
 torch = pytest.importorskip("torch")
 
 
-@pytest.fixture(scope="module", params=["openvino", "torch"])
+@pytest.fixture(scope="module", params=["openvino", "onnxruntime", "torch"])
 def segmenter(request, tiny_artifact):
-    return Segmenter.load(tiny_artifact.path, request.param, device="cpu", precision="f32", threads=1)
+    return Segmenter.load(tiny_artifact.path, request.param, device="cpu", precision="f32")
 
 
 def a_frame(height=150, width=210):
@@ -103,7 +103,7 @@ def test_an_unknown_view_set_is_refused(segmenter):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"engine": "tensorflow"}, "no engine 'tensorflow'; choose one of: auto, openvino, torch"),
+        ({"engine": "tensorflow"}, "no engine 'tensorflow'; choose one of: auto, openvino, onnxruntime, torch"),
         ({"device": "tpu"}, "no device 'tpu'"),
         ({"precision": "f8"}, "no precision 'f8'"),
         ({"engine": "openvino", "device": "cuda"}, "OpenVINO has no CUDA device"),
