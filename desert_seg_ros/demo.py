@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,14 +18,12 @@ from typing import TYPE_CHECKING
 from desert_seg.errors import DesertSegError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     from rich.table import Table
 
     from desert_seg.labels import LabelMap
     from desert_seg.scoring import Scores
-    from desert_seg_ros.benchmark import Run
-    from desert_seg_ros.drive import Drive, DriveFrame
+    from desert_seg_ros.benchmark.masks import Masked
+    from desert_seg_ros.benchmark.results import Frames, Spread, Start
 
 SHEET_ROWS = 4
 OVERLAY_ALPHA = 0.55
@@ -59,7 +58,12 @@ def demo(options: argparse.Namespace) -> None:
     from desert_seg.artifact import load_artifact
     from desert_seg.images import write_bytes
     from desert_seg.machine import processor
-    from desert_seg_ros import benchmark
+    from desert_seg_ros.benchmark import measures
+    from desert_seg_ros.benchmark.frames import prepared_frames, stored_transport
+    from desert_seg_ros.benchmark.masks import masked_frames
+    from desert_seg_ros.benchmark.node_process import launch_command, node_command
+    from desert_seg_ros.benchmark.pace import Length, Recorded
+    from desert_seg_ros.benchmark.run import Subject, measure
     from desert_seg_ros.drive import open_drive
     from desert_seg_ros.environment import require_ros, use_dds_profile
     from desert_seg_ros.share import find_artifact, share_directory
@@ -68,11 +72,15 @@ def demo(options: argparse.Namespace) -> None:
     console = Console(highlight=False)
     drive = open_drive(options.drive or share_directory() / "sample_drive", options.topic, options.hz, options.limit)
     artifact = load_artifact(find_artifact(options.model))
+    pace, transport = Recorded(options.rate), stored_transport(drive)
     use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
-    transport = "compressed" if hasattr(next(drive.frames()).image, "format") else "raw"
-    command = benchmark.node_command(
-        str(artifact.path.resolve()), transport, {"engine": options.engine, "tta": options.tta}
-    )
+    parameters = {
+        "artifact": str(artifact.path.resolve()),
+        "image_transport": transport,
+        "engine": options.engine,
+        "tta": options.tta,
+    }
+    command = launch_command(parameters) if shutil.which("ros2") else node_command(parameters)
     mask_bag, log = options.out / "masks", options.out / "node.log"
     console.print(
         f"replaying {drive.path} ({drive.num_frames} frames) through the node with model {artifact.card.name}"
@@ -84,26 +92,32 @@ def demo(options: argparse.Namespace) -> None:
         def show(sent: int, masks: int) -> None:
             bar.update(task, completed=sent, description=f"replaying, {masks} masks back")
 
-        run = benchmark.replay_through_node(drive, command, transport, mask_bag, log, options.rate, show)
-        show(run.frames_sent, run.masks)
-    if not run.masks:
-        raise DesertSegError(f"no mask came back for {run.frames_sent} images; {benchmark.last_line(log)}")
-    fps = run.masks / run.seconds
-    title = f"{drive.path.name}: {run.masks} of {run.frames_sent} frames, {fps:.1f} fps, model {artifact.card.name}"
-    pairs = track(masked_frames(drive, mask_bag), "drawing and comparing", run.masks, console=console)
-    scores = review(pairs, run.masks, artifact.card.label_map, options.out, fps, title)
+        subject = Subject(transport, command=command, log=log)
+        recording = measure(subject, lambda: prepared_frames(drive, transport), pace, Length(), mask_bag, show)
+    timeline, frames = measures.Timeline.of(recording), measures.frames(recording)
+    latency, start = measures.spread(timeline.latency_ms), measures.start(recording)
+    if latency is None or start is None:
+        raise DesertSegError(f"no mask came back for {frames.sent} images; see {log}")
+    fps = frames.masks / timeline.seconds
+    title = f"{drive.path.name}: {frames.masks} of {frames.sent} frames, {fps:.1f} fps, model {artifact.card.name}"
+    pairs = track(masked_frames(drive, mask_bag), "drawing and comparing", frames.masks, console=console)
+    scores = review(pairs, frames.masks, artifact.card.label_map, options.out, fps, title)
     report = {
         "drive": str(drive.path),
         "model": {"name": artifact.card.name, "digest": artifact.digest, "label_map": artifact.card.label_map.name},
         "machine": {"cpu": processor(), "system": platform.platform(), "python": platform.python_version()},
         "command": command,
-        **{key: value for key, value in asdict(run).items() if key != "latency_ms"},
+        "frames": asdict(frames),
+        "seconds": timeline.seconds,
         "fps": fps,
-        "latency_ms": {**run.percentiles(), "all": run.latency_ms},
+        "latency_ms": {**asdict(latency), "all": timeline.latency_ms.round(2).tolist()},
+        "start": asdict(start),
+        "node": dict(recording.status.values),
         "accuracy": None if scores is None else {"classes": artifact.card.label_map.labels.names, **scores.to_dict()},
     }
     write_bytes(options.out / "report.json", json.dumps(report, indent=2).encode())
-    console.print(_table(run, fps, scores, artifact.card.label_map))
+    engine = recording.status.values.get("engine", "unknown")
+    console.print(_table(frames, fps, latency, start, engine, scores, artifact.card.label_map))
     for name, what in (
         ("contact_sheet.png", "frames and masks side by side"),
         ("masks.mp4", "the whole drive with its masks"),
@@ -113,20 +127,8 @@ def demo(options: argparse.Namespace) -> None:
         console.print(f"[bold]{options.out / name}[/bold]  {what}", soft_wrap=True)
 
 
-def masked_frames(drive: Drive, mask_bag: Path) -> Iterator[tuple[DriveFrame, npt.NDArray[np.uint8]]]:
-    """The frames of a drive that got a mask, in order, with their masks."""
-    from desert_seg_ros.benchmark import recorded_masks
-
-    masks = recorded_masks(mask_bag)
-    waiting = next(masks, None)
-    for frame in drive.frames():
-        if waiting is not None and waiting[0] == frame.stamp_ns:
-            yield frame, waiting[1]
-            waiting = next(masks, None)
-
-
 def review(
-    pairs: Iterable[tuple[DriveFrame, npt.NDArray[np.uint8]]],
+    pairs: Iterable[Masked],
     num_pairs: int,
     label_map: LabelMap,
     out: Path,
@@ -136,7 +138,7 @@ def review(
     """Draw the contact sheet and the video, and judge the masks in the same pass.
 
     Args:
-        pairs: Frames with their masks, HxW uint8.
+        pairs: Those that have a mask.
         num_pairs: How many there are.
         label_map: What raw values of the true masks mean.
         out: Folder to write to.
@@ -146,14 +148,15 @@ def review(
     Returns:
         The scores, or None if the drive carries no truth.
     """
+    from desert_seg.painter import Painter
     from desert_seg.scoring import Confusion
-    from desert_seg_ros.pictures import Painter, Video, contact_sheet
+    from desert_seg_ros.pictures import Video, contact_sheet
 
     labels, painter = label_map.labels, Painter(label_map.labels)
     shown = {round((row + 0.5) * num_pairs / SHEET_ROWS - 0.5) for row in range(SHEET_ROWS)}
     confusion, rows, judged = Confusion(len(labels)), [], 0
     with Video(out / "masks.mp4", fps) as video:
-        for index, (frame, mask) in enumerate(pairs):
+        for row, (index, frame, mask) in enumerate(pairs):
             rgb = frame.rgb()
             pictures = [rgb, painter.overlay(rgb, mask, OVERLAY_ALPHA)]
             raw = frame.ground_truth()
@@ -163,7 +166,7 @@ def review(
                 pictures.append(painter.overlay(rgb, target, OVERLAY_ALPHA))
                 judged += 1
             video.add(pictures[1])
-            if index in shown:
+            if row in shown:
                 rows.append(pictures)
     headings = ["camera", "mask", "truth"][: min(len(row) for row in rows)]
     scores = confusion.scores() if judged else None
@@ -173,19 +176,26 @@ def review(
     return scores
 
 
-def _table(run: Run, fps: float, scores: Scores | None, label_map: LabelMap) -> Table:
+def _table(
+    frames: Frames,
+    fps: float,
+    latency: Spread,
+    start: Start,
+    engine: str,
+    scores: Scores | None,
+    label_map: LabelMap,
+) -> Table:
     from rich.table import Table
 
     table = Table(box=None, show_header=False, padding=(0, 2))
-    dropped = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in run.dropped.items() if count)
-    table.add_row("frames in", str(run.frames_sent))
-    table.add_row("masks out", str(run.masks))
+    dropped = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in frames.dropped.items() if count)
+    table.add_row("frames in", str(frames.sent))
+    table.add_row("masks out", str(frames.masks))
     table.add_row("dropped", dropped or "none")
     table.add_row("rate", f"{fps:.1f} fps")
-    percentiles = ", ".join(f"{name} {value:.0f}" for name, value in run.percentiles().items())
-    table.add_row("latency, publish to mask", f"{percentiles} ms")
-    table.add_row("engine", run.node.get("engine", "unknown"))
-    table.add_row("start to ready", f"{run.start_seconds:.1f} s")
+    table.add_row("latency, publish to mask", f"p50 {latency.p50:.0f}, p95 {latency.p95:.0f}, p99 {latency.p99:.0f} ms")
+    table.add_row("engine", engine)
+    table.add_row("start to first mask", f"{start.first_mask_s:.1f} s")
     if scores is not None:
         table.add_row("mIoU", f"{scores.miou_present:.3f} over the classes present, label map {label_map.name}")
         for name, iou, share in zip(label_map.labels.names, scores.iou, scores.share, strict=True):

@@ -27,13 +27,13 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from desert_seg.errors import DesertSegError
+from desert_seg.painter import Painter
 from desert_seg.segmenter import Segmenter
 from desert_seg_ros.environment import require_ros
 from desert_seg_ros.health import Health
 from desert_seg_ros.image_codec import decode_compressed, decode_image
 from desert_seg_ros.messages import LABEL_INFO_TOPIC, diagnostic_status, image_message, label_info_message
 from desert_seg_ros.parameters import NodeParameters
-from desert_seg_ros.pictures import Painter
 from desert_seg_ros.share import find_artifact
 from desert_seg_ros.worker import FrameWorker, SegmentedFrame, Settings
 

@@ -1,4 +1,4 @@
-"""Pictures of masks: their colours, a contact sheet and a video. Knows nothing of ROS or of where masks come from.
+"""Pictures of a drive: a contact sheet and a video. Knows nothing of ROS or of where masks come from.
 
 Shape letters: H, W of a frame.
 """
@@ -24,21 +24,6 @@ CELL_WIDTH = 480
 _BACKGROUND = (24, 26, 30)
 _TEXT = (225, 225, 225)
 _MARGIN = 10
-
-
-class Painter:
-    """Draws masks in a label set's colours."""
-
-    def __init__(self, labels: LabelSet) -> None:
-        self._table = labels.palette().reshape(256, 1, 3)
-
-    def color(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """HxW uint8 classes to HxWx3 uint8 RGB; unknown is black."""
-        return np.asarray(cv2.applyColorMap(mask, self._table), np.uint8)
-
-    def overlay(self, rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], alpha: float) -> npt.NDArray[np.uint8]:
-        """The frame with the colours laid over it at opacity `alpha`; HxWx3 uint8 RGB."""
-        return np.asarray(cv2.addWeighted(rgb, 1 - alpha, self.color(mask), alpha, 0), np.uint8)
 
 
 def contact_sheet(

@@ -1,0 +1,1 @@
+"""The bag benchmark: a drive through the live node, measured from outside."""

@@ -1,0 +1,64 @@
+"""What the node says of itself on /diagnostics, as numbers. Knows nothing of rclpy.
+
+Its counters run from the node's start; `Counters.since` makes them run from any later moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_DROPPED = "dropped_"
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What has become of the images that reached the node.
+
+    Attributes:
+        received: Images that reached it.
+        answered: Masks it published.
+        dropped: Images without a mask, by cause.
+    """
+
+    received: int = 0
+    answered: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> int:
+        """Images that are neither answered nor dropped yet."""
+        return self.received - self.answered - sum(self.dropped.values())
+
+    def since(self, earlier: Counters) -> Counters:
+        """What has happened since then."""
+        dropped = {cause: count - earlier.dropped.get(cause, 0) for cause, count in self.dropped.items()}
+        return Counters(self.received - earlier.received, self.answered - earlier.answered, dropped)
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One report of the node.
+
+    Attributes:
+        at_s: When it was heard, on `time.perf_counter`.
+        message: The node's verdict on itself, in words.
+        values: All values as published.
+    """
+
+    at_s: float
+    message: str
+    values: Mapping[str, str]
+
+    @property
+    def counters(self) -> Counters:
+        """What became of the images so far."""
+        dropped = {
+            key.removeprefix(_DROPPED): int(value) for key, value in self.values.items() if key.startswith(_DROPPED)
+        }
+        return Counters(int(self.values.get("frames_in", 0)), int(self.values.get("frames_out", 0)), dropped)
+
+    @property
+    def num_publishers(self) -> int:
+        """How many publishers the node sees on its input topic."""
+        return int(self.values.get("publishers", 0))
