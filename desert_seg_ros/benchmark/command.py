@@ -91,7 +91,7 @@ def _say(results: Results, options: Options, console: Console) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     for run in results.runs:
-        table.add_column(run.name, justify="right", overflow="fold")
+        table.add_column(run.name, justify="right")
     for row in rows_of(results.runs):
         table.add_row(row.name, *row.cells)
     console.print()

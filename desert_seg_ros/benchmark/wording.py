@@ -16,6 +16,9 @@ BUSY_SHARE = 0.3
 
 UNKNOWN = "-"
 
+DROP = "no mask: "
+"""Before the cause of drops in the name of a row."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -34,9 +37,11 @@ class Row:
 
 
 def rows_of(runs: Sequence[Run]) -> list[Row]:
-    """The table of runs: measures down, runs across; a measure that no run has is left out."""
-    rows = [Row(name, tuple(_cell(run, show) for run in runs)) for name, show in _MEASURES]
-    return [row for row in rows if any(cell != UNKNOWN for cell in row.cells)]
+    """The table of runs: measures down, runs across; a measure or a cause of drops that no run has is left out."""
+    causes = dict.fromkeys(cause for run in runs for cause in _drops(run))
+    drops = [Row(f"{DROP}{cause}", tuple(str(_drops(run).get(cause, 0)) for run in runs)) for cause in causes]
+    sent, masks, *others = (Row(name, tuple(show(run) or UNKNOWN for run in runs)) for name, show in _MEASURES)
+    return [sent, masks, *drops, *(row for row in others if any(cell != UNKNOWN for cell in row.cells))]
 
 
 def verdicts(results: Results) -> list[Verdict]:
@@ -65,14 +70,6 @@ def verdicts(results: Results) -> list[Verdict]:
     return said
 
 
-def drops(run: Run) -> str:
-    """The causes for which images got no mask: "3 overload, 1 transport in"."""
-    causes = [f"{count} {cause.replace('_', ' ')}" for cause, count in run.frames.dropped.items() if count]
-    if run.frames.pending:
-        causes.append(f"{run.frames.pending} pending")
-    return ", ".join(causes) or "none"
-
-
 def in_one_line(run: Run) -> str:
     """A run in a few words, for when it is over."""
     latency = (
@@ -98,8 +95,10 @@ def _endurance(name: str, endurance: Endurance) -> list[Verdict]:
     return said
 
 
-def _cell(run: Run, show: Callable[[Run], str | None]) -> str:
-    return show(run) or UNKNOWN
+def _drops(run: Run) -> dict[str, int]:
+    """Images without a mask by cause in words, where there are any."""
+    drops = {**run.frames.dropped, "pending": run.frames.pending}
+    return {cause.replace("_", " "): count for cause, count in drops.items() if count}
 
 
 def _number(value: float | None, form: str) -> str | None:
@@ -117,7 +116,6 @@ def _of_node(name: str, form: str) -> Callable[[Run], str | None]:
 _MEASURES: tuple[tuple[str, Callable[[Run], str | None]], ...] = (
     ("images sent", lambda run: str(run.frames.sent)),
     ("masks back", lambda run: str(run.frames.masks)),
-    ("without a mask", drops),
     ("images, Hz", lambda run: _number(run.rates.sent_hz, ".1f")),
     ("masks, Hz", lambda run: _number(run.rates.masks_hz, ".1f")),
     ("latency p50, ms", _latency("p50")),
