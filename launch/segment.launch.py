@@ -18,7 +18,7 @@ CONFIG = PathJoinSubstitution([FindPackageShare("desert_seg_ros"), "config"])
 # own file is not overruled by a default here, while whatever is typed on the command line is.
 PARAMETERS = {
     "artifact": ("Model artifact: a folder, or the name of a shipped model.", None),
-    "engine": ("Inference engine.", ["", "auto", "openvino", "torch"]),
+    "engine": ("Inference engine.", ["", "auto", "openvino", "onnxruntime", "torch"]),
     "device": ("Device the engine runs on.", ["", "auto", "cpu", "cuda"]),
     "tta": ("Test-time augmentation views.", ["", "none", "flip", "scales", "full"]),
     "image_transport": ("Kind of input topic; compressed reads IMAGE/compressed.", ["", "raw", "compressed"]),

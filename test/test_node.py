@@ -279,7 +279,7 @@ def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_loo
         (["-p", "tta:=sixfold"], "choose one of: none, flip, scales, full"),
         (["-p", "threads:=many"], "expecting type 'INTEGER'"),
         (["-p", "suppressed_classes:=['Cactus']"], "there is no class 'Cactus'"),
-        (["-p", "engine:=tpu"], "choose one of: auto, openvino, torch"),
+        (["-p", "engine:=tpu"], "choose one of: auto, openvino, onnxruntime, torch"),
     ],
 )
 def test_a_start_that_cannot_work_ends_with_code_one_and_one_clear_line(start, arguments, message):

@@ -69,4 +69,12 @@ def batches(
     share = batch_size // world_size
     starts = range(first_step * batch_size + rank * share, len(crops), batch_size)
     places = [list(range(start, start + share)) for start in starts]
-    return DataLoader(crops, batch_sampler=places, num_workers=workers, pin_memory=torch.cuda.is_available())
+    # Not fork: a copy of a process whose libraries have threads may crash.
+    context = "forkserver" if workers else None
+    return DataLoader(
+        crops,
+        batch_sampler=places,
+        num_workers=workers,
+        multiprocessing_context=context,
+        pin_memory=torch.cuda.is_available(),
+    )
