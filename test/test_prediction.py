@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from desert_seg.errors import DataError
 from desert_seg.images import read_image, read_mask, write_image
 from desert_seg.segmenter import Segmenter, SegmentOptions
+from desert_seg_ros.bag import BagWriter
+from desert_seg_ros.drive import open_drive
 
 pytest.importorskip("torch")
 
@@ -122,6 +124,16 @@ def test_a_bag_can_be_done_in_parts(sample_drive):
     name, read = next(iter(replace(chunk, first=7, length=1).frames()))
     assert name == whole[7]
     assert read().shape == (540, 960, 3)
+
+
+def test_frames_of_one_stamp_do_not_overwrite_each_other(config, images, tmp_path):
+    frame = next(open_drive(images).frames())
+    with BagWriter(tmp_path / "bag") as bag:
+        for index in range(3):
+            bag.write_message("/camera/image_raw/compressed", index, frame.image)
+    predict(replace(config, input=str(tmp_path / "bag")))
+    names = sorted(path.stem for path in (config.output / "raw").iterdir())
+    assert names == [str(frame.stamp_ns), f"{frame.stamp_ns}_2", f"{frame.stamp_ns}_3"]
 
 
 @pytest.mark.parametrize(

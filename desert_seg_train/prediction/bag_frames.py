@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,14 @@ def count_bag_frames(path: Path, topic: str) -> int:
 def bag_frames(
     path: Path, topic: str, first: int, length: int
 ) -> Iterator[tuple[str, Callable[[], npt.NDArray[np.uint8]]]]:
-    """Stamps in nanoseconds, as text, and decoders (HxWx3 uint8 RGB) of some frames; raises DataError for damage."""
-    for frame in islice(open_drive(path, topic or None).frames(), first, first + length):
-        yield str(frame.stamp_ns), frame.rgb
+    """Names and decoders (HxWx3 uint8 RGB) of some frames; raises DataError for damage.
+
+    A name is the stamp in nanoseconds; the second frame of a stamp ends in _2, and so on, for which all frames before
+    count.
+    """
+    num_seen: Counter[int] = Counter()
+    for index, frame in enumerate(islice(open_drive(path, topic or None).frames(), first + length)):
+        num_seen[frame.stamp_ns] += 1
+        repeated = num_seen[frame.stamp_ns]
+        if index >= first:
+            yield f"{frame.stamp_ns}_{repeated}" if repeated > 1 else str(frame.stamp_ns), frame.rgb
