@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desert_seg.errors import DesertSegError
-from desert_seg.painter import Painter
 from desert_seg.segmenter import Segmenter, SegmentOptions
-from desert_seg_train.prediction.inputs import Chunk, Reader
+from desert_seg_train.prediction.inputs import Chunk
 from desert_seg_train.prediction.output import Output
 
 
@@ -40,19 +39,15 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         """Load the model; raises ArtifactError or EngineError."""
-        self._output, self._reader = job.output, Reader()
+        self._job = job
         self._segmenter = Segmenter.load(job.model, job.engine, job.device, job.precision, job.threads)
-        self._painter = Painter(self._segmenter.labels)
         self._options = SegmentOptions(views=job.tta, want_confidence="confidence" in job.output.kinds)
 
     def do(self, chunk: Chunk) -> Iterator[Done]:
-        """Predict the frames of a chunk that are not done yet; one that cannot be read does not end the others.
-
-        Raises:
-            DataError: A result cannot be written.
-        """
-        for name, read in self._reader.frames(chunk):
-            if self._output.is_done(name):
+        """Predict the frames of a chunk that are not done yet; one that cannot be used does not end the others."""
+        output = self._job.output
+        for name, read in chunk.frames():
+            if output.is_done(name):
                 yield Done(name, was_there=True)
                 continue
             try:
@@ -60,5 +55,5 @@ class Worker:
             except DesertSegError as error:
                 yield Done(name, str(error))
                 continue
-            self._output.write(name, rgb, self._segmenter.segment(rgb, self._options), self._painter)
+            output.write(name, rgb, self._segmenter.segment(rgb, self._options), self._segmenter.labels)
             yield Done(name)
