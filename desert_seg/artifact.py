@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from desert_seg.calibration import Calibration, calibration_from_dict
 from desert_seg.errors import ArtifactError, DataError
 from desert_seg.labels import LabelMap, label_map_from_dict
 from desert_seg.parity import ParityReport, parity_from_json
@@ -40,6 +41,7 @@ class ModelCard:
         label_map: The classes, their colours, and the raw values they were trained from.
         metrics: Measured figures by name.
         provenance: How it was made: data, git hash, software versions.
+        calibration: What the model knows about its own uncertainty; None if that was never measured.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ModelCard:
     label_map: LabelMap
     metrics: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
         "label_map": card.label_map.to_dict(),
         "metrics": dict(card.metrics),
         "provenance": dict(card.provenance),
+        **({"calibration": card.calibration.to_dict()} if card.calibration else {}),
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
     content = json.loads(json.dumps(content))
@@ -179,6 +183,7 @@ def load_artifact(path: str | Path) -> Artifact:
             label_map=label_map_from_dict(content["label_map"], str(path / _JSON)),
             metrics=content["metrics"],
             provenance=content["provenance"],
+            calibration=calibration_from_dict(content["calibration"]) if "calibration" in content else None,
         )
         parity = parity_from_json((path / PARITY).read_bytes()) if PARITY in content["files"] else None
     except (KeyError, TypeError, ValueError, DataError) as error:

@@ -1,7 +1,7 @@
 """Scores to mask: the one upsampling of a frame, on the half-pixel grid, with a running maximum.
 
 Equivalent to `interpolate(scores, size, mode="bilinear", align_corners=False).argmax(0)` but never holds more than
-two full-resolution planes (`confidence` holds K). Knows nothing of engines or labels.
+two full-resolution planes (`confidence` and `probabilities` hold K). Knows nothing of engines or labels.
 
 Shape letters: K classes, h, w score grid, H, W output size.
 """
@@ -68,6 +68,35 @@ def confidence(
     return np.asarray(cv2.convertScaleAbs(1 / total, alpha=255), np.uint8)
 
 
+def probabilities(
+    scores: npt.NDArray[np.float32], size: tuple[int, int], bias: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
+    """Softmax probability of every class at every pixel.
+
+    Args:
+        scores: Khw float32.
+        size: (H, W) of the result.
+        bias: As for `decode`.
+
+    Returns:
+        HxWxK float32, 0..1; a class that is removed has 0 everywhere.
+    """
+    result = np.zeros((*size, len(scores)), np.float32)
+    planes = dict(_planes(scores, size, bias))
+    if not planes:
+        return result
+    best = np.maximum.reduce(list(planes.values()))
+    for index, plane in planes.items():
+        result[..., index] = cv2.exp(plane - best)
+    result /= result.sum(-1, keepdims=True)
+    return result
+
+
+def enlarge(plane: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """One plane hw brought to (H, W) on OpenCV's half-pixel grid, as every plane of scores is."""
+    return np.asarray(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
 def _planes(
     scores: npt.NDArray[np.float32], size: tuple[int, int], bias: npt.NDArray[np.float32] | None
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
@@ -75,8 +104,7 @@ def _planes(
     for index, plane in enumerate(scores):
         if bias is not None and np.isneginf(bias[index]):
             continue
-        # OpenCV's linear resize is the half-pixel grid; a constant survives it, so the bias may come after it.
-        large = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR)
+        large = enlarge(plane, size)
         if bias is not None and bias[index] != 0:
-            large += bias[index]
-        yield index, np.asarray(large, np.float32)
+            large += bias[index]  # a constant survives the resizing, so the bias may come after it
+        yield index, large

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from desert_seg.artifact import ModelCard, load_artifact
-from desert_seg.decode import confidence, decode
+from desert_seg.calibration import Calibration, describe
+from desert_seg.decode import confidence, decode, enlarge, probabilities
 from desert_seg.engines.engine import Engine, create_engine
 from desert_seg.labels import IGNORE
-from desert_seg.views import fuse, view_set
+from desert_seg.views import SIZE_MULTIPLE, fuse, view_set
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+"""The region that is a whole frame."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +35,61 @@ class SegmentOptions:
 
     Attributes:
         views: Name of a view set of `desert_seg.views`.
-        bias: K values added to the class scores, or None; see `suppress`.
+        bias: K values added to the class scores, or None; see `Segmenter.suppress`.
         confidence_threshold: Pixels with a lower confidence (0..1) become `IGNORE`.
+        unknown_threshold: Score above which terrain is unknown; None = the artifact's.
+        scale: Network input size relative to the artifact's, above 0; sizes are rounded to multiples of 32.
+        region: Top, left, bottom and right of the part that is segmented, 0..1 of the frame; the rest is `IGNORE`.
         want_confidence: Compute `Segmentation.confidence` even if no threshold needs it.
+        want_unknown: Compute `Segmentation.unknown`.
+        want_probabilities: Compute `Segmentation.probabilities`.
     """
 
     views: str = "none"
     bias: npt.NDArray[np.float32] | None = None
     confidence_threshold: float = 0.0
+    unknown_threshold: float | None = None
+    scale: float = 1.0
+    region: tuple[float, float, float, float] = WHOLE
     want_confidence: bool = False
+    want_unknown: bool = False
+    want_probabilities: bool = False
+
+
+@dataclass(frozen=True)
+class ScoredFrame:
+    """A frame between network and mask.
+
+    Attributes:
+        scores: Khw float32, views fused; valid until the network's next call.
+        image: The network's input, uint8 RGB.
+        size: (H, W) of the frame.
+        window: Rows and columns of the frame that were scored.
+        resize_ms: Time to bring the frame, and those it was batched with, to network size.
+        inference_ms: Time of the batch in the engine, all views.
+    """
+
+    scores: npt.NDArray[np.float32]
+    image: npt.NDArray[np.uint8]
+    size: tuple[int, int]
+    window: tuple[slice, slice]
+    resize_ms: float
+    inference_ms: float
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """The result for one frame.
+    """The result for one frame; what was not asked for is None.
 
     Attributes:
         mask: HxW uint8, class indices, `IGNORE` = unknown.
-        confidence: HxW uint8, 0..255 for probability 0..1, 0 where the mask is `IGNORE`; None if not asked for.
+        confidence: HxW uint8, 0..255 for probability 0..1, 0 where the mask is `IGNORE`.
         resize_ms: Time to bring the frame, and those it was batched with, to network size.
         inference_ms: Time of the batch in the engine, all views.
-        decode_ms: Time from scores to mask and confidence.
+        decode_ms: Time from scores to all that is here.
+        unknown: HxW uint8, 255 = terrain the model does not know, also outside the region; else 0. Without a threshold
+            only what the mask has as `IGNORE`.
+        probabilities: HxWxK float32, 0..1, 0 outside the region.
     """
 
     mask: npt.NDArray[np.uint8]
@@ -58,6 +97,8 @@ class Segmentation:
     resize_ms: float
     inference_ms: float
     decode_ms: float
+    unknown: npt.NDArray[np.uint8] | None = None
+    probabilities: npt.NDArray[np.float32] | None = None
 
 
 class Segmenter:
@@ -66,6 +107,7 @@ class Segmenter:
     def __init__(self, engine: Engine, card: ModelCard, digest: str) -> None:
         self.engine, self.card, self.digest = engine, card, digest
         self.labels = card.label_map.labels
+        self.calibration = card.calibration or Calibration()
 
     @classmethod
     def load(
@@ -112,35 +154,73 @@ class Segmenter:
         Raises:
             DesertSegError: The view set does not exist.
         """
+        return [self.decode(scored, options) for scored in self.score(frames, options)]
+
+    def score(self, frames: Sequence[npt.NDArray[np.uint8]], options: SegmentOptions) -> list[ScoredFrame]:
+        """The first half of `segment_batch`: frames to low-resolution scores."""
         views = view_set(options.views)
         started = time.perf_counter()
-        images = [self._to_network_size(rgb) for rgb in frames]
+        windows = [_window(rgb, options.region) for rgb in frames]
+        size = self.network_size(options)
+        images = [_resized(rgb[window], size) for rgb, window in zip(frames, windows, strict=True)]
         resized = time.perf_counter()
         scores = fuse(images, views, self.engine.scores)
-        inferred = time.perf_counter()
-        times = (resized - started) * 1e3, (inferred - resized) * 1e3
-        return [self._decode(planes, rgb, options, times) for planes, rgb in zip(scores, frames, strict=True)]
+        times = (resized - started) * 1e3, (time.perf_counter() - resized) * 1e3
+        return [
+            ScoredFrame(planes, image, (rgb.shape[0], rgb.shape[1]), window, *times)
+            for planes, image, rgb, window in zip(scores, images, frames, windows, strict=True)
+        ]
 
-    def _decode(
-        self,
-        scores: npt.NDArray[np.float32],
-        rgb: npt.NDArray[np.uint8],
-        options: SegmentOptions,
-        times: tuple[float, float],
-    ) -> Segmentation:
-        size = (rgb.shape[0], rgb.shape[1])
+    def decode(self, scored: ScoredFrame, options: SegmentOptions) -> Segmentation:
+        """The second half of `segment_batch`: scores to a mask of the frame's size, and what else is wanted."""
         started = time.perf_counter()
-        mask = decode(scores, size, options.bias)
-        certainty = None
+        rows, columns = scored.window
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        mask = decode(scored.scores, size, options.bias)
+        tempered = scored.scores
+        if self.calibration.temperature != 1.0:
+            tempered = scored.scores / np.float32(self.calibration.temperature)
+        certainty = unknown = likely = None
         if options.want_confidence or options.confidence_threshold > 0:
-            certainty = confidence(scores, size, options.bias)
+            certainty = confidence(tempered, size, options.bias)
             mask[certainty < round(options.confidence_threshold * 255)] = IGNORE
             certainty[mask == IGNORE] = 0
-        return Segmentation(mask, certainty, *times, (time.perf_counter() - started) * 1e3)
+        if options.want_unknown:
+            unknown = self._unknown(scored.scores, mask, options.unknown_threshold)
+        if options.want_probabilities:
+            likely = probabilities(tempered, size, options.bias)
+        if size != scored.size:
+            mask = _framed(mask, scored, IGNORE)
+            certainty = None if certainty is None else _framed(certainty, scored, 0)
+            unknown = None if unknown is None else _framed(unknown, scored, 255)
+            likely = None if likely is None else _framed(likely, scored, 0.0)
+        times = scored.resize_ms, scored.inference_ms, (time.perf_counter() - started) * 1e3
+        return Segmentation(mask, certainty, *times, unknown, likely)
 
-    def warm_up(self, views: str = "none") -> None:
+    def _unknown(
+        self, scores: npt.NDArray[np.float32], mask: npt.NDArray[np.uint8], threshold: float | None
+    ) -> npt.NDArray[np.uint8]:
+        threshold = self.calibration.unknown_threshold if threshold is None else threshold
+        unknown = cv2.compare(mask, np.full_like(mask, IGNORE), cv2.CMP_EQ)
+        if threshold is not None:
+            plane = enlarge(self.calibration.unknown(scores), (mask.shape[0], mask.shape[1]))
+            unknown[plane > threshold] = 255
+        return np.asarray(unknown, np.uint8)
+
+    def domain_shift(self, scored: ScoredFrame) -> float | None:
+        """How unlike the model's own world a frame is, 1 = as the farthest twentieth of it; None if never measured."""
+        frames = self.calibration.frames
+        return None if frames is None else frames.shift(describe(scored.image, scored.scores))
+
+    def network_size(self, options: SegmentOptions) -> tuple[int, int]:
+        """(H, W) of the network's input, multiples of 32."""
+        top, left, bottom, right = options.region
+        height, width = self.card.input_size
+        return _multiple(height * options.scale * (bottom - top)), _multiple(width * options.scale * (right - left))
+
+    def warm_up(self, options: SegmentOptions = SegmentOptions()) -> None:
         """Run one black frame through every view, so that the first real frame is not slow."""
-        self.segment(np.zeros((*self.card.input_size, 3), np.uint8), SegmentOptions(views, want_confidence=True))
+        self.segment(np.zeros((*self.card.input_size, 3), np.uint8), replace(options, want_confidence=True))
 
     def suppress(self, names: Collection[str]) -> npt.NDArray[np.float32] | None:
         """Bias that removes classes by name, for `SegmentOptions.bias`; None for no names.
@@ -154,11 +234,34 @@ class Segmenter:
         bias[[self.labels.index(name) for name in names]] = -np.inf
         return bias
 
-    def _to_network_size(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        height, width = self.card.input_size
-        if rgb.shape[:2] == (height, width):
-            return np.require(rgb, requirements=["C", "W"])  # engines take no read-only memory
-        # Averaging over the area keeps thin things when shrinking by much; near 1:1 it equals linear and is slower.
-        shrink = max(rgb.shape[0] / height, rgb.shape[1] / width)
-        how = cv2.INTER_AREA if shrink > 1.5 else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(rgb, (width, height), interpolation=how), np.uint8)
+
+def _multiple(side: float) -> int:
+    return max(1, round(side / SIZE_MULTIPLE)) * SIZE_MULTIPLE
+
+
+def _window(rgb: npt.NDArray[np.uint8], region: tuple[float, float, float, float]) -> tuple[slice, slice]:
+    """Rows and columns of a region, at least one of each."""
+    height, width = rgb.shape[:2]
+    (top, bottom), (left, right) = (
+        (min(round(low * side), side - 1), max(round(high * side), round(low * side) + 1))
+        for low, high, side in ((region[0], region[2], height), (region[1], region[3], width))
+    )
+    return slice(top, bottom), slice(left, right)
+
+
+def _framed(part: npt.NDArray[Any], scored: ScoredFrame, outside: float) -> npt.NDArray[Any]:
+    """A window's result in an array of the frame's size."""
+    whole = np.full((*scored.size, *part.shape[2:]), outside, part.dtype)
+    whole[scored.window] = part
+    return whole
+
+
+def _resized(rgb: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """A frame at network size, contiguous and writable, as engines take it."""
+    height, width = size
+    if rgb.shape[:2] == size:
+        return np.require(rgb, requirements=["C", "W"])
+    # Averaging over the area keeps thin things when shrinking by much; near 1:1 it equals linear and is slower.
+    shrink = max(rgb.shape[0] / height, rgb.shape[1] / width)
+    how = cv2.INTER_AREA if shrink > 1.5 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=how), np.uint8)

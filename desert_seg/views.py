@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -90,14 +91,18 @@ def fuse(
     Returns:
         NKhw float32; the engine's own buffer if there is just one view.
     """
-    scores = score(_batch([views[0].apply(image) for image in images]))
     if len(views) == 1:
-        return scores
-    total, size = scores.copy(), (scores.shape[2], scores.shape[3])
-    for view in views[1:]:
-        seen = score(_batch([view.apply(image) for image in images]))
+        return score(_batch([views[0].apply(image) for image in images]))
+    total: npt.NDArray[np.float32] | None = None
+    for _, group in groupby(views, lambda view: view.scale):  # views of one size go through the engine together
+        same_size = tuple(group)
+        seen = score(_batch([view.apply(image) for view in same_size for image in images]))
+        if total is None:
+            total = np.zeros((len(images), *seen.shape[1:]), np.float32)
         for number, planes in enumerate(seen):
-            total[number] += view.undo(planes, size)
+            view = same_size[number // len(images)]
+            total[number % len(images)] += view.undo(planes, (total.shape[2], total.shape[3]))
+    assert total is not None
     return np.asarray(total / len(views), np.float32)
 
 

@@ -151,7 +151,7 @@ def measure(
     beside = {label_map.name: np.zeros((num_classes, num_classes + 1), np.int64) for label_map in test_set.beside}
     bands = np.zeros((NUM_BANDS, num_classes, num_classes + 1), np.int64)
     boundary, reliability = BoundaryCounts.none(num_classes), Reliability.none()
-    segmenter.warm_up(setting.views)
+    segmenter.warm_up(options)
     for index in progress(range(len(test_set.folder)), len(test_set.folder)):
         sample = test_set.folder[index]
         result = segmenter.segment(sample.image, options)
