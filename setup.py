@@ -14,6 +14,7 @@ ROS_WHEELS = [
     "ros-kilted-std-msgs",
     "ros-kilted-std-srvs",
     "ros-kilted-diagnostic-msgs",
+    "ros-kilted-geometry-msgs",
 ]
 
 EXTRAS = {
@@ -106,7 +107,7 @@ setup(
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
-            "segment_node = desert_seg_ros.node:main",
+            "segment_node = desert_seg_ros.start:main",
             "desert-seg = desert_seg_train.cli:main",
             "desert-seg-replay = desert_seg_ros.replay:main",
             "desert-seg-benchmark = desert_seg_ros.benchmark.command:main",

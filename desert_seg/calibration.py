@@ -83,15 +83,15 @@ def describe(rgb: npt.NDArray[np.uint8], scores: Planes) -> npt.NDArray[np.float
     """A frame in a few numbers: its colours, the shares of the classes seen in it, and how its scores spread.
 
     Args:
-        rgb: HxWx3 uint8, the network's input; every eighth pixel is looked at.
-        scores: Khw float32.
+        rgb: HxWx3 uint8, the network's input; every eighth row and column is looked at.
+        scores: Khw float32; every fourth row and column is looked at.
 
     Returns:
         D = 6 + 3K float64: mean and standard deviation of R, G, B (0..1), the share of each class, the mean of each
         class's scores and their standard deviation.
     """
     pixels = rgb[::8, ::8].reshape(-1, 3) / 255.0
-    planes = scores.reshape(len(scores), -1)
+    planes = scores[:, ::4, ::4].reshape(len(scores), -1)
     shares = np.bincount(planes.argmax(0), minlength=len(scores)) / planes.shape[1]
     parts = pixels.mean(0), pixels.std(0), shares, planes.mean(1), planes.std(1)
     return np.concatenate(parts).astype(np.float64)

@@ -15,13 +15,10 @@ from typing import Any
 import yaml
 
 from desert_seg.artifact import load_artifact
-from desert_seg.errors import DataError
 from desert_seg.images import write_bytes
 from desert_seg.labels import IGNORE, UNKNOWN_COLOR, UNKNOWN_NAME, LabelSet
-from desert_seg_ros.share import find_artifact, share_directory
-
-LETHAL, NO_INFORMATION = 254, 255
-"""Costs of nav2_costmap_2d."""
+from desert_seg_ros.share import find_artifact
+from desert_seg_ros.traversability import LETHAL, NO_INFORMATION, read_policy
 
 GROUND_COST = 100
 """A class that costs less is a surface in Hydra's sense, one that costs more an object."""
@@ -43,7 +40,7 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
         DataError: The policy is unusable.
     """
     labels = load_artifact(find_artifact(artifact)).card.label_map.labels
-    costs = read_policy(policy or share_directory() / "config" / "traversability.yaml")
+    costs = read_policy(policy)
     texts = {
         "nav2.yaml": _yaml(nav2_layer(labels, costs), "A layer for the plugins of a Nav2 costmap."),
         "hydra_label_space.yaml": _yaml(hydra_label_space(labels, costs), "Label space of Hydra for ~/mask."),
@@ -52,23 +49,6 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
     for name, text in texts.items():
         write_bytes(out / name, text.encode())
     return [out / name for name in texts]
-
-
-def read_policy(path: Path) -> dict[str, int]:
-    """Cost of driving over each class: 0 free to 254 lethal, 255 no ground at all.
-
-    Raises:
-        DataError: The file is missing or is not a mapping of names to such numbers.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}); check the path") from error
-    if not isinstance(content, dict) or not all(type(cost) is int and 0 <= cost <= 255 for cost in content.values()):
-        raise DataError(
-            f"{path}: found something else than class names with whole numbers from 0 to 255; see the shipped one"
-        )
-    return {str(name): cost for name, cost in content.items()}
 
 
 def nav2_layer(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""What the node counts, and the verdict on it in words. Thread-safe; imports no ROS."""
+"""What the node counts of one camera, and the verdict on it in words. Thread-safe; imports no ROS."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,9 +16,51 @@ OK, WARN, ERROR, STALE = range(4)
 SILENCE_S = 2.0
 """No input for this long is reported as STALE."""
 
+STUCK_S = 5.0
+"""A frame in hand for longer than this is an ERROR."""
+
+OLD_S = 1.0
+"""Stamps that are farther than this from the node's clock, on either side, are worth a warning."""
+
+UNLIKE = 2.0
+"""Domain shift from which frames are said to be unlike those the model knows; 1 is usual."""
+
 DROP_CAUSES = ("overload", "stale", "rate_limit", "disabled", "bad_frame")
 """Why a received frame may have no mask: a newer one came before it was its turn; it was older than max_age_s;
 max_rate_hz; the node is disabled; it could not be decoded."""
+
+STAGES = ("wait", "decode", "resize", "inference", "mask", "publish")
+"""Where the time of a frame goes: in the mailbox, message to pixels, pixels to network size, the engine (all views and
+cameras of a batch), scores to masks, and masks to messages that are sent."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of one frame: one for each of `STAGES`, and `latency` from reception to publication."""
+
+    stages: tuple[float, ...]
+    latency: float
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the node knows of the world around a camera when a report is due.
+
+    Attributes:
+        num_publishers: How many publishers the input topic has.
+        min_rate_hz: Input below this rate is a warning; 0 = off.
+        busy_s: How long the worker has had its present frames in hand; None = it waits.
+        effort: What is done for a frame, if the latency budget asks for less than is wanted; else empty.
+        mismatches: Sentences about peers whose quality of service does not fit.
+        failure: What made the worker stop; empty while it runs.
+    """
+
+    num_publishers: int = 1
+    min_rate_hz: float = 0.0
+    busy_s: float | None = None
+    effort: str = ""
+    mismatches: Sequence[str] = ()
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +72,27 @@ class Report:
     values: dict[str, str]
 
 
+@dataclass
+class _Totals:
+    frames_in: int = 0
+    frames_out: int = 0
+    stamps_back: int = 0
+    clock_jumps: int = 0
+    drops: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(DROP_CAUSES, 0)))
+
+    def copy(self) -> _Totals:
+        return _Totals(self.frames_in, self.frames_out, self.stamps_back, self.clock_jumps, self.drops.copy())
+
+    def since(self, other: _Totals) -> _Totals:
+        return _Totals(
+            self.frames_in - other.frames_in,
+            self.frames_out - other.frames_out,
+            self.stamps_back - other.stamps_back,
+            self.clock_jumps - other.clock_jumps,
+            self.drops - other.drops,
+        )
+
+
 class Health:
     """Counters and recent latencies of one camera."""
 
@@ -37,81 +100,144 @@ class Health:
         """Start at zero; `clock` gives seconds."""
         self._clock = clock
         self._lock = threading.Lock()
-        self._drops = Counter(dict.fromkeys(DROP_CAUSES, 0))
-        self._frames_in = self._frames_out = 0
+        self._totals, self._reported = _Totals(), _Totals()
+        self._reported_at = clock()
         self._last_in: float | None = None
+        self._last_stamp_s: float | None = None
         self._last_error = ""
-        self._latencies_ms: deque[float] = deque(maxlen=200)
-        self._inference_ms: deque[float] = deque(maxlen=200)
-        self._previous = (clock(), 0, 0, Counter[str]())
+        self._ages_s: deque[float] = deque(maxlen=20)
+        self._timings: deque[Timing] = deque(maxlen=200)
+        self._shifts: deque[float] = deque(maxlen=50)
 
-    def frame_in(self) -> None:
-        """Count a received frame."""
+    def frame_in(self, stamp_s: float, age_s: float) -> None:
+        """Count a received frame, with its stamp and its age on the node's clock at reception, seconds."""
         with self._lock:
-            self._frames_in += 1
+            self._totals.frames_in += 1
             self._last_in = self._clock()
+            self._totals.stamps_back += self._last_stamp_s is not None and stamp_s < self._last_stamp_s
+            self._last_stamp_s = stamp_s
+            self._ages_s.append(age_s)
 
-    def frame_out(self, latency_ms: float, inference_ms: float) -> None:
-        """Count a published mask, with its time from reception to publication and in the engine."""
+    def frame_out(self, timing: Timing, shift: float | None = None) -> None:
+        """Count a published mask, with where its time went and how unlike the model's world the frame was."""
         with self._lock:
-            self._frames_out += 1
-            self._latencies_ms.append(latency_ms)
-            self._inference_ms.append(inference_ms)
+            self._totals.frames_out += 1
+            self._timings.append(timing)
+            if shift is not None:
+                self._shifts.append(shift)
 
     def drop(self, cause: str, reason: str = "") -> None:
         """Count a frame that gets no mask; `cause` is one of `DROP_CAUSES`, `reason` the sentence of an error."""
         assert cause in DROP_CAUSES
         with self._lock:
-            self._drops[cause] += 1
+            self._totals.drops[cause] += 1
             if reason:
                 self._last_error = reason
 
-    def report(self, num_publishers: int = 1) -> Report:
-        """Health since the last report; rates are over that interval, totals since the start.
+    def clock_jumped(self) -> None:
+        """Count a jump of the node's clock."""
+        with self._lock:
+            self._totals.clock_jumps += 1
+            self._ages_s.clear()
 
-        Args:
-            num_publishers: How many publishers the input topic has.
-        """
+    def report(self, around: Surroundings = Surroundings()) -> Report:
+        """Health since the last report; rates are over that interval, totals since the start."""
         with self._lock:
             now = self._clock()
-            then, frames_in, frames_out, drops = self._previous
-            self._previous = (now, self._frames_in, self._frames_out, self._drops.copy())
-            seconds = max(now - then, 1e-6)
-            values = {
-                "frames_in": str(self._frames_in),
-                "frames_out": str(self._frames_out),
-                **{f"dropped_{cause}": str(count) for cause, count in self._drops.items()},
-                "fps_in": f"{(self._frames_in - frames_in) / seconds:.1f}",
-                "fps_out": f"{(self._frames_out - frames_out) / seconds:.1f}",
-                **_percentiles("latency", self._latencies_ms),
-                **_percentiles("inference", self._inference_ms),
-                "publishers": str(num_publishers),
-                "last_error": self._last_error,
-            }
-            new_drops = self._drops - drops
+            seconds = max(now - self._reported_at, 1e-6)
+            new = self._totals.since(self._reported)
+            self._reported, self._reported_at = self._totals.copy(), now
             silence = None if self._last_in is None else now - self._last_in
-        level, message = self._verdict(silence, num_publishers, new_drops)
-        return Report(level, message, values)
+            age = float(np.median(self._ages_s)) if self._ages_s else None
+            shift = float(np.median(self._shifts)) if self._shifts else None
+            total, error = self._totals.copy(), self._last_error
+            timings = list(self._timings)
+        rate_in = new.frames_in / seconds
+        values = {
+            "frames_in": str(total.frames_in),
+            "frames_out": str(total.frames_out),
+            **{f"dropped_{cause}": str(count) for cause, count in total.drops.items()},
+            "fps_in": f"{rate_in:.1f}",
+            "fps_out": f"{new.frames_out / seconds:.1f}",
+            **_percentiles("latency", [timing.latency for timing in timings]),
+            **{
+                key: value
+                for index, stage in enumerate(STAGES)
+                for key, value in _percentiles(stage, [timing.stages[index] for timing in timings]).items()
+            },
+            "age_s": "" if age is None else f"{age:.3f}",
+            "stamps_back": str(total.stamps_back),
+            "clock_jumps": str(total.clock_jumps),
+            "domain_shift": "" if shift is None else f"{shift:.2f}",
+            "publishers": str(around.num_publishers),
+            "effort": around.effort,
+            "last_error": error,
+        }
+        verdicts = _verdicts(silence, rate_in, age, shift, new, error, around)
+        if not verdicts:
+            return Report(OK, "segmenting", values)
+        return Report(verdicts[0][0], "; ".join(sentence for _, sentence in verdicts), values)
 
-    def _verdict(self, silence: float | None, num_publishers: int, new_drops: Counter[str]) -> tuple[int, str]:
-        if silence is None or silence > SILENCE_S:
-            since = "no image yet" if silence is None else f"no image for {silence:.0f} s"
-            return STALE, since if num_publishers else f"{since}, and nobody publishes on the input topic"
-        if new_drops["bad_frame"]:
-            return ERROR, f"{new_drops['bad_frame']} frames could not be decoded: {self._last_error}"
-        if new_drops["stale"]:
-            return WARN, f"{new_drops['stale']} frames dropped because they were older than max_age_s"
-        if new_drops["overload"]:
-            return (
+
+def _verdicts(
+    silence: float | None,
+    rate_in: float,
+    age: float | None,
+    shift: float | None,
+    new: _Totals,
+    error: str,
+    around: Surroundings,
+) -> list[tuple[int, str]]:
+    """Everything that is amiss, the worst first."""
+    found: list[tuple[int, str]] = []
+    if around.failure:
+        found.append((ERROR, f"the worker stopped: {around.failure}"))
+    if around.busy_s is not None and around.busy_s > STUCK_S:
+        found.append((ERROR, f"the worker has not finished a frame for {around.busy_s:.0f} s"))
+    if new.drops["bad_frame"]:
+        found.append((ERROR, f"{new.drops['bad_frame']} frames could not be decoded: {error}"))
+    if silence is None or silence > SILENCE_S:
+        since = "no image yet" if silence is None else f"no image for {silence:.0f} s"
+        cause = "" if around.num_publishers else ", and nobody publishes on the input topic"
+        found.append((STALE, since + cause))
+        return [*found, *((WARN, sentence) for sentence in around.mismatches)]
+    if new.drops["stale"]:
+        found.append((WARN, f"{new.drops['stale']} frames dropped because they were older than max_age_s"))
+    elif age is not None and abs(age) > OLD_S:
+        side = "behind" if age > 0 else "ahead of"
+        found.append(
+            (
                 WARN,
-                f"{new_drops['overload']} frames dropped because newer ones came before they could be processed",
+                f"stamps are {_duration(abs(age))} {side} the node's clock: synchronise the clocks, or play the bag "
+                "with --clock and set use_sim_time",
             )
-        if new_drops["disabled"]:
-            return OK, "disabled"
-        return OK, "segmenting"
+        )
+    if new.clock_jumps:
+        found.append((WARN, "the clock jumped"))
+    if new.stamps_back:
+        found.append((WARN, "stamps went back, as when a bag begins again"))
+    if new.drops["overload"]:
+        found.append(
+            (WARN, f"{new.drops['overload']} frames dropped because newer ones came before they could be processed")
+        )
+    if around.min_rate_hz and rate_in < around.min_rate_hz:
+        found.append((WARN, f"images come at {rate_in:.1f} Hz, expected at least {around.min_rate_hz:g} Hz"))
+    if around.effort:
+        found.append((WARN, f"the latency budget allows only {around.effort}"))
+    if shift is not None and shift > UNLIKE:
+        found.append((WARN, f"frames look unlike those the model knows (domain shift {shift:.1f})"))
+    found += [(WARN, sentence) for sentence in around.mismatches]
+    return [*found, (OK, "disabled")] if new.drops["disabled"] else found
 
 
-def _percentiles(name: str, values: deque[float]) -> dict[str, str]:
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _percentiles(name: str, values: Sequence[float]) -> dict[str, str]:
     if not values:
         return {}
     p50, p95, p99 = np.percentile(values, (50, 95, 99))

@@ -1,4 +1,7 @@
-"""A box that holds one item, the newest. Between a callback that must not wait and a worker that may be slow."""
+"""A box with a slot for each camera that holds one item, the newest.
+
+It stands between callbacks that must not wait and a worker that may be slow.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,34 @@ Item = TypeVar("Item")
 
 
 class Mailbox(Generic[Item]):
-    """One producer puts, one consumer gets; an item that was not fetched in time is replaced by the next."""
+    """Producers put, one consumer gets; an item that was not fetched in time is replaced by the next of its slot.
+
+    The consumer gets what waits in all slots at once, so that a camera which sends often cannot starve another.
+    """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._item: Item | None = None
+        self._items: dict[str, Item] = {}
         self._closed = False
 
-    def put(self, item: Item) -> bool:
+    def put(self, slot: str, item: Item) -> bool:
         """Leave an item, at once.
 
         Returns:
             True if an older item had not been fetched and is lost.
         """
         with self._condition:
-            replaced = self._item is not None
-            self._item = item
+            replaced = slot in self._items
+            self._items[slot] = item
             self._condition.notify()
         return replaced
 
-    def get(self) -> Item | None:
-        """Wait for an item and take it; None once the box is closed, even if an item is left."""
+    def get(self) -> dict[str, Item] | None:
+        """Wait for items and take those of all slots; None once the box is closed, even if something is left."""
         with self._condition:
-            self._condition.wait_for(lambda: self._item is not None or self._closed)
-            item, self._item = self._item, None
-            return None if self._closed else item
+            self._condition.wait_for(lambda: self._items or self._closed)
+            items, self._items = self._items, {}
+            return None if self._closed else items
 
     def close(self) -> None:
         """Wake the consumer for the last time."""

@@ -1,17 +1,18 @@
-"""Masks to ROS messages: what the node publishes, and nothing about how frames reach it."""
+"""Results to ROS messages: what the node publishes, and nothing about how frames reach it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from sensor_msgs.msg import Image
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
 from desert_seg.labels import IGNORE, UNKNOWN_NAME, LabelSet
-from desert_seg_ros.health import Report
+from desert_seg_ros.health import STAGES, Report, Timing
 from desert_seg_ros.image_codec import fill_image
 
 try:
@@ -46,3 +47,39 @@ def diagnostic_status(report: Report, name: str, hardware: str, extra: dict[str,
     values = [KeyValue(key=key, value=value) for key, value in {**extra, **report.values}.items()]
     level = bytes([report.level])
     return DiagnosticStatus(level=level, name=name, message=report.message, hardware_id=hardware, values=values)
+
+
+def timing_message(timing: Timing, name: str, header: Any) -> DiagnosticArray:
+    """One frame's timing, with the frame's header; values in milliseconds."""
+    values = dict(zip(STAGES, timing.stages, strict=True)) | {"latency": timing.latency}
+    status = DiagnosticStatus(name=name, message="milliseconds")
+    status.values = [KeyValue(key=f"{stage}_ms", value=f"{value:.3f}") for stage, value in values.items()]
+    return DiagnosticArray(header=header, status=[status])
+
+
+def camera_info_message(info: Any, size: tuple[int, int], header: Any) -> Any | None:
+    """The calibration of a camera for images of another size, by image_geometry's rule for scaled images.
+
+    Args:
+        info: The camera's CameraInfo; left as it is.
+        size: (H, W) of the images.
+        header: The images' header; its stamp is taken.
+
+    Returns:
+        A CameraInfo of that size; None if the shapes differ by more than rounding, so that no scale brings one to the
+        other, or if the calibration names no size.
+    """
+    height, width = size
+    if not info.height or not info.width or abs(info.width * height - info.height * width) > max(info.width, width):
+        return None
+    across, down = width / info.width, height / info.height
+    k, p = np.array(info.k).reshape(3, 3), np.array(info.p).reshape(3, 4)
+    for matrix in (k, p):
+        matrix[0] *= across
+        matrix[1] *= down
+    scaled = CameraInfo(
+        height=height, width=width, distortion_model=info.distortion_model, d=info.d, r=info.r, k=k.ravel(), p=p.ravel()
+    )
+    scaled.binning_x, scaled.binning_y, scaled.roi = info.binning_x, info.binning_y, info.roi
+    scaled.header.frame_id, scaled.header.stamp = info.header.frame_id, header.stamp
+    return scaled

@@ -1,16 +1,21 @@
 """The segmentation node: wiring between ROS and the worker that turns frames into masks.
 
-Images come in on `image` (or `image/compressed`), masks go out on `~/mask` with the input's header. A lifecycle
-node: configuring loads the model and warms it up, activating subscribes, deactivating stops, cleaning up frees
-the memory. With `autostart` (the default) the first two happen at start.
+Images come in on `image` (or `image/compressed`), masks go out on `~/mask` with the input's header; with several
+cameras on `NAME/image` and `~/NAME/mask`. A lifecycle node: configuring loads the model and warms it up, activating
+subscribes, deactivating stops, cleaning up frees the memory. With `autostart` (the default) the first two happen at
+start.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -18,32 +23,48 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import ClockChange, JumpThreshold
+from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import SetBool, Trigger
 
 from desert_seg.errors import DesertSegError
-from desert_seg.painter import Painter
-from desert_seg.segmenter import Segmenter
+from desert_seg_ros.camera import Camera
 from desert_seg_ros.environment import require_ros
-from desert_seg_ros.health import Health
-from desert_seg_ros.image_codec import decode_compressed, decode_image
-from desert_seg_ros.messages import LABEL_INFO_TOPIC, diagnostic_status, image_message, label_info_message
+from desert_seg_ros.health import Surroundings
+from desert_seg_ros.messages import LABEL_INFO_TOPIC, diagnostic_status, label_info_message
+from desert_seg_ros.model import Model, Settings
 from desert_seg_ros.parameters import NodeParameters
-from desert_seg_ros.share import find_artifact
-from desert_seg_ros.worker import FrameWorker, SegmentedFrame, Settings
-
-CAMERA_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""What cameras offer (REP-2003); a best-effort subscriber also matches reliable publishers."""
-
-OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-"""A reliable publisher matches reliable and best-effort subscribers."""
+from desert_seg_ros.qos_watch import QosWatch
+from desert_seg_ros.worker import FrameWorker
 
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+STOP_S = 1.0
+"""How long a frame in hand may delay the end of the process."""
+
+
+Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
+
+
+def _logged(transition: Transition) -> Transition:
+    """A transition whose bugs are seen: rclpy drops exceptions and only reports an error."""
+
+    @functools.wraps(transition)
+    def run_logged(node: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception:
+            if node.context.ok():
+                node.get_logger().fatal(traceback.format_exc())
+            raise
+
+    return run_logged
 
 
 class SegmentationNode(LifecycleNode):
@@ -57,15 +78,16 @@ class SegmentationNode(LifecycleNode):
         """
         super().__init__("segment", **node_arguments)
         self.failure: Exception | None = None
+        self._model: Model | None = None
         self._worker: FrameWorker | None = None
-        self._camera_info: CameraInfo | None = None
-        self._inputs: list[Any] = []
-        self._input_topic = ""
-        self._outputs: dict[str, Any] = {}
-        self._health = Health()
+        self._cameras: list[Camera] = []
+        self._lock = threading.RLock()  # between a reload, in its own thread, and everything else
+        self._entities: list[tuple[Any, Any]] = []
+        self._qos_watch = QosWatch(self)
         self.parameters = self._declare_parameters()
         self.add_on_set_parameters_callback(self._check_parameters)
-        self.add_post_set_parameters_callback(self._apply_parameters)
+        if hasattr(self, "add_post_set_parameters_callback"):
+            self.add_post_set_parameters_callback(self._apply_parameters)
 
     # ------------------------------------------------------------------------------------------------ parameters
     def _declare_parameters(self) -> NodeParameters:
@@ -89,136 +111,162 @@ class SegmentationNode(LifecycleNode):
     def _check_parameters(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         try:
             changed = self.parameters.changed({parameter.name: parameter.value for parameter in parameters})
-            if self._worker is not None:
-                Settings.of(changed, self._segmenter)
+            if self._model is not None:
+                Settings.of(changed, self._model)
         except DesertSegError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        if not hasattr(self, "add_post_set_parameters_callback"):  # humble
+            self._apply_parameters(parameters)
         return SetParametersResult(successful=True)
 
     def _apply_parameters(self, parameters: list[Parameter[Any]]) -> None:
-        self.parameters = self.parameters.changed({parameter.name: parameter.value for parameter in parameters})
-        if self._worker is not None:
-            self._worker.settings = Settings.of(self.parameters, self._segmenter)
+        with self._lock:
+            self.parameters = self.parameters.changed({parameter.name: parameter.value for parameter in parameters})
+            if self._worker is not None and self._model is not None:
+                self._worker.settings = Settings.of(self.parameters, self._model)
 
     # ------------------------------------------------------------------------------------------------ lifecycle
+    @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model, warm it up, create the publishers."""
-        wanted = self.parameters
         try:
-            path = find_artifact(wanted.artifact)
-            self._segmenter = Segmenter.load(path, wanted.engine, wanted.device, wanted.precision, wanted.threads)
-            Settings.of(wanted, self._segmenter)
-            self._segmenter.warm_up(wanted.tta)
+            model = Model.load(self.parameters)
         except DesertSegError as error:
             self.get_logger().fatal(str(error))
             return TransitionCallbackReturn.FAILURE
         if not self.context.ok():  # told to stop while the model was loading
             return TransitionCallbackReturn.FAILURE
-        self._painter = Painter(self._segmenter.labels)
-        for topic, kind in (
-            ("~/mask", Image),
-            ("~/mask_color", Image),
-            ("~/overlay", Image),
-            ("~/confidence", Image),
-            ("~/camera_info", CameraInfo),
-        ):
-            self._outputs[topic] = self.create_publisher(
-                kind, topic, OUTPUT_QOS, qos_overriding_options=QoSOverridingOptions.with_default_policies()
-            )
-        labels = label_info_message(self._segmenter.labels, wanted.confidence_threshold)
-        self._outputs[LABEL_INFO_TOPIC] = self.create_publisher(type(labels), LABEL_INFO_TOPIC, LATCHED_QOS)
-        self._outputs[LABEL_INFO_TOPIC].publish(labels)
-        self._outputs["/diagnostics"] = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._diagnostics_timer = self.create_timer(1.0, self._publish_diagnostics)
-        card, engine = self._segmenter.card, self._segmenter.engine
-        self.get_logger().info(
-            f"model {card.name} ({self._segmenter.digest[:12]}) from {path} runs on {engine.description}"
+        self._cameras = [Camera(self, name, self._qos_watch) for name in self.parameters.cameras]
+        self._labels = self.create_publisher(
+            type(label_info_message(model.segmenter.labels, 0.0)), LABEL_INFO_TOPIC, LATCHED_QOS
         )
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        own_thread = MutuallyExclusiveCallbackGroup()
+        self._entities = [
+            (self.destroy_publisher, self._labels),
+            (self.destroy_publisher, self._diagnostics),
+            (self.destroy_timer, self.create_timer(1.0, self._publish_diagnostics)),
+            (self.destroy_service, self.create_service(SetBool, "~/enable", self._on_enable)),
+            (
+                self.destroy_service,
+                self.create_service(Trigger, "~/reload_model", self._on_reload, callback_group=own_thread),
+            ),
+        ]
+        self._use(model)
         return TransitionCallbackReturn.SUCCESS
 
+    @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker, then subscribe."""
+        assert self._model is not None
         compressed = self.parameters.image_transport == "compressed"
-        self._worker = FrameWorker(
-            segmenter=self._segmenter,
-            settings=Settings.of(self.parameters, self._segmenter),
-            health=self._health,
-            decode=decode_compressed if compressed else decode_image,
+        worker = FrameWorker(
+            lanes={camera.name: camera.lane(compressed) for camera in self._cameras},
+            settings=Settings.of(self.parameters, self._model),
             now_ns=lambda: self.get_clock().now().nanoseconds,
-            wants_confidence=lambda: self._is_wanted("~/confidence"),
-            publish=self._publish,
             on_bad_frame=self._on_bad_frame,
             on_crash=self._on_crash,
         )
-        self._worker.start()
-        overrides = QoSOverridingOptions.with_default_policies()
-        topic, kind = ("image/compressed", CompressedImage) if compressed else ("image", Image)
-        self._inputs = [
-            self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, CAMERA_QOS),
-            self.create_subscription(kind, topic, self._worker.put, CAMERA_QOS, qos_overriding_options=overrides),
-        ]
-        self._input_topic = self.resolve_topic_name(topic)
-        self.get_logger().info(f"waiting for images on {self._input_topic}")
+        worker.start()
+        self._worker = worker
+        self._clock_jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=Duration(seconds=5), min_backward=Duration(nanoseconds=-1), on_clock_change=True),
+            post_callback=self._on_clock_jump,
+        )
+        for camera in self._cameras:
+            camera.subscribe(compressed, worker.put)
+            self.get_logger().info(f"waiting for images on {camera.input_topic}")
         return super().on_activate(state)
 
+    @_logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, then let the worker finish its frame."""
         self._stop()
         return super().on_deactivate(state)
 
+    @_logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model."""
         self._free()
         return TransitionCallbackReturn.SUCCESS
 
+    @_logged
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop from whatever state."""
         self._stop()
         self._free()
         return TransitionCallbackReturn.SUCCESS
 
-    def _stop(self) -> None:
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs = []
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
+    def _stop(self) -> bool:
+        """Returns whether the worker has ended; it may be stuck."""
+        for camera in self._cameras:
+            camera.unsubscribe()
+        if self._worker is None:
+            return True
+        self._clock_jumps.unregister()
+        ended = self._worker.stop(STOP_S)
+        self._worker = None
+        return ended
 
     def _free(self) -> None:
-        if self._outputs:
-            self.destroy_timer(self._diagnostics_timer)
-            for publisher in self._outputs.values():
-                self.destroy_publisher(publisher)
-            self._outputs = {}
-            del self._segmenter, self._painter
+        for destroy, entity in self._entities:
+            destroy(entity)
+        for camera in self._cameras:
+            camera.close()
+        self._entities, self._cameras = [], []
+        with self._lock:
+            self._model = None
 
-    def destroy_node(self) -> None:
-        """Stop the worker before the handles it publishes through go away."""
-        self._stop()
-        super().destroy_node()
+    def end(self) -> bool:
+        """Stop the worker before the handles it publishes through go away, then destroy the node.
 
-    # ------------------------------------------------------------------------------------------------ frames
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        self._camera_info = message
+        Returns:
+            False if the worker is still busy with a frame, so that the process cannot end in the usual way.
+        """
+        ended = self._stop()
+        self.destroy_node()
+        return ended
 
-    def _is_wanted(self, topic: str) -> bool:
-        return bool(self._outputs[topic].get_subscription_count() > 0)
+    # ------------------------------------------------------------------------------------------------ services
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        (result,) = self.set_parameters([Parameter("enabled", value=request.data)])
+        response.success, response.message = result.successful, result.reason or f"enabled: {request.data}".lower()
+        return response
 
-    def _publish(self, frame: SegmentedFrame) -> None:
-        mask, header = frame.segmentation.mask, frame.header
-        self._outputs["~/mask"].publish(image_message(mask, "mono8", header))
-        if frame.segmentation.confidence is not None and self._is_wanted("~/confidence"):
-            self._outputs["~/confidence"].publish(image_message(frame.segmentation.confidence, "mono8", header))
-        if self._is_wanted("~/mask_color"):
-            self._outputs["~/mask_color"].publish(image_message(self._painter.color(mask), "rgb8", header))
-        if self._is_wanted("~/overlay"):
-            overlay = self._painter.overlay(frame.rgb, mask, self.parameters.overlay_alpha)
-            self._outputs["~/overlay"].publish(image_message(overlay, "rgb8", header))
-        info = self._camera_info
-        if info is not None and (info.height, info.width) == mask.shape:
-            info.header.stamp = header.stamp
-            self._outputs["~/camera_info"].publish(info)
+    def _on_reload(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Load the artifact again beside the model in use, and swap the two between frames."""
+        try:
+            model = Model.load(self.parameters)
+            with self._lock:
+                if self._model is None:
+                    raise DesertSegError("the node was cleaned up while the model was loading; configure it again")
+                self._use(model)
+        except DesertSegError as error:
+            response.success, response.message = False, f"{error}; the model in use stays"
+            self.get_logger().error(response.message)
+            return response
+        response.success, response.message = True, f"runs {model.segmenter.card.name} {model.segmenter.digest[:12]}"
+        return response
+
+    def _use(self, model: Model) -> None:
+        """Make a model that is warm the one in use."""
+        settings = Settings.of(self.parameters, model)
+        changed = self._model is None or self._model.segmenter.labels != model.segmenter.labels
+        self._model = model
+        if self._worker is not None:
+            self._worker.settings = settings
+        if changed:
+            self._labels.publish(label_info_message(model.segmenter.labels, self.parameters.confidence_threshold))
+        self.get_logger().info(
+            f"model {model.segmenter.card.name} ({model.segmenter.digest[:12]}) from {model.path} runs on "
+            f"{model.segmenter.engine.description}"
+        )
+
+    # ------------------------------------------------------------------------------------------------ health
+    def _on_clock_jump(self, jump: Any) -> None:
+        if jump.clock_change == ClockChange.ROS_TIME_NO_CHANGE:
+            for camera in self._cameras:
+                camera.health.clock_jumped()
 
     def _on_bad_frame(self, reason: str) -> None:
         self.get_logger().error(reason, throttle_duration_sec=5.0)
@@ -226,25 +274,71 @@ class SegmentationNode(LifecycleNode):
     def _on_crash(self, error: Exception) -> None:
         if not self.context.ok():  # the process was told to stop while a frame was in hand
             return
-        self.failure = error
         self.get_logger().fatal("the worker stopped\n" + "".join(traceback.format_exception(error)))
+        self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Say it in a last report, and end the process."""
+        self.failure = error
+        self._publish_diagnostics()
         self.context.try_shutdown()
 
     def _publish_diagnostics(self) -> None:
-        segmenter = self._segmenter
+        model, worker, parameters = self._model, self._worker, self.parameters
+        if model is None:
+            return
+        busy_s = worker.busy_s() if worker is not None else None
+        stuck = busy_s is not None and 0 < parameters.watchdog_s < busy_s
+        if stuck and self.failure is None:
+            error = DesertSegError(f"a frame took longer than watchdog_s = {parameters.watchdog_s:g} s")
+            self.get_logger().fatal(str(error))
+            self._fail(error)
+            return
         facts = {
-            "model": segmenter.card.name,
-            "model_digest": segmenter.digest,
-            "engine": segmenter.engine.description,
-            "input": self._input_topic,
-            "tta": self.parameters.tta,
+            "model": model.segmenter.card.name,
+            "model_digest": model.segmenter.digest,
+            "engine": model.segmenter.engine.description,
+            "tta": parameters.tta,
         }
-        name = f"{self.get_fully_qualified_name().lstrip('/')}: segmentation"
+        less = worker is not None and worker.effort.views + str(worker.effort.scale) != parameters.tta + "1.0"
+        mismatches = self._qos_watch.sentences()
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
-        report = self._health.report(self.count_publishers(self._input_topic) if self._inputs else 0)
-        message.status = [diagnostic_status(report, name, segmenter.engine.description, facts)]
-        self._outputs["/diagnostics"].publish(message)
+        node = self.get_fully_qualified_name().lstrip("/")
+        for camera in self._cameras:
+            around = Surroundings(
+                num_publishers=camera.num_publishers(),
+                min_rate_hz=parameters.min_rate_hz,
+                busy_s=busy_s,
+                effort=str(worker.effort) if worker is not None and less else "",
+                mismatches=mismatches,
+                failure="" if self.failure is None else str(self.failure) or type(self.failure).__name__,
+            )
+            name = f"{node}: segmentation" + (f" {camera.name}" if camera.name else "")
+            report = camera.health.report(around)
+            extra = facts | {"input": camera.input_topic}
+            message.status.append(diagnostic_status(report, name, model.segmenter.engine.description, extra))
+        self._diagnostics.publish(message)
+
+
+class _ToRosout(logging.Handler):
+    """What the core logs, in the node's own log."""
+
+    def __init__(self, node: SegmentationNode) -> None:
+        super().__init__()
+        self._logger = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # rclpy tells the severities of one call site apart, so each needs a line of its own.
+        text = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        elif record.levelno >= logging.INFO:
+            self._logger.info(text)
+        else:
+            self._logger.debug(text)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -254,35 +348,71 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except DesertSegError as error:
         return _refuse(str(error))
     # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt wherever the clean-up has got to.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     try:
         rclpy.init(args=None if arguments is None else list(arguments))
     except (RCLError, ValueError) as error:
         return _refuse(f"ROS did not start ({_first_line(error)}); check what follows --ros-args")
-    node = None
+    node, code, ended = None, 0, True
+    starting = _Starting()
     try:
         node = SegmentationNode()
-        if node.parameters.autostart:
-            for transition in (node.trigger_configure, node.trigger_activate):
-                if transition() != TransitionCallbackReturn.SUCCESS:
-                    return 1 if rclpy.ok() else 0
-        executor = SingleThreadedExecutor()
+        logging.getLogger("desert_seg").addHandler(_ToRosout(node))
+        executor = MultiThreadedExecutor(num_threads=2)  # one for reloading a model
         executor.add_node(node)
-        executor.spin()
+        if not node.parameters.autostart or starting.run(node):
+            executor.spin()
+        else:
+            code = 1 if rclpy.ok() else 0
     except (DesertSegError, ParameterException) as error:
-        return _refuse(_first_line(error))
+        code = _refuse(_first_line(error))
     except ExternalShutdownException:
         pass
     except (RCLError, InvalidHandle) as error:
         if rclpy.ok():
-            return _refuse(
+            code = _refuse(
                 f"ROS did not start the node ({_first_line(error)}); check ROS_DOMAIN_ID and the network set-up"
             )
     finally:
         if node is not None:
-            node.destroy_node()
+            ended = node.end() and not starting.is_alive()
         rclpy.try_shutdown()
-    return 1 if node is not None and node.failure else 0
+    if node is not None and node.failure:
+        code = 1
+    if not ended:  # Python would wait for what that thread waits for
+        os._exit(code)
+    return code
+
+
+class _Starting:
+    """Configures and activates in a thread, so that a model that loads slowly does not delay the end of a process."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._done = False
+        self._error: Exception | None = None
+
+    def run(self, node: SegmentationNode) -> bool:
+        """Returns whether the node is active; False, too, if the process was told to stop meanwhile."""
+        self._thread = threading.Thread(target=self._start, args=(node,), daemon=True)
+        self._thread.start()
+        while self._thread.is_alive() and rclpy.ok():
+            self._thread.join(0.05)
+        if self._error is not None:
+            raise self._error
+        return self._done
+
+    def is_alive(self) -> bool:
+        """Whether the thread still runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _start(self, node: SegmentationNode) -> None:
+        try:
+            transitions = (node.trigger_configure, node.trigger_activate)
+            self._done = all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
+        except Exception as error:
+            self._error = error
 
 
 def _first_line(error: BaseException) -> str:
@@ -292,12 +422,3 @@ def _first_line(error: BaseException) -> str:
 def _refuse(reason: str) -> int:
     sys.stderr.write(f"error: {reason}\n")
     return 1
-
-
-def main() -> None:
-    """Entry point of the executable `segment_node`."""
-    sys.exit(run())
-
-
-if __name__ == "__main__":
-    main()

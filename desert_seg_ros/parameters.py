@@ -5,12 +5,14 @@ Imports no ROS, so that documentation and tests can read the list anywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from desert_seg.engines.engine import DEVICES, ENGINES, PRECISIONS
 from desert_seg.errors import DesertSegError
+from desert_seg.segmenter import WHOLE
 from desert_seg.views import VIEW_SETS
 
 TRANSPORTS = ("raw", "compressed")
@@ -50,6 +52,13 @@ class NodeParameters:
     precision: str = _parameter("auto", "Arithmetic; auto is bf16 where it is fast.", choices=PRECISIONS)
     threads: int = _parameter(0, "CPU threads of the engine; 0 = all cores.", minimum=0, maximum=256)
     image_transport: str = _parameter("raw", "Kind of input topic.", choices=TRANSPORTS)
+    cameras: tuple[str, ...] = _parameter(
+        ("",), "Names of several cameras: each reads NAME/image and has its outputs under ~/NAME. [''] = one, unnamed."
+    )
+    region: tuple[float, ...] = _parameter(
+        WHOLE, "Top, left, bottom, right of the part that is segmented, 0 to 1; the rest of the mask is 255."
+    )
+    traversability_policy: str = _parameter("", "YAML with the cost of each class for ~/traversability. '' = shipped.")
     autostart: bool = _parameter(True, "Configure and activate at start; false: wait for a lifecycle manager.")
     enabled: bool = _parameter(True, "Segment frames; false: drop them, keep the model loaded.", live=True)
     tta: str = _parameter("none", "Test-time augmentation views.", live=True, choices=tuple(VIEW_SETS))
@@ -58,6 +67,31 @@ class NodeParameters:
     )
     confidence_threshold: float = _parameter(
         0.0, "Pixels less confident than this become 255 (unknown); 0 = off.", live=True, minimum=0.0, maximum=1.0
+    )
+    unknown_threshold: float = _parameter(
+        0.0,
+        "Score above which ~/unknown flags terrain; 0 = the artifact's own threshold.",
+        live=True,
+        minimum=-1000.0,
+        maximum=1000.0,
+    )
+    probabilities: bool = _parameter(False, "Publish ~/probabilities to whoever subscribes.", live=True)
+    latency_budget_ms: float = _parameter(
+        0.0,
+        "While the 95th percentile of latency is above it, views are dropped, then input resolution; 0 = off.",
+        live=True,
+        minimum=0.0,
+        maximum=60000.0,
+    )
+    smoothing: float = _parameter(
+        0.0,
+        "Weight of the past when scores are averaged over time, moved with `camera_pose` if it comes; 0 = off.",
+        live=True,
+        minimum=0.0,
+        maximum=0.95,
+    )
+    camera_height_m: float = _parameter(
+        1.5, "Height of the camera over the ground, for smoothing.", live=True, minimum=0.1, maximum=100.0
     )
     max_age_s: float = _parameter(
         0.0,
@@ -73,6 +107,20 @@ class NodeParameters:
         minimum=0.0,
         maximum=1000.0,
     )
+    min_rate_hz: float = _parameter(
+        0.0,
+        "Images coming slower than this are a warning in /diagnostics, Hz; 0 = off.",
+        live=True,
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    watchdog_s: float = _parameter(
+        60.0,
+        "A frame that takes longer ends the process with code 1, seconds; 0 = never.",
+        live=True,
+        minimum=0.0,
+        maximum=3600.0,
+    )
     overlay_alpha: float = _parameter(0.5, "Opacity of the colours in ~/overlay.", live=True, minimum=0.0, maximum=1.0)
 
     def __post_init__(self) -> None:
@@ -82,6 +130,20 @@ class NodeParameters:
                 raise ParameterError(f"{item.name} is {value!r}; choose one of: {', '.join(choices)}")
             if bounds and not bounds[0] <= value <= bounds[1]:
                 raise ParameterError(f"{item.name} is {value}; it must be from {bounds[0]} to {bounds[1]}")
+        region = self.region
+        ordered = len(region) == 4 and 0 <= region[0] < region[2] <= 1 and 0 <= region[1] < region[3] <= 1
+        if not ordered:
+            raise ParameterError(
+                f"region is {list(region)}; it must be [top, left, bottom, right] from 0 to 1, like "
+                "[0.3, 0.0, 1.0, 1.0]"
+            )
+        unusable = [name for name in self.cameras if name and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)]
+        mixed = "" in self.cameras and len(self.cameras) > 1
+        if unusable or mixed or len(set(self.cameras)) != len(self.cameras):
+            raise ParameterError(
+                f"cameras is {list(self.cameras)}; it must be different names of letters, digits and _, like "
+                "['front', 'left']"
+            )
 
     def suppressed(self) -> tuple[str, ...]:
         """`suppressed_classes` without empty names."""

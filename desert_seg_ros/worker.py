@@ -1,139 +1,216 @@
 """The life of a frame between reception and publication, on a thread of its own. Imports no ROS.
 
-The executor's thread only swaps a message into the mailbox; everything slow happens here. A frame that cannot be
-used is counted and skipped. Any other failure ends the process: a live node with a dead thread is the worst of all.
+The executor's threads only swap messages into the mailbox; everything slow happens here, for all cameras. A frame
+that cannot be used is counted and skipped. Any other failure ends the process: a live node with a dead thread is the
+worst of all.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import FrameError
-from desert_seg.segmenter import Segmentation, Segmenter, SegmentOptions
-from desert_seg_ros.health import Health
+from desert_seg.segmenter import ScoredFrame, Segmentation, SegmentOptions
+from desert_seg.smoothing import Smoother, Viewpoint
+from desert_seg_ros.budget import Effort, LatencyBudget
+from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.mailbox import Mailbox
+from desert_seg_ros.model import Settings
 from desert_seg_ros.parameters import NodeParameters
+
+IMAGES = ("mask", "mask_color", "overlay", "confidence", "unknown", "traversability", "probabilities")
+"""Outputs that are images; all but the first only for those who listen."""
 
 
 @dataclass(frozen=True)
 class SegmentedFrame:
-    """What there is to publish: the input's `header`, `rgb` HxWx3 uint8, and the segmentation."""
+    """What there is to publish: the input's `header`, `rgb` HxWx3 uint8, the segmentation and what it was made with."""
 
     header: Any
     rgb: npt.NDArray[np.uint8]
     segmentation: Segmentation
+    settings: Settings
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The parameters a frame is processed with, and what follows from them."""
+class Lane:
+    """A camera as the worker sees it.
 
-    parameters: NodeParameters
-    bias: npt.NDArray[np.float32] | None
+    Attributes:
+        health: Where its frames are counted.
+        decode: Message to HxWx3 uint8 RGB; raises FrameError.
+        wanted: Names of the outputs that somebody listens to.
+        view: From where the frame with a stamp (seconds) was taken by a camera so many metres up, if that is known.
+        publish: Called with each result.
+        publish_timing: Called with each result's header and timing, after it.
+    """
 
-    @classmethod
-    def of(cls, parameters: NodeParameters, segmenter: Segmenter) -> Settings:
-        """Resolve class names; raises DataError if a suppressed class is not one of the model's."""
-        return cls(parameters, segmenter.suppress(parameters.suppressed()))
+    health: Health
+    decode: Callable[[Any], npt.NDArray[np.uint8]]
+    wanted: Callable[[], frozenset[str]]
+    view: Callable[[float, float], Viewpoint | None]
+    publish: Callable[[SegmentedFrame], None]
+    publish_timing: Callable[[Any, Timing], None]
+
+
+@dataclass
+class _Taken:
+    """A frame in hand."""
+
+    lane: Lane
+    smoother: Smoother
+    header: Any
+    rgb: npt.NDArray[np.uint8]
+    received: float
+    wait_ms: float
+    decode_ms: float
+
+
+@dataclass
+class _Past:
+    """What is kept of a camera from frame to frame."""
+
+    last_stamp_ns: int | None = None
+    smoother: Smoother = field(default_factory=Smoother)
 
 
 class FrameWorker:
-    """Takes the newest message, turns it into masks, hands them to `publish`."""
+    """Takes the newest message of every camera, turns them into masks together, hands each to its lane."""
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        lanes: Mapping[str, Lane],
         settings: Settings,
-        health: Health,
-        decode: Callable[[Any], npt.NDArray[np.uint8]],
         now_ns: Callable[[], int],
-        wants_confidence: Callable[[], bool],
-        publish: Callable[[SegmentedFrame], None],
         on_bad_frame: Callable[[str], None],
         on_crash: Callable[[Exception], None],
     ) -> None:
         """Prepare; `start` begins.
 
         Args:
-            segmenter: The model, warmed up.
+            lanes: The cameras by name.
             settings: Replace the attribute `settings` at any time to change them.
-            health: Where frames are counted.
-            decode: Message to HxWx3 uint8 RGB; raises FrameError.
             now_ns: The node's clock.
-            wants_confidence: Whether anybody listens to the confidence.
-            publish: Called on the worker's thread.
             on_bad_frame: Called with a sentence when a frame could not be used.
             on_crash: Called when the worker dies of anything else.
         """
         self.settings = settings
-        self._segmenter, self._health = segmenter, health
-        self._decode, self._now_ns, self._wants_confidence = decode, now_ns, wants_confidence
-        self._publish, self._on_bad_frame, self._on_crash = publish, on_bad_frame, on_crash
+        self.effort = Effort(settings.parameters.tta)
+        self._lanes, self._now_ns = lanes, now_ns
+        self._on_bad_frame, self._on_crash = on_bad_frame, on_crash
         self._mailbox: Mailbox[tuple[Any, float]] = Mailbox()
-        self._last_stamp_ns: int | None = None
+        self._past = {name: _Past() for name in lanes}
+        self._budget = LatencyBudget()
+        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="segment-worker", daemon=True)
 
     def start(self) -> None:
         """Begin to process frames."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Finish the frame in hand, drop what waits, and return when the thread has ended."""
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Finish the frames in hand and drop what waits.
+
+        Args:
+            timeout_s: How long to wait for that; None = as long as it takes.
+
+        Returns:
+            Whether the thread has ended.
+        """
         self._mailbox.close()
         if self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
-    def put(self, message: Any) -> None:
+    def busy_s(self) -> float | None:
+        """How long the present frames have been in hand; None while the worker waits for one."""
+        since = self._busy_since
+        return None if since is None else time.monotonic() - since
+
+    def put(self, camera: str, message: Any) -> None:
         """Hand over a received message; never waits."""
-        self._health.frame_in()
-        if self._mailbox.put((message, time.perf_counter())):
-            self._health.drop("overload")
+        health, stamp_ns = self._lanes[camera].health, _nanoseconds(message.header.stamp)
+        health.frame_in(stamp_ns * 1e-9, (self._now_ns() - stamp_ns) * 1e-9)
+        if self._mailbox.put(camera, (message, time.perf_counter())):
+            health.drop("overload")
 
     def _run(self) -> None:
         try:
-            while (item := self._mailbox.get()) is not None:
-                self._process(*item)
+            while (items := self._mailbox.get()) is not None:
+                self._busy_since = time.monotonic()
+                self._process(items)
+                self._busy_since = None
         except Exception as error:
             self._on_crash(error)
 
-    def _process(self, message: Any, received: float) -> None:
+    def _process(self, items: Mapping[str, tuple[Any, float]]) -> None:
         settings = self.settings
-        cause = self._reason_to_drop(message.header.stamp, settings.parameters)
-        if cause:
-            self._health.drop(cause)
+        parameters = settings.parameters
+        frames = [frame for name, item in items.items() if (frame := self._take(name, *item, parameters))]
+        if not frames:
             return
-        try:
-            rgb = self._decode(message)
-        except FrameError as error:
-            self._health.drop("bad_frame", str(error))
-            self._on_bad_frame(str(error))
-            return
-        options = SegmentOptions(
-            views=settings.parameters.tta,
-            bias=settings.bias,
-            confidence_threshold=settings.parameters.confidence_threshold,
-            want_confidence=self._wants_confidence(),
-        )
-        segmentation = self._segmenter.segment(rgb, options)
-        self._publish(SegmentedFrame(message.header, rgb, segmentation))
-        self._health.frame_out((time.perf_counter() - received) * 1e3, segmentation.inference_ms)
+        self.effort = self._budget.effort(parameters.tta, parameters.latency_budget_ms)
+        options = settings.options(self.effort, frozenset().union(*(frame.lane.wanted() for frame in frames)))
+        scored = settings.model.segmenter.score([frame.rgb for frame in frames], options)
+        for frame, scores in zip(frames, scored, strict=True):
+            self._finish(frame, scores, options, settings)
 
-    def _reason_to_drop(self, stamp: Any, parameters: NodeParameters) -> str | None:
-        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+    def _take(self, camera: str, message: Any, received: float, parameters: NodeParameters) -> _Taken | None:
+        """Decode a message, unless there is a reason to drop it."""
+        lane, past, began = self._lanes[camera], self._past[camera], time.perf_counter()
+        if cause := self._reason_to_drop(_nanoseconds(message.header.stamp), past, parameters):
+            lane.health.drop(cause)
+            return None
+        try:
+            rgb = lane.decode(message)
+        except FrameError as error:
+            lane.health.drop("bad_frame", str(error))
+            self._on_bad_frame(f"{camera}: {error}" if camera else str(error))
+            return None
+        decode_ms = (time.perf_counter() - began) * 1e3
+        return _Taken(lane, past.smoother, message.header, rgb, received, (began - received) * 1e3, decode_ms)
+
+    def _finish(self, frame: _Taken, scored: ScoredFrame, options: SegmentOptions, settings: Settings) -> None:
+        """Scores to masks to messages."""
+        shift = settings.model.segmenter.domain_shift(scored)
+        parameters = settings.parameters
+        if parameters.smoothing:
+            stamp_s = _nanoseconds(frame.header.stamp) * 1e-9
+            viewpoint = frame.lane.view(stamp_s, parameters.camera_height_m)
+            scores = frame.smoother.update(scored.scores, stamp_s, parameters.smoothing, viewpoint)
+            scored = replace(scored, scores=scores)
+        segmentation = settings.model.segmenter.decode(scored, options)
+        began = time.perf_counter()
+        frame.lane.publish(SegmentedFrame(frame.header, frame.rgb, segmentation, settings))
+        ended = time.perf_counter()
+        engine = segmentation.resize_ms, segmentation.inference_ms, segmentation.decode_ms
+        timing = Timing(
+            stages=(frame.wait_ms, frame.decode_ms, *engine, (ended - began) * 1e3),
+            latency=(ended - frame.received) * 1e3,
+        )
+        self._budget.observe(timing.latency)
+        frame.lane.health.frame_out(timing, shift)
+        frame.lane.publish_timing(frame.header, timing)
+
+    def _reason_to_drop(self, stamp_ns: int, past: _Past, parameters: NodeParameters) -> str | None:
         if not parameters.enabled:
             return "disabled"
         if parameters.max_age_s and self._now_ns() - stamp_ns > parameters.max_age_s * 1e9:
             return "stale"
-        last = self._last_stamp_ns
+        last = past.last_stamp_ns
         # A stamp that goes back means that a bag was started again: such a frame is never too early.
         if parameters.max_rate_hz and last is not None and 0 <= stamp_ns - last < 0.98e9 / parameters.max_rate_hz:
             return "rate_limit"
-        self._last_stamp_ns = stamp_ns
+        past.last_stamp_ns = stamp_ns
         return None
+
+
+def _nanoseconds(stamp: Any) -> int:
+    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)

@@ -26,7 +26,7 @@ MODEL = Path(__file__).resolve().parent.parent / "models" / "light"
 class NodeProcess:
     """The segmentation node, started as on a robot."""
 
-    def __init__(self, *arguments, log, program=("-m", "desert_seg_ros.node")):
+    def __init__(self, *arguments, log, program=("-m", "desert_seg_ros.start")):
         self.log = log
         command = [sys.executable, *program, "--ros-args", "-p", f"artifact:={MODEL}", *arguments]
         with log.open("wb") as output:
@@ -91,7 +91,7 @@ class Peer:
         The first image may be lost while both sides are still discovering each other, so it is sent again now and then.
         """
         self._count += 1
-        arguments.setdefault("stamp", (self._count, self._count))
+        arguments.setdefault("stamp", (int(time.time()), self._count))
         again = 0.0
 
         def arrived():

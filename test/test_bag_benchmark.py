@@ -340,7 +340,7 @@ def test_a_node_that_dies_ends_the_run_with_its_last_words(compressed_mcap: Path
     def kill(sent: int, masks: int) -> None:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         (pid,) = [
-            int(each) for each in children if b"desert_seg_ros.node" in Path(f"/proc/{each}/cmdline").read_bytes()
+            int(each) for each in children if b"desert_seg_ros.start" in Path(f"/proc/{each}/cmdline").read_bytes()
         ]
         os.kill(pid, signal.SIGKILL)
 

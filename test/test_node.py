@@ -154,10 +154,10 @@ def test_diagnostics_say_what_runs_and_how_well(peer, frame):
 
     def healthy():
         peer.exchange(frame, masks)
-        return health and health[-1].status[0].level == b"\0"
+        own = [each.status[0] for each in health if each.status[0].name == "segment: segmentation"]
+        return own and own[-1].level == b"\0" and own[-1]
 
-    peer.until(healthy, "a healthy node")
-    status = health[-1].status[0]
+    status = peer.until(healthy, "a healthy node")
     values = {entry.key: entry.value for entry in status.values}
     assert (status.name, status.message) == ("segment: segmentation", "segmenting")
     assert values["engine"].startswith("openvino f32")
@@ -264,7 +264,10 @@ def test_compressed_images_are_read_and_a_broken_one_is_survived(start, peer_of,
 
 
 def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(start, peer_of, frame):
-    faulty = "import desert_seg_ros.node as node; node.decode_image = lambda message: 1 / 0; node.main()"
+    faulty = (
+        "import desert_seg_ros.camera as camera, desert_seg_ros.start as start; "
+        "camera.decode_image = lambda message: 1 / 0; start.main()"
+    )
     node = start("-r", "__node:=faulty", program=("-c", faulty))
     peer = peer_of("faulty")
     peer.until(lambda: peer.send(frame) and node.process.poll() is not None, "the process to end")

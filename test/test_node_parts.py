@@ -1,5 +1,6 @@
 """What the node is made of, without ROS: mailbox, health, parameters, worker."""
 
+import itertools
 import threading
 import time
 from types import SimpleNamespace
@@ -10,20 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desert_seg.errors import FrameError
-from desert_seg.segmenter import Segmentation
-from desert_seg_ros.health import DROP_CAUSES, ERROR, OK, STALE, WARN, Health
+from desert_seg.segmenter import ScoredFrame, Segmentation
+from desert_seg_ros.budget import WINDOW, Effort, LatencyBudget, efforts
+from desert_seg_ros.health import DROP_CAUSES, ERROR, OK, STALE, WARN, Health, Surroundings, Timing
 from desert_seg_ros.mailbox import Mailbox
+from desert_seg_ros.model import Settings
 from desert_seg_ros.parameters import NodeParameters, ParameterError
-from desert_seg_ros.worker import FrameWorker, Settings
+from desert_seg_ros.worker import FrameWorker, Lane
 
 
 # ---------------------------------------------------------------------------------------------------- mailbox
 @given(st.lists(st.integers(), min_size=1))
 def test_only_the_newest_item_is_handed_out_and_every_lost_one_is_reported(items):
     mailbox = Mailbox()
-    replaced = [mailbox.put(item) for item in items]
+    replaced = [mailbox.put("front", item) for item in items]
     assert replaced == [False] + [True] * (len(items) - 1)
-    assert mailbox.get() == items[-1]
+    assert mailbox.get() == {"front": items[-1]}
+
+
+@given(st.lists(st.tuples(st.sampled_from(["front", "left", "rear"]), st.integers()), min_size=1))
+def test_however_often_one_camera_sends_the_newest_of_every_other_is_handed_out_with_it(items):
+    mailbox = Mailbox()
+    for camera, item in items:
+        mailbox.put(camera, item)
+    assert mailbox.get() == dict(items)
 
 
 def test_closing_wakes_a_waiting_consumer():
@@ -38,7 +49,7 @@ def test_closing_wakes_a_waiting_consumer():
 
 def test_a_closed_box_gives_nothing_even_if_something_is_in_it():
     mailbox = Mailbox()
-    mailbox.put(1)
+    mailbox.put("front", 1)
     mailbox.close()
     assert mailbox.get() is None
 
@@ -55,10 +66,11 @@ def health(clock):
 
 
 def test_no_input_is_stale_from_the_start_and_after_a_silence(health, clock):
-    assert health.report(num_publishers=1).message == "no image yet"
-    assert health.report(num_publishers=0).message == "no image yet, and nobody publishes on the input topic"
+    assert health.report().message == "no image yet"
+    nobody = Surroundings(num_publishers=0)
+    assert health.report(nobody).message == "no image yet, and nobody publishes on the input topic"
     assert health.report().level == STALE
-    health.frame_in()
+    health.frame_in(1.0, 0.0)
     assert health.report().level == OK
     clock.now += 3
     report = health.report()
@@ -69,13 +81,15 @@ def test_no_input_is_stale_from_the_start_and_after_a_silence(health, clock):
 def test_rates_are_those_since_the_last_report_and_totals_those_since_the_start(health, clock):
     for _ in range(2):
         for _ in range(20):
-            health.frame_in()
-            health.frame_out(latency_ms=12.0, inference_ms=10.0)
+            health.frame_in(clock.now, 0.01)
+            health.frame_out(Timing((0.0, 1.0, 0.5, 8.0, 2.0, 0.5), latency=12.0))
         clock.now += 2
         values = health.report().values
         assert values["fps_in"] == values["fps_out"] == "10.0"
     assert values["frames_in"] == values["frames_out"] == "40"
     assert values["latency_ms_p95"] == "12.0"
+    assert values["inference_ms_p50"] == "8.0"
+    assert values["age_s"] == "0.010"
 
 
 @pytest.mark.parametrize(
@@ -83,15 +97,75 @@ def test_rates_are_those_since_the_last_report_and_totals_those_since_the_start(
     [("overload", WARN), ("stale", WARN), ("bad_frame", ERROR), ("disabled", OK), ("rate_limit", OK)],
 )
 def test_each_cause_of_a_drop_is_counted_and_judged_until_the_next_report(health, cause, level):
-    health.frame_in()
+    health.frame_in(1.0, 0.0)
     health.drop(cause, "encoding 'x' is unknown" if cause == "bad_frame" else "")
     report = health.report()
     assert report.level == level
     assert report.values[f"dropped_{cause}"] == "1"
     if cause == "bad_frame":
         assert "encoding 'x' is unknown" in report.message
-    health.frame_in()
+    health.frame_in(2.0, 0.0)
     assert health.report().level == OK
+
+
+@pytest.mark.parametrize(
+    ("around", "level", "message"),
+    [
+        (Surroundings(failure="division by zero"), ERROR, "the worker stopped: division by zero"),
+        (Surroundings(busy_s=9.0), ERROR, "the worker has not finished a frame for 9 s"),
+        (Surroundings(min_rate_hz=5.0), WARN, "images come at 1.0 Hz, expected at least 5 Hz"),
+        (Surroundings(effort="tta none at 0.75 of the input size"), WARN, "the latency budget allows only tta none"),
+        (Surroundings(mismatches=["/rviz subscribes to /segment/mask with another"]), WARN, "/rviz subscribes"),
+    ],
+)
+def test_what_is_amiss_around_the_camera_is_said_in_words(health, clock, around, level, message):
+    clock.now += 1
+    health.frame_in(1.0, 0.0)
+    report = health.report(around)
+    assert report.level == level
+    assert message in report.message
+    health.frame_in(2.0, 0.0)
+    assert health.report().level == OK
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [(3.0, "3.0 s behind"), (-2.5, "2.5 s ahead of"), (8e5, "9 days behind"), (3e4, "8 hours behind")],
+)
+def test_stamps_far_from_the_clock_are_a_warning_that_says_what_to_do(health, age, words):
+    health.frame_in(1.0, age)
+    report = health.report()
+    assert report.level == WARN
+    assert words in report.message
+    assert "use_sim_time" in report.message
+
+
+def test_a_bag_that_begins_again_and_a_clock_that_jumps_are_said_once(health):
+    for stamp in (5.0, 6.0, 1.0):
+        health.frame_in(stamp, 0.0)
+    health.clock_jumped()
+    report = health.report()
+    assert "stamps went back" in report.message
+    assert "the clock jumped" in report.message
+    assert (report.values["stamps_back"], report.values["clock_jumps"]) == ("1", "1")
+    health.frame_in(2.0, 0.0)
+    assert health.report().level == OK
+
+
+def test_frames_unlike_those_the_model_knows_are_a_warning(health):
+    health.frame_in(1.0, 0.0)
+    health.frame_out(Timing((0.0,) * 6, 1.0), shift=3.4)
+    assert "unlike those the model knows (domain shift 3.4)" in health.report().message
+
+
+def test_of_several_things_amiss_the_worst_gives_the_level_and_all_are_said(health):
+    health.frame_in(1.0, 0.0)
+    health.drop("overload")
+    health.drop("bad_frame", "half an image")
+    report = health.report()
+    assert report.level == ERROR
+    assert "half an image" in report.message
+    assert "1 frames dropped because newer ones came" in report.message
 
 
 # ---------------------------------------------------------------------------------------------------- parameters
@@ -102,6 +176,11 @@ def test_each_cause_of_a_drop_is_counted_and_judged_until_the_next_report(health
         ({"confidence_threshold": 1.5}, "from 0.0 to 1.0"),
         ({"image_transport": "theora"}, "raw, compressed"),
         ({"threads": -1}, "from 0 to 256"),
+        ({"region": [0.5, 0.0, 0.2, 1.0]}, "top, left, bottom, right"),
+        ({"region": [0.5]}, "top, left, bottom, right"),
+        ({"cameras": ["front", "front"]}, "different names"),
+        ({"cameras": ["a/b"]}, "letters, digits and _"),
+        ({"cameras": ["", "left"]}, "different names"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_refused_with_those_that_are(change, message):
@@ -125,35 +204,49 @@ def message(seconds, payload="good"):
 class Bench:
     """A worker with a model that waits for the test's permission before each frame, unless told not to."""
 
-    def __init__(self, waits=False, now=1000.0, **parameters):
+    def __init__(self, waits=False, now=1000.0, cameras=("",), **parameters):
         self.health, self.published, self.bad, self.crashes = Health(), [], [], []
+        self.batches, self.timings = [], []
         self.waits, self.now = waits, now
         self.segmenting, self.permission = threading.Semaphore(0), threading.Semaphore(0)
         self.worker = FrameWorker(
-            segmenter=self,
-            settings=Settings(NodeParameters().changed(parameters), None),
-            health=self.health,
-            decode=self.decode,
+            lanes={camera: self.lane(camera) for camera in cameras},
+            settings=Settings(NodeParameters().changed(parameters), SimpleNamespace(segmenter=self), None),
             now_ns=lambda: int(self.now * 1e9),
-            wants_confidence=lambda: False,
-            publish=self.published.append,
             on_bad_frame=self.bad.append,
             on_crash=self.crashes.append,
         )
         self.worker.start()
 
-    def decode(self, message):
+    def decode(self, message, options=None):
+        if isinstance(message, ScoredFrame):
+            return Segmentation(np.zeros((2, 2), np.uint8), None, 0.0, 1.0, 0.0)
         if message.data == "broken":
             raise FrameError("the frame is broken")
         if message.data == "bug":
             raise ZeroDivisionError
         return np.zeros((2, 2, 3), np.uint8)
 
-    def segment(self, rgb, options):
+    def lane(self, camera):
+        return Lane(
+            health=self.health,
+            decode=self.decode,
+            wanted=frozenset,
+            view=lambda stamp_s, height_m: None,
+            publish=lambda frame: self.published.append(frame),
+            publish_timing=lambda header, timing: self.timings.append(timing),
+        )
+
+    def score(self, frames, options):
+        self.batches.append(len(frames))
         self.segmenting.release()
         if self.waits:
             assert self.permission.acquire(timeout=10)
-        return Segmentation(np.zeros((2, 2), np.uint8), None, 0.0, 1.0, 0.0)
+        whole = (slice(0, 2), slice(0, 2))
+        return [ScoredFrame(np.zeros((7, 1, 1), np.float32), frame, (2, 2), whole, 0.0, 1.0) for frame in frames]
+
+    def domain_shift(self, scored):
+        return None
 
     def counts(self):
         values = self.health.report().values
@@ -163,7 +256,7 @@ class Bench:
     def feed(self, *messages):
         """Put messages one by one, each when the fate of the one before is known; returns the stamps published."""
         for each in messages:
-            self.worker.put(each)
+            self.worker.put("", each)
             deadline = time.monotonic() + 10
             while (counts := self.counts())[0] > counts[1] + sum(counts[2].values()):
                 assert time.monotonic() < deadline, counts
@@ -173,10 +266,10 @@ class Bench:
 
 def test_while_a_frame_is_segmented_only_the_newest_of_the_others_waits():
     bench = Bench(waits=True)
-    bench.worker.put(message(1))
+    bench.worker.put("", message(1))
     assert bench.segmenting.acquire(timeout=10)
     for second in (2, 3, 4):
-        bench.worker.put(message(second))
+        bench.worker.put("", message(second))
     bench.permission.release(2)
     assert bench.segmenting.acquire(timeout=10)
     bench.worker.stop()
@@ -193,7 +286,7 @@ def test_a_broken_frame_is_counted_named_and_skipped():
 
 def test_any_other_failure_is_handed_on_so_that_the_process_can_end():
     bench = Bench()
-    bench.worker.put(message(1, "bug"))
+    bench.worker.put("", message(1, "bug"))
     bench.worker._thread.join(10)
     assert [type(error) for error in bench.crashes] == [ZeroDivisionError]
 
@@ -215,3 +308,80 @@ def test_a_disabled_node_drops_and_says_so():
     bench = Bench(enabled=False)
     assert bench.feed(message(1)) == []
     assert bench.counts()[2] == {"disabled": 1}
+
+
+def test_frames_of_several_cameras_that_wait_together_are_segmented_together_and_none_starves():
+    bench = Bench(waits=True, cameras=("front", "left"))
+    bench.worker.put("front", message(1))
+    assert bench.segmenting.acquire(timeout=10)
+    bench.worker.put("left", message(2))
+    for second in (3, 4, 5):
+        bench.worker.put("front", message(second))
+    bench.permission.release(2)
+    assert bench.segmenting.acquire(timeout=10)
+    bench.worker.stop()
+    assert bench.batches == [1, 2]
+    assert sorted(frame.header.stamp.sec for frame in bench.published) == [1, 2, 5]
+    assert bench.counts()[2] == {"overload": 2}
+
+
+def test_how_long_a_frame_has_been_in_hand_is_known_from_outside():
+    bench = Bench(waits=True)
+    assert bench.worker.busy_s() is None
+    bench.worker.put("", message(1))
+    assert bench.segmenting.acquire(timeout=10)
+    assert bench.worker.busy_s() >= 0
+    assert not bench.worker.stop(timeout_s=0.01)
+    bench.permission.release()
+    assert bench.worker.stop()
+
+
+def test_the_stages_of_a_frame_add_up_to_at_most_its_latency():
+    bench = Bench()
+    bench.feed(message(1))
+    (timing,) = bench.timings
+    assert 0 < sum(timing.stages) - 1.0 <= timing.latency  # the stand-in claims an inference of 1 ms
+
+
+# ---------------------------------------------------------------------------------------------------- latency budget
+def run_with(budget, views, budget_ms, full_latency_ms, frames, clock, seconds_per_frame=0.1):
+    """Efforts chosen for frames whose latency follows the pixels."""
+    chosen = []
+    for _ in range(frames):
+        chosen.append(budget.effort(views, budget_ms))
+        budget.observe(full_latency_ms * chosen[-1].cost / Effort(views).cost)
+        clock.now += seconds_per_frame
+    return chosen
+
+
+@given(st.sampled_from(["none", "flip", "scales", "full"]))
+def test_efforts_go_from_all_that_is_wanted_to_ever_less(views):
+    costs = [effort.cost for effort in efforts(views)]
+    assert efforts(views)[0] == Effort(views)
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_views_go_before_resolution_and_only_until_the_budget_is_kept(clock):
+    chosen = run_with(LatencyBudget(lambda: clock.now), "full", 50.0, 300.0, 200, clock)
+    assert chosen[0] == Effort("full")
+    assert list(dict.fromkeys(chosen)) == [Effort("full"), Effort("flip"), Effort("none")]
+
+
+def test_without_a_budget_nothing_is_left_out(clock):
+    assert set(run_with(LatencyBudget(lambda: clock.now), "full", 0.0, 1e6, 50, clock)) == {Effort("full")}
+
+
+@given(st.floats(20.0, 400.0))
+def test_under_a_steady_load_the_effort_settles_instead_of_swinging(full_latency_ms):
+    clock = SimpleNamespace(now=0.0)
+    chosen = run_with(LatencyBudget(lambda: clock.now), "full", 50.0, full_latency_ms, 600, clock)
+    assert len(set(chosen[-200:])) == 1
+
+
+def test_effort_comes_back_when_there_is_room_again_but_not_at_once(clock):
+    budget = LatencyBudget(lambda: clock.now)
+    assert run_with(budget, "flip", 50.0, 200.0, 60, clock)[-1] == Effort("none", 0.5)
+    later = run_with(budget, "flip", 50.0, 20.0, 200, clock)
+    steps = [effort for effort, _ in itertools.groupby(later)]
+    assert steps == [Effort("none", 0.5), Effort("none", 0.75), Effort("none"), Effort("flip")]
+    assert all(len(list(group)) >= WINDOW for _, group in itertools.groupby(later[later.index(steps[1]) :]))

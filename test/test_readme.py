@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 
 from desert_seg_ros.parameters import NodeParameters
+from desert_seg_ros.worker import IMAGES
 
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,8 +25,8 @@ def test_the_parameter_table_is_the_declaration():
     assert list(found) == [item.name for item in fields(NodeParameters)]
     for item in fields(NodeParameters):
         default, allowed, live, description = found[item.name]
-        shown = {True: "true", False: "false"}.get(item.default) if isinstance(item.default, bool) else item.default
-        assert default == ("['']" if item.name == "suppressed_classes" else str(shown))
+        shown = list(item.default) if isinstance(item.default, tuple) else item.default
+        assert default == (str(shown).lower() if isinstance(shown, bool) else str(shown) or "''")
         if item.metadata["choices"]:
             assert allowed == ", ".join(item.metadata["choices"])
         elif item.metadata["range"]:
@@ -37,6 +38,7 @@ def test_the_parameter_table_is_the_declaration():
 def test_every_topic_the_node_names_is_in_the_topic_table():
     code = "".join((ROOT / "desert_seg_ros" / name).read_text() for name in ("node.py", "messages.py"))
     published = set(re.findall(r'"(~/\w+|/diagnostics)"', code))
+    published |= {f"~/{name}" for name in (*IMAGES, "camera_info", "timing")}
     documented = set(re.findall(r"`(~/\w+|/diagnostics)`", README))
     assert published == documented
 

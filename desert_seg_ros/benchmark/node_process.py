@@ -55,7 +55,7 @@ def node_command(parameters: Mapping[str, str], image_topic: str = IMAGE_TOPIC) 
         "camera_info": sibling_topic(image_topic, "camera_info"),
     }
     return [
-        *(sys.executable, "-m", "desert_seg_ros.node", "--ros-args"),
+        *(sys.executable, "-m", "desert_seg_ros.start", "--ros-args"),
         *(part for name, target in remaps.items() for part in ("-r", f"{name}:={target}")),
         *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")),
     ]

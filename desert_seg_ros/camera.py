@@ -1,0 +1,179 @@
+"""One camera of the node: what it subscribes to, and what it publishes, each output only for those who listen."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from desert_seg.smoothing import Viewpoint
+from desert_seg_ros.health import Health, Timing
+from desert_seg_ros.image_codec import decode_compressed, decode_image
+from desert_seg_ros.messages import camera_info_message, image_message, timing_message
+from desert_seg_ros.qos_watch import QosWatch
+from desert_seg_ros.worker import IMAGES, Lane, SegmentedFrame
+
+CAMERA_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""What cameras offer (REP-2003); a best-effort subscriber also matches reliable publishers."""
+
+OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+"""A reliable publisher matches reliable and best-effort subscribers."""
+
+POSE_TOLERANCE_S = 0.05
+"""A pose that is farther in time from a frame does not tell where the frame was taken."""
+
+
+class Camera:
+    """See the module."""
+
+    def __init__(self, node: LifecycleNode, name: str, qos_watch: QosWatch) -> None:
+        """Create the publishers.
+
+        Args:
+            node: Whose publishers they are.
+            name: Of the camera; empty for the only one.
+            qos_watch: Hears of peers that cannot be connected to.
+        """
+        self.name = name
+        self.health = Health()
+        self.input_topic = ""
+        self._node, self._qos_watch = node, qos_watch
+        self._info: CameraInfo | None = None
+        self._poses: deque[PoseStamped] = deque(maxlen=200)
+        self._inputs: list[Any] = []
+        self._outputs: dict[str, Any] = {}
+        prefix = f"~/{name}/" if name else "~/"
+        kinds = dict.fromkeys(IMAGES, Image) | {"camera_info": CameraInfo, "timing": DiagnosticArray}
+        for output, kind in kinds.items():
+            self._outputs[output] = qos_watch.watched(
+                node.create_publisher(
+                    kind,
+                    prefix + output,
+                    OUTPUT_QOS,
+                    qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+                    event_callbacks=qos_watch.publisher_callbacks(prefix + output),
+                )
+            )
+
+    def lane(self, compressed: bool) -> Lane:
+        """How the worker reaches this camera."""
+        return Lane(
+            health=self.health,
+            decode=decode_compressed if compressed else decode_image,
+            wanted=self._wanted,
+            view=self._viewpoint,
+            publish=self._publish,
+            publish_timing=self._publish_timing,
+        )
+
+    def subscribe(self, compressed: bool, on_image: Callable[[str, Any], None]) -> None:
+        """Begin to listen; `on_image` is called with the camera's name and each image message."""
+        topic, kind = ("image/compressed", CompressedImage) if compressed else ("image", Image)
+        prefix = f"{self.name}/" if self.name else ""
+        self.input_topic = self._node.resolve_topic_name(prefix + topic)
+        image = self._node.create_subscription(
+            kind,
+            prefix + topic,
+            lambda message: on_image(self.name, message),
+            CAMERA_QOS,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic),
+        )
+        self._inputs = [
+            self._node.create_subscription(CameraInfo, f"{prefix}camera_info", self._on_info, CAMERA_QOS),
+            self._node.create_subscription(PoseStamped, f"{prefix}camera_pose", self._on_pose, 50),
+            self._qos_watch.watched(image),
+        ]
+
+    def unsubscribe(self) -> None:
+        """Stop listening."""
+        for subscription in self._inputs:
+            self._node.destroy_subscription(subscription)
+        self._inputs, self.input_topic = [], ""
+
+    def close(self) -> None:
+        """Free the publishers."""
+        for publisher in self._outputs.values():
+            self._node.destroy_publisher(publisher)
+        self._outputs = {}
+
+    def num_publishers(self) -> int:
+        """How many publishers the input topic has."""
+        return self._node.count_publishers(self.input_topic) if self.input_topic else 0
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self._info = message
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        self._poses.append(message)
+
+    def _wanted(self) -> frozenset[str]:
+        return frozenset(name for name, publisher in self._outputs.items() if publisher.get_subscription_count() > 0)
+
+    def _publish(self, frame: SegmentedFrame) -> None:
+        result, header, model = frame.segmentation, frame.header, frame.settings.model
+        self._send("mask", result.mask, "mono8", header)
+        wanted = self._wanted()
+        if result.confidence is not None and "confidence" in wanted:
+            self._send("confidence", result.confidence, "mono8", header)
+        if result.unknown is not None:
+            self._send("unknown", result.unknown, "mono8", header)
+        if "traversability" in wanted:
+            self._send("traversability", model.costs.costs(result.mask), "mono8", header)
+        if "mask_color" in wanted:
+            self._send("mask_color", model.painter.color(result.mask), "rgb8", header)
+        if "overlay" in wanted:
+            alpha = frame.settings.parameters.overlay_alpha
+            self._send("overlay", model.painter.overlay(frame.rgb, result.mask, alpha), "rgb8", header)
+        if result.probabilities is not None:
+            self._send("probabilities", result.probabilities, f"32FC{result.probabilities.shape[2]}", header)
+        if self._info is not None:
+            size = (result.mask.shape[0], result.mask.shape[1])
+            info = camera_info_message(self._info, size, header)
+            if info is not None:
+                self._outputs["camera_info"].publish(info)
+
+    def _send(self, output: str, image: Any, encoding: str, header: Any) -> None:
+        self._outputs[output].publish(image_message(image, encoding, header))
+
+    def _publish_timing(self, header: Any, timing: Timing) -> None:
+        if self._outputs["timing"].get_subscription_count() > 0:
+            self._outputs["timing"].publish(timing_message(timing, self._node.get_fully_qualified_name(), header))
+
+    def _viewpoint(self, stamp_s: float, height_m: float) -> Viewpoint | None:
+        """From where a frame was taken: the pose nearest in time, and the calibration."""
+        info, poses = self._info, list(self._poses)
+        if info is None or not info.width or not info.k[0] or not poses:
+            return None
+        nearest = min(poses, key=lambda pose: abs(_seconds(pose.header.stamp) - stamp_s))
+        if abs(_seconds(nearest.header.stamp) - stamp_s) > POSE_TOLERANCE_S:
+            return None
+        matrix = _matrix(nearest.pose)
+        return Viewpoint(matrix, np.array(info.k, float).reshape(3, 3), (info.height, info.width), height_m)
+
+
+def _seconds(stamp: Any) -> float:
+    return float(stamp.sec + stamp.nanosec * 1e-9)
+
+
+def _matrix(pose: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """4x4 of a geometry_msgs/Pose."""
+    q, p = pose.orientation, pose.position
+    x, y, z, w = np.array([q.x, q.y, q.z, q.w]) / (np.linalg.norm([q.x, q.y, q.z, q.w]) or 1.0)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w), p.x],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w), p.y],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y), p.z],
+            [0, 0, 0, 1],
+        ],
+        float,
+    )

@@ -1,0 +1,77 @@
+"""The model as the node uses it: a segmenter that is warm, and what turns its masks into pictures and costs. No ROS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from desert_seg.painter import Painter
+from desert_seg.segmenter import Segmenter, SegmentOptions
+from desert_seg_ros.budget import Effort, efforts
+from desert_seg_ros.parameters import NodeParameters
+from desert_seg_ros.share import find_artifact
+from desert_seg_ros.traversability import CostPainter, read_policy
+
+
+@dataclass(frozen=True)
+class Model:
+    """See the module; `path` is the artifact's folder."""
+
+    path: Path
+    segmenter: Segmenter
+    painter: Painter
+    costs: CostPainter
+
+    @classmethod
+    def load(cls, parameters: NodeParameters) -> Model:
+        """Load and verify the artifact, build its engine, and run it once at every size it may be asked for.
+
+        Raises:
+            DesertSegError: Any of that cannot be, or a suppressed class is not one of the model's.
+        """
+        path = find_artifact(parameters.artifact)
+        policy = read_policy(Path(parameters.traversability_policy) if parameters.traversability_policy else None)
+        segmenter = Segmenter.load(path, parameters.engine, parameters.device, parameters.precision, parameters.threads)
+        model = cls(path, segmenter, Painter(segmenter.labels), CostPainter(segmenter.labels, policy))
+        settings = Settings.of(parameters, model)
+        for effort in efforts(parameters.tta) if parameters.latency_budget_ms else (Effort(parameters.tta),):
+            segmenter.warm_up(settings.options(effort, frozenset()))
+        return model
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What frames are processed with; it is replaced whole, between two frames.
+
+    Attributes:
+        parameters: The node's.
+        model: What they are processed by.
+        bias: Of the suppressed classes.
+    """
+
+    parameters: NodeParameters
+    model: Model
+    bias: npt.NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, parameters: NodeParameters, model: Model) -> Settings:
+        """Resolve class names; raises DataError if a suppressed class is not one of the model's."""
+        return cls(parameters, model, model.segmenter.suppress(parameters.suppressed()))
+
+    def options(self, effort: Effort, wanted: frozenset[str]) -> SegmentOptions:
+        """How to segment when some outputs, of `confidence`, `unknown` and `probabilities`, are wanted."""
+        top, left, bottom, right = self.parameters.region
+        return SegmentOptions(
+            views=effort.views,
+            bias=self.bias,
+            confidence_threshold=self.parameters.confidence_threshold,
+            unknown_threshold=self.parameters.unknown_threshold or None,
+            scale=effort.scale,
+            region=(top, left, bottom, right),
+            want_confidence="confidence" in wanted,
+            want_unknown="unknown" in wanted,
+            want_probabilities="probabilities" in wanted,
+        )

@@ -1,0 +1,302 @@
+"""Every output and service of the real node, over DDS."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy  # noqa: E402
+from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, Peer, String, mask_of  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+from std_srvs.srv import SetBool, Trigger  # noqa: E402
+
+from desert_seg.artifact import ONNX, WEIGHTS, load_artifact, save_artifact  # noqa: E402
+from desert_seg.calibration import Calibration  # noqa: E402
+from desert_seg.labels import IGNORE  # noqa: E402
+from desert_seg.segmenter import Segmenter, SegmentOptions  # noqa: E402
+from desert_seg_ros.drive import open_drive  # noqa: E402
+from desert_seg_ros.traversability import CostPainter, read_policy  # noqa: E402
+from desert_seg_ros.worker import IMAGES  # noqa: E402
+
+CALIBRATION = Calibration(temperature=1.5, unknown_score="entropy", unknown_threshold=0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ros():
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="module")
+def frame(sample_drive):
+    """A frame of the sample drive, small enough for every default of DDS."""
+    return np.ascontiguousarray(next(open_drive(sample_drive).frames()).rgb()[::4, ::4])
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    """The shipped model with a calibration, in a folder of its own."""
+    return calibrated(tmp_path_factory.mktemp("model") / "own", CALIBRATION)
+
+
+def calibrated(folder, calibration, **changes):
+    source = load_artifact(MODEL)
+    files = {name: (MODEL / name).read_bytes() for name in (WEIGHTS, ONNX)}
+    return save_artifact(folder, replace(source.card, calibration=calibration, **changes), files).path
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory, artifact):
+    arguments = ("-p", f"artifact:={artifact}", "-p", "precision:=f32", "-p", "probabilities:=true")
+    node = NodeProcess("-r", "__node:=outputs", *arguments, log=tmp_path_factory.mktemp("node") / "node.log")
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def peer(process, peer_of):
+    peer = peer_of("outputs")
+    peer.until_ready()
+    return peer
+
+
+@pytest.fixture
+def peer_of():
+    peers = []
+
+    def make_peer(name):
+        peers.append(Peer(name))
+        return peers[-1]
+
+    yield make_peer
+    for each in peers:
+        each.close()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts further nodes, which end with the test at the latest."""
+    nodes = []
+
+    def start_node(*arguments, **options):
+        nodes.append(NodeProcess(*arguments, log=tmp_path / f"{len(nodes)}.log", **options))
+        return nodes[-1]
+
+    yield start_node
+    for node in nodes:
+        node.stop()
+
+
+@pytest.fixture(scope="module")
+def expected(frame, artifact):
+    options = SegmentOptions(want_confidence=True, want_unknown=True, want_probabilities=True)
+    return Segmenter.load(artifact, "openvino", precision="f32").segment(frame, options)
+
+
+def latest(peer, health):
+    """What our node said last; other nodes report on the same topic."""
+    own = [status for message in health for status in message.status if status.name.startswith(f"{peer.name}:")]
+    return own[-1] if own else DiagnosticStatus()
+
+
+def pixels_of(message, dtype, channels=1):
+    assert message.step == message.width * channels * np.dtype(dtype).itemsize
+    shape = (message.height, message.width, channels)
+    return np.frombuffer(message.data, dtype).reshape(shape).squeeze()
+
+
+def test_every_output_is_the_offline_result_with_the_input_s_header(peer, frame, expected):
+    topics = {name: peer.listen(name, Image) for name in IMAGES}
+    messages = {name: peer.exchange(frame, received, stamp=(9, 9)) for name, received in topics.items()}
+    assert {(each.header.stamp.sec, each.header.frame_id) for each in messages.values()} == {(9, "front_camera")}
+    assert {(each.height, each.width) for each in messages.values()} == {frame.shape[:2]}
+    assert messages["probabilities"].encoding == "32FC7"
+    likely = pixels_of(messages["probabilities"], np.float32, 7)
+    assert np.allclose(likely.sum(-1), 1, atol=1e-4)
+    assert np.allclose(likely, expected.probabilities, atol=1e-3)
+    assert (pixels_of(messages["unknown"], np.uint8) == expected.unknown).mean() > 0.999
+    assert set(np.unique(expected.unknown)) == {0, 255}
+    confidence = pixels_of(messages["confidence"], np.uint8)
+    assert np.abs(confidence.astype(int) - expected.confidence).max() <= 1
+    assert np.abs(confidence / 255 - likely.max(-1)).max() < 0.01  # both of them tempered
+    labels = load_artifact(MODEL).card.label_map.labels
+    mask = mask_of(messages["mask"])
+    assert np.array_equal(mask_of(messages["traversability"]), CostPainter(labels, read_policy()).costs(mask))
+
+
+def test_all_outputs_are_reliable_and_volatile_and_keep_one(peer):
+    for name in (*IMAGES, "camera_info", "timing"):
+        (publisher,) = peer.node.get_publishers_info_by_topic(f"/outputs/{name}")
+        assert publisher.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE
+        assert publisher.qos_profile.durability == QoSDurabilityPolicy.VOLATILE
+    (labels,) = peer.node.get_publishers_info_by_topic("/outputs/label_info_json")
+    assert labels.qos_profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
+
+
+def test_a_subscriber_that_can_never_be_reached_is_named_in_diagnostics_for_as_long_as_it_is_there(peer, frame):
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    wants_too_much = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+    deaf = peer.node.create_subscription(Image, "/outputs/mask", lambda message: None, wants_too_much)
+
+    def says(words):
+        peer.send(frame)
+        return latest(peer, health).name and words in latest(peer, health).message
+
+    peer.until(lambda: says("/test_peer subscribes to /outputs/mask with another quality of service"), "a warning")
+    peer.node.destroy_subscription(deaf)
+    peer.until(lambda: says("") and not says("quality of service"), "the warning to go")
+
+
+def test_timing_says_where_the_time_of_each_frame_went(peer, frame):
+    timings = peer.listen("timing", DiagnosticArray)
+    message = peer.exchange(frame, timings, stamp=(77, 5))
+    values = {entry.key: float(entry.value) for entry in message.status[0].values}
+    stages = ["wait_ms", "decode_ms", "resize_ms", "inference_ms", "mask_ms", "publish_ms"]
+    assert list(values) == [*stages, "latency_ms"]
+    assert 0 < sum(values[stage] for stage in stages) <= values["latency_ms"] + 0.5
+
+
+def test_camera_info_is_scaled_to_the_mask_where_the_shapes_agree(peer, frame):
+    infos = peer.listen("camera_info", CameraInfo)
+    height, width = frame.shape[:2]
+    calibration = CameraInfo(height=2 * height, width=2 * width, k=[500.0, 0, 240, 0, 600, 135, 0, 0, 1])
+    calibration.p = [500.0, 0, 240, 0, 0, 600, 135, 0, 0, 0, 1, 0]
+    calibration.header.frame_id = "front_optical"
+    peer.until(lambda: peer.publishers["camera_info"].get_subscription_count() > 0, "the node to listen")
+
+    def again():
+        peer.publishers["camera_info"].publish(calibration)
+        peer.send(frame, stamp=(55, 66))
+        return infos
+
+    peer.until(again, "camera_info")
+    info = infos[-1]
+    assert (info.height, info.width) == (height, width)
+    assert (info.header.stamp.sec, info.header.frame_id) == (55, "front_optical")
+    assert list(info.k) == [250.0, 0, 120, 0, 300, 67.5, 0, 0, 1]
+    assert list(info.p)[:7] == [250.0, 0, 120, 0, 0, 300, 67.5]
+
+
+def test_enable_stops_and_starts_masks_and_is_the_parameter_of_that_name(peer, frame):
+    masks = peer.listen("mask", Image)
+    peer.exchange(frame, masks)
+    assert peer.ask("enable", SetBool, SetBool.Request(data=False)).success
+    assert peer.get_parameter("enabled").bool_value is False
+    health = peer.listen("/diagnostics", DiagnosticArray)
+
+    def disabled():
+        peer.send(frame)
+        return "disabled" in latest(peer, health).message
+
+    peer.until(disabled, "diagnostics to say so")
+    assert peer.ask("enable", SetBool, SetBool.Request(data=True)).success
+    assert peer.exchange(frame, masks)
+
+
+def test_a_pose_a_calibration_and_smoothing_together_still_give_masks(peer, frame):
+    masks = peer.listen("mask", Image)
+    before = mask_of(peer.exchange(frame, masks))
+    assert peer.set_parameter("smoothing", 0.8) == (True, "")
+    poses = peer.node.create_publisher(PoseStamped, "camera_pose", 10)
+    pose = PoseStamped()
+    pose.pose.orientation.w = 1.0
+    for _ in range(3):  # the same picture again and again is its own average
+        poses.publish(pose)
+        again = mask_of(peer.exchange(frame, masks))
+    assert (again == before).mean() > 0.999
+    assert peer.set_parameter("smoothing", 0.0) == (True, "")
+
+
+def test_a_reload_swaps_in_a_new_artifact_and_a_damaged_one_is_refused_and_the_old_one_kept(
+    start, peer_of, frame, tmp_path
+):
+    folder = calibrated(tmp_path / "model", CALIBRATION, name="first")
+    start("-r", "__node:=reloading", "-p", f"artifact:={folder}", "-p", "precision:=f32")
+    peer = peer_of("reloading")
+    peer.until_ready()
+    masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
+    peer.exchange(frame, masks)
+
+    def runs(name):
+        return {entry.key: entry.value for entry in latest(peer, health).values}.get("model") == name
+
+    calibrated(folder, None, name="second")
+    answer = peer.ask("reload_model", Trigger, Trigger.Request())
+    assert answer.success, answer.message
+    assert "second" in answer.message
+    peer.until(lambda: runs("second"), "the new model in diagnostics")
+    assert peer.exchange(frame, masks)
+    (folder / ONNX).write_bytes(b"half a file")
+    answer = peer.ask("reload_model", Trigger, Trigger.Request())
+    assert not answer.success
+    assert "the model in use stays" in answer.message
+    assert peer.exchange(frame, masks)
+    shutil.rmtree(folder)
+    assert not peer.ask("reload_model", Trigger, Trigger.Request()).success
+    assert peer.exchange(frame, masks)
+
+
+def test_several_cameras_have_topics_masks_and_diagnostics_of_their_own(start, peer_of, frame):
+    start("-r", "__node:=several", "-p", "cameras:=[front, left]", "-p", "region:=[0.5, 0.0, 1.0, 1.0]")
+    peer = peer_of("several")
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    received = {camera: peer.listen(f"{camera}/mask", Image) for camera in ("front", "left")}
+    sizes = {"front": frame, "left": np.ascontiguousarray(frame[:, :160])}
+    for camera in received:
+        peer.publishers[camera] = peer.node.create_publisher(Image, f"{camera}/image", 10)
+
+    def masks_arrive():
+        for camera, rgb in sizes.items():
+            peer.publishers["image"] = peer.publishers[camera]
+            peer.send(rgb, frame_id=camera)
+        return all(received.values())
+
+    peer.until(masks_arrive, "masks of both cameras")
+    for camera, rgb in sizes.items():
+        message = received[camera][0]
+        assert message.header.frame_id == camera
+        mask = mask_of(message)
+        assert mask.shape == rgb.shape[:2]
+        middle = round(0.5 * len(mask))
+        assert (mask[:middle] == IGNORE).all()  # outside the region
+        assert (mask[middle:] != IGNORE).all()
+    names = ["several: segmentation front", "several: segmentation left"]
+    peer.until(lambda: any([each.name for each in message.status] == names for message in health), "both reports")
+    labels = peer.listen("label_info_json", String, LATCHED)
+    peer.until(lambda: labels, "the class list")
+    assert json.loads(labels[0].data)["classes"][4]["name"] == "Rocks"
+
+
+def test_a_frame_that_never_ends_ends_the_process_instead(start, peer_of, frame):
+    stuck = (
+        "import threading, desert_seg_ros.camera as camera, desert_seg_ros.start as start; "
+        "camera.decode_image = lambda message: threading.Event().wait(); start.main()"
+    )
+    node = start("-r", "__node:=stuck", "-p", "watchdog_s:=0.5", program=("-c", stuck))
+    peer = peer_of("stuck")
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    peer.until(lambda: peer.send(frame) and node.process.poll() is not None, "the process to end")
+    assert node.process.returncode == 1
+    assert "took longer than watchdog_s = 0.5 s" in node.output()
+    peer.until(lambda: "the worker stopped" in latest(peer, health).message, "the last report")
+
+
+def test_a_budget_that_cannot_be_kept_lowers_the_effort_and_diagnostics_say_so(start, peer_of, frame):
+    start("-r", "__node:=hurried", "-p", "tta:=flip", "-p", "latency_budget_ms:=1.0")
+    peer = peer_of("hurried")
+    peer.until_ready()
+    health, masks = peer.listen("/diagnostics", DiagnosticArray), peer.listen("mask", Image)
+
+    def lowered():
+        peer.exchange(frame, masks)
+        return "the latency budget allows only tta none at 0.5" in latest(peer, health).message
+
+    peer.until(lowered, "less effort")
+    assert mask_of(masks[-1]).shape == frame.shape[:2]
