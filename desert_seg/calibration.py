@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -90,10 +91,10 @@ def describe(rgb: npt.NDArray[np.uint8], scores: Planes) -> npt.NDArray[np.float
         D = 6 + 3K float64: mean and standard deviation of R, G, B (0..1), the share of each class, the mean of each
         class's scores and their standard deviation.
     """
-    pixels = rgb[::8, ::8].reshape(-1, 3) / 255.0
+    mean, deviation = cv2.meanStdDev(np.ascontiguousarray(rgb[::8, ::8]))
     planes = scores[:, ::4, ::4].reshape(len(scores), -1)
     shares = np.bincount(planes.argmax(0), minlength=len(scores)) / planes.shape[1]
-    parts = pixels.mean(0), pixels.std(0), shares, planes.mean(1), planes.std(1)
+    parts = mean.ravel() / 255, deviation.ravel() / 255, shares, planes.mean(1), planes.std(1)
     return np.concatenate(parts).astype(np.float64)
 
 

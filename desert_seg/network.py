@@ -10,10 +10,13 @@ Shape letters: N batch, K classes, H, W input size, h, w decoder grid (H / 4, W 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
+from segmentation_models_pytorch.decoders.dpt.decoder import DPTSegmentationHead
 from torch import Tensor, nn
 
 from desert_seg.errors import DesertSegError
@@ -29,6 +32,7 @@ class NetworkConfig:
         num_classes: K.
         mean: RGB mean of the encoder's normalisation, in 0..1.
         std: RGB standard deviation, in 0..1.
+        options: Further arguments of the architecture's class, which hands those it does not know to the encoder's.
     """
 
     architecture: str
@@ -36,6 +40,7 @@ class NetworkConfig:
     num_classes: int
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SegmentationNetwork(nn.Module):
@@ -66,13 +71,21 @@ class SegmentationNetwork(nn.Module):
                 encoder_name=config.encoder,
                 encoder_weights=encoder_weights,
                 classes=config.num_classes,
+                **config.options,
             )
+        except (TypeError, ValueError, RuntimeError) as error:
+            if encoder_weights is not None:  # it may well be the fetching that failed
+                raise
+            raise DesertSegError(
+                f"segmentation-models-pytorch cannot build {config.architecture} with encoder {config.encoder} and "
+                f"options {dict(config.options)} ({' '.join(str(error).split())[:160]}); change the network's settings"
+            ) from error
         except KeyError as error:
             raise DesertSegError(
                 f"segmentation-models-pytorch has no {config.architecture!r} with encoder {config.encoder!r}; "
                 f"{' '.join(str(error.args[0]).split())[:200]}"
             ) from error
-        self.model.segmentation_head[1] = nn.Identity()  # smp upsamples here, on corner-aligned grids
+        _without_upsampling(self.model.segmentation_head)
         self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -87,6 +100,14 @@ class SegmentationNetwork(nn.Module):
         """
         scores: Tensor = self.model((image.to(self.mean.dtype) - self.mean) / self.std)
         return scores
+
+
+def _without_upsampling(head: nn.Module) -> None:
+    """smp's heads end with an upsampling on corner-aligned grids; ours happens in `desert_seg.decode`."""
+    if isinstance(head, DPTSegmentationHead):
+        head.upsampling_factor = 1
+    else:
+        head[1] = nn.Identity()  # type: ignore[operator]
 
 
 class DeployedNetwork(nn.Module):

@@ -111,7 +111,11 @@ def _settings(config: AdaptConfig, artifact: Artifact, sources: tuple[tuple[Path
         input_size=(height, width),
         seed=config.seed,
         network=NetworkChoice(
-            network["architecture"], network["encoder"], tuple(network["mean"]), tuple(network["std"])
+            network["architecture"],
+            network["encoder"],
+            tuple(network["mean"]),
+            tuple(network["std"]),
+            network.get("options", {}),
         ),
         sampling=SamplingConfig(height=min(320, height), width=min(448, width)),
         optimizer=RATES,

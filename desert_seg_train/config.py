@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -18,12 +18,14 @@ class NetworkChoice:
         encoder: A segmentation-models-pytorch encoder.
         mean: RGB mean that the encoder's weights were trained with, 0..1.
         std: RGB standard deviation, likewise.
+        options: Further arguments of the architecture's class; only from a YAML file.
     """
 
     architecture: str = "DeepLabV3Plus"
     encoder: str = "timm-tf_efficientnet_lite0"
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    options: Annotated[dict[str, Any], tyro.conf.Suppress] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class TrainConfig:
         validation: Labelled folder that is evaluated after every epoch; its label map is that of the first source.
         hold_out: Scenes (the letters that file names begin with) or single frames (file stems) that are never trained
             on; without a validation folder they are what is validated.
-        start: First weights: `imagenet` (fetched), `random`, a model artifact, a checkpoint, or a .safetensors file
+        start: First weights: `imagenet` (those of the encoder, fetched), `random`, a model artifact, a checkpoint, or a .safetensors file
             with the encoder's weights in timm's names. Of another label set, all but the last layer is taken.
         epochs: Passes over the training frames.
         steps_per_epoch: Optimiser steps in an epoch; 0 = as many as it takes to see each frame once.

@@ -29,7 +29,7 @@ def start_network(config: NetworkConfig, start: str, labels: LabelSet) -> Segmen
     Raises:
         ArtifactError: An artifact or checkpoint is unreadable or of another network.
         DataError: There is no such file, or encoder weights are unreadable or of another encoder.
-        DesertSegError: ImageNet weights cannot be fetched.
+        DesertSegError: Pretrained weights cannot be fetched.
     """
     if start == "random":
         return SegmentationNetwork(config)
@@ -79,7 +79,7 @@ def _with_fetched_encoder(config: NetworkConfig) -> SegmentationNetwork:
     except Exception as error:  # whatever the model hub's client raises, and it changes with every version of it
         reason = " ".join(str(error).split())[:120]
         raise DesertSegError(
-            f"ImageNet weights of {config.encoder} could not be fetched ({type(error).__name__}: {reason}); check the "
+            f"pretrained weights of {config.encoder} could not be fetched ({type(error).__name__}: {reason}); check the "
             "network, or give --start a .safetensors file with the encoder's weights, a model artifact, or random"
         ) from error
 

@@ -191,7 +191,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
 def network_config_of(config: TrainConfig, labels: LabelSet) -> NetworkConfig:
     """What the settings say is to be built for these classes."""
     choice = config.network
-    return NetworkConfig(choice.architecture, choice.encoder, len(labels), choice.mean, choice.std)
+    return NetworkConfig(choice.architecture, choice.encoder, len(labels), choice.mean, choice.std, choice.options)
 
 
 def open_sources(config: TrainConfig, console: Console) -> tuple[list[Source], list[Source]]:

@@ -73,6 +73,8 @@ def _convert(hint: Any, value: Any, source: str, name: str) -> Any:
         if not isinstance(value, dict):
             raise wrong
         return {str(key): _convert(arguments[1], each, source, f"{name}.{key}") for key, each in value.items()}
+    if hint is Any:
+        return value
     if hint is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)  # YAML 1.1 reads 1e-3, without a dot, as a string
