@@ -8,14 +8,14 @@ from setuptools import find_packages, setup
 PACKAGE = "desert_seg_ros"
 MANIFEST = ElementTree.parse("package.xml").getroot()
 
-ROS_WHEELS = [
-    "ros-kilted-rclpy[fastrtps]",
-    "ros-kilted-sensor-msgs",
-    "ros-kilted-std-msgs",
-    "ros-kilted-std-srvs",
-    "ros-kilted-diagnostic-msgs",
-    "ros-kilted-geometry-msgs",
-]
+ROS_PACKAGES = ["rclpy[fastrtps]", "sensor-msgs", "std-msgs", "std-srvs", "diagnostic-msgs", "geometry-msgs"]
+
+
+def ros_wheels(distribution):
+    """The genuine rclpy for a machine without ROS. There are no wheels for anything but Linux on x86_64."""
+    marker = 'platform_machine == "x86_64" and sys_platform == "linux"'
+    return [f"ros-{distribution}-{package}; {marker}" for package in ROS_PACKAGES]
+
 
 EXTRAS = {
     # What the node and `make demo` need; no torch.
@@ -48,8 +48,10 @@ EXTRAS = {
     ],
     # Distributes predictions over machines.
     "cluster": ["ray>=2.40"],
-    # The genuine rclpy for a machine without ROS. There are no wheels for anything but Linux on x86_64.
-    "ros": [f'{wheel}; platform_machine == "x86_64" and sys_platform == "linux"' for wheel in ROS_WHEELS],
+    "ros": ros_wheels("kilted"),
+    "ros-jazzy": ros_wheels("jazzy"),
+    # DDS implementations that are not ROS's, for tests.
+    "interop": ["cyclonedds>=11", "rosless>=0.5"],
     # colcon looks here to see that the tests are pytest's.
     "test": ["pytest>=8,<9", "pytest-timeout>=2.3", "hypothesis>=6.100"],
     "dev": [

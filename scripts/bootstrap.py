@@ -1,6 +1,7 @@
-"""Make `.venv` and install this project into it: `python3 scripts/bootstrap.py runtime` or `dev`.
+"""Make `.venv` and install this project into it: `python3 scripts/bootstrap.py runtime`, `dev` or `jazzy`.
 
-`runtime` is what `make demo` needs (no torch), `dev` is everything that `make test` needs. Where ROS 2 is sourced
+`runtime` is what `make demo` needs (no torch), `dev` is everything that `make test` needs, and `jazzy` makes a second
+environment, `.venv-jazzy`, with what the node's own tests need on the wheels of that older ROS. Where ROS 2 is sourced
 the environment sees that ROS; elsewhere rclpy comes from wheels. A run that finds nothing to do takes a moment; one
 that finds edited files installs the edited files. Needs nothing but the standard library.
 """
@@ -27,7 +28,7 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = ROOT / (".venv-jazzy" if sys.argv[1:] == ["jazzy"] else ".venv")
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "bootstrap.json"
 LOG = VENV / "install.log"
@@ -35,7 +36,11 @@ SOURCES = (
     *("package.xml", "setup.cfg", "setup.py"),
     *("config", "desert_seg", "desert_seg_ros", "desert_seg_train", "launch", "models", "resource", "sample_drive"),
 )
-EXTRAS = {"runtime": ["runtime"], "dev": ["runtime", "train", "cluster", "test", "dev"]}
+EXTRAS = {
+    "runtime": ["runtime"],
+    "dev": ["runtime", "train", "cluster", "test", "interop", "dev"],
+    "jazzy": ["runtime", "test", "interop"],
+}
 
 
 def main() -> None:
@@ -43,7 +48,7 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in EXTRAS:
         sys.exit(f"error: found {sys.argv[1:]}, expected one of {', '.join(EXTRAS)}; see the top of {__file__}")
     start = time.monotonic()
-    ros = sourced_ros()
+    ros = None if sys.argv[1] == "jazzy" else sourced_ros()
     base = f"{sys.version}, rclpy of {ros or 'wheels'}, in {VENV}"
     found = json.loads(STAMP.read_text()) if STAMP.is_file() and PYTHON.exists() else {}
     if found.get("base") != base:
@@ -64,7 +69,8 @@ def main() -> None:
     else:
         say(f"installing packages for {wanted['profile']} (log: {LOG.relative_to(ROOT)})")
         pip("setuptools>=70.1,<80")
-        extras = EXTRAS[wanted["profile"]] + ([] if ros else ["ros"])
+        wheels = "ros-jazzy" if wanted["profile"] == "jazzy" else "ros"
+        extras = EXTRAS[wanted["profile"]] + ([] if ros else [wheels])
         # Compiling everything costs 45 MB; Python compiles what it imports.
         lean = ["--no-compile"] if wanted["profile"] == "runtime" else []
         install_project(extras, [*lean, *system_numpy(ros)])
@@ -133,7 +139,7 @@ def create(ros: str | None) -> None:
             "error: this Python has no ensurepip, which a virtual environment needs; "
             f"install it (Debian, Ubuntu: sudo apt install python{version}-venv) and run this again"
         )
-    say(f"creating .venv ({f'on top of ROS 2 {ros}' if ros else 'rclpy from wheels'})")
+    say(f"creating {VENV.name} ({f'on top of ROS 2 {ros}' if ros else 'rclpy from wheels'})")
     venv.create(VENV, clear=True, with_pip=True, symlinks=True, system_site_packages=ros is not None)
 
 
