@@ -1,7 +1,8 @@
 """Configuration that others need to read our masks, generated from a model's own class list so that nothing can drift.
 
 Nav2's semantic segmentation layer refuses a label that its YAML does not name; Hydra wants every id in a label space
-and a colour for each. Imports no ROS; the formats are those of the consumers' own documentation.
+and a colour for each; elevation_mapping_cupy wants the channels of the probabilities by name; nvblox's mask input is
+binary. Imports no ROS; the formats are those of the consumers' own documentation.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ GROUND_COST = 100
 
 
 def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> list[Path]:
-    """Write nav2.yaml, hydra_label_space.yaml and hydra_colors.csv.
+    """Write nav2.yaml, hydra_label_space.yaml, hydra_colors.csv, elevation_mapping.yaml and nvblox.yaml.
 
     Args:
         artifact: A folder, or the name of a shipped model.
@@ -45,6 +46,8 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
         "nav2.yaml": _yaml(nav2_layer(labels, costs), "A layer for the plugins of a Nav2 costmap."),
         "hydra_label_space.yaml": _yaml(hydra_label_space(labels, costs), "Label space of Hydra for ~/mask."),
         "hydra_colors.csv": hydra_colors(labels),
+        "elevation_mapping.yaml": _yaml(elevation_mapping(labels), "Semantic layers of elevation_mapping_cupy."),
+        "nvblox.yaml": _yaml(nvblox(), "Remappings of nvblox: unknown terrain stays out of the static map."),
     }
     for name, text in texts.items():
         write_bytes(out / name, text.encode())
@@ -53,7 +56,7 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
 
 def nav2_layer(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
     """The block of kiwicampus/semantic_segmentation_layer: a class type of its own for every label we publish."""
-    types = {name.lower().replace(" ", "_"): name for name in (*labels.names, UNKNOWN_NAME)}
+    types = {layer_name(name): name for name in (*labels.names, UNKNOWN_NAME)}
     camera: dict[str, Any] = {
         "segmentation_topic": "/segment/mask",
         "confidence_topic": "/segment/confidence",
@@ -103,6 +106,35 @@ def hydra_colors(labels: LabelSet) -> str:
         writer.writerow([name, *color, 255, index])
     writer.writerow([UNKNOWN_NAME, *UNKNOWN_COLOR, 255, IGNORE])
     return text.getvalue()
+
+
+def elevation_mapping(labels: LabelSet) -> dict[str, Any]:
+    """An image subscriber for ~/probabilities, a channel for each class, and how channels are fused into the map.
+
+    The list of channels is also what its ChannelInfo topic has to say; the node does not publish that message type.
+    """
+    channels = [layer_name(name) for name in labels.names]
+    return {
+        "image_channel_fusions": {**dict.fromkeys(channels, "class_average"), "default": "exponential"},
+        "subscribers": {
+            "segmentation": {
+                "topic_name": "/segment/probabilities",
+                "camera_info_topic_name": "/segment/camera_info",
+                "data_type": "image",
+                "channels": channels,
+            }
+        },
+    }
+
+
+def layer_name(name: str) -> str:
+    """A class's name as a map layer or YAML key."""
+    return name.lower().replace(" ", "_")
+
+
+def nvblox() -> dict[str, str]:
+    """Topic -> remapping. Pixels of nvblox's mask that are not 0 are left to its dynamic map."""
+    return {"camera_0/mask/image": "/segment/unknown", "camera_0/mask/camera_info": "/segment/camera_info"}
 
 
 def _yaml(content: dict[str, Any], heading: str) -> str:

@@ -1,4 +1,4 @@
-"""The model as the node uses it: a segmenter that is warm, and what turns its masks into pictures and costs. No ROS."""
+"""The model as the node uses it: a segmenter, and what turns its masks into pictures and costs. Imports no ROS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Model:
 
     @classmethod
     def load(cls, parameters: NodeParameters) -> Model:
-        """Load and verify the artifact, build its engine, and run it once at every size it may be asked for.
+        """Load and verify the artifact and build its engine; `warm_up` makes the first frame fast.
 
         Raises:
             DesertSegError: Any of that cannot be, or a suppressed class is not one of the model's.
@@ -36,10 +36,14 @@ class Model:
         policy = read_policy(Path(parameters.traversability_policy) if parameters.traversability_policy else None)
         segmenter = Segmenter.load(path, parameters.engine, parameters.device, parameters.precision, parameters.threads)
         model = cls(path, segmenter, Painter(segmenter.labels), CostPainter(segmenter.labels, policy))
-        settings = Settings.of(parameters, model)
-        for effort in efforts(parameters.tta) if parameters.latency_budget_ms else (Effort(parameters.tta),):
-            segmenter.warm_up(settings.options(effort, frozenset()))
+        Settings.of(parameters, model)
         return model
+
+    def warm_up(self, parameters: NodeParameters) -> None:
+        """Run the engine once at every size it may be asked for."""
+        settings = Settings.of(parameters, self)
+        for effort in efforts(parameters.tta) if parameters.latency_budget_ms else (Effort(parameters.tta),):
+            self.segmenter.warm_up(settings.options(effort, frozenset()))
 
 
 @dataclass(frozen=True)

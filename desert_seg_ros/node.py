@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import signal
 import sys
 import threading
@@ -24,7 +23,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import ClockChange, JumpThreshold
+from rclpy.clock import Clock, ClockChange, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
@@ -45,8 +44,8 @@ from desert_seg_ros.worker import FrameWorker
 
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
-STOP_S = 1.0
-"""How long a frame in hand may delay the end of the process."""
+STOP_S = 1.5
+"""How long a model being loaded, or a frame in hand, may delay the end of the process."""
 
 
 Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
@@ -131,10 +130,12 @@ class SegmentationNode(LifecycleNode):
         """Load the model, warm it up, create the publishers."""
         try:
             model = Model.load(self.parameters)
+            if self.context.ok():  # else told to stop while the model was loading
+                model.warm_up(self.parameters)
         except DesertSegError as error:
             self.get_logger().fatal(str(error))
             return TransitionCallbackReturn.FAILURE
-        if not self.context.ok():  # told to stop while the model was loading
+        if not self.context.ok():
             return TransitionCallbackReturn.FAILURE
         self._cameras = [Camera(self, name, self._qos_watch) for name in self.parameters.cameras]
         self._labels = self.create_publisher(
@@ -142,10 +143,13 @@ class SegmentationNode(LifecycleNode):
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         own_thread = MutuallyExclusiveCallbackGroup()
+        steady = Clock(
+            clock_type=rclpy.clock_type.ClockType.STEADY_TIME
+        )  # a paused or rewound simulation must not silence the node
         self._entities = [
             (self.destroy_publisher, self._labels),
             (self.destroy_publisher, self._diagnostics),
-            (self.destroy_timer, self.create_timer(1.0, self._publish_diagnostics)),
+            (self.destroy_timer, self.create_timer(1.0, self._publish_diagnostics, clock=steady)),
             (self.destroy_service, self.create_service(SetBool, "~/enable", self._on_enable)),
             (
                 self.destroy_service,
@@ -197,16 +201,13 @@ class SegmentationNode(LifecycleNode):
         self._free()
         return TransitionCallbackReturn.SUCCESS
 
-    def _stop(self) -> bool:
-        """Returns whether the worker has ended; it may be stuck."""
+    def _stop(self) -> None:
         for camera in self._cameras:
             camera.unsubscribe()
-        if self._worker is None:
-            return True
-        self._clock_jumps.unregister()
-        ended = self._worker.stop(STOP_S)
-        self._worker = None
-        return ended
+        if self._worker is not None:
+            self._clock_jumps.unregister()
+            self._worker.stop(STOP_S)
+            self._worker = None
 
     def _free(self) -> None:
         for destroy, entity in self._entities:
@@ -217,15 +218,10 @@ class SegmentationNode(LifecycleNode):
         with self._lock:
             self._model = None
 
-    def end(self) -> bool:
-        """Stop the worker before the handles it publishes through go away, then destroy the node.
-
-        Returns:
-            False if the worker is still busy with a frame, so that the process cannot end in the usual way.
-        """
-        ended = self._stop()
+    def end(self) -> None:
+        """Stop the worker before the handles it publishes through go away, then destroy the node."""
+        self._stop()
         self.destroy_node()
-        return ended
 
     # ------------------------------------------------------------------------------------------------ services
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
@@ -237,6 +233,7 @@ class SegmentationNode(LifecycleNode):
         """Load the artifact again beside the model in use, and swap the two between frames."""
         try:
             model = Model.load(self.parameters)
+            model.warm_up(self.parameters)
             with self._lock:
                 if self._model is None:
                     raise DesertSegError("the node was cleaned up while the model was loading; configure it again")
@@ -342,7 +339,11 @@ class _ToRosout(logging.Handler):
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to stop; returns the process's exit code."""
+    """Run the node until it is told to stop.
+
+    Returns:
+        The process's exit code. A worker that is stuck in a frame may still have a thread.
+    """
     try:
         require_ros()
     except DesertSegError as error:
@@ -354,7 +355,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         rclpy.init(args=None if arguments is None else list(arguments))
     except (RCLError, ValueError) as error:
         return _refuse(f"ROS did not start ({_first_line(error)}); check what follows --ros-args")
-    node, code, ended = None, 0, True
+    node, code = None, 0
     starting = _Starting()
     try:
         node = SegmentationNode()
@@ -376,12 +377,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
             )
     finally:
         if node is not None:
-            ended = node.end() and not starting.is_alive()
+            starting.wait(STOP_S)
+            node.end()
         rclpy.try_shutdown()
     if node is not None and node.failure:
         code = 1
-    if not ended:  # Python would wait for what that thread waits for
-        os._exit(code)
     return code
 
 
@@ -403,9 +403,12 @@ class _Starting:
             raise self._error
         return self._done
 
-    def is_alive(self) -> bool:
-        """Whether the thread still runs."""
-        return self._thread is not None and self._thread.is_alive()
+    def wait(self, timeout_s: float) -> None:
+        """Let the thread end; while it runs, DDS cannot be left without leaving its shared memory behind."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                sys.stderr.write("ended while the model was still loading; Fast DDS's shared memory stays behind\n")
 
     def _start(self, node: SegmentationNode) -> None:
         try:

@@ -114,8 +114,9 @@ class TrainConfig:
         validation: Labelled folder that is evaluated after every epoch; its label map is that of the first source.
         hold_out: Scenes (the letters that file names begin with) or single frames (file stems) that are never trained
             on; without a validation folder they are what is validated.
-        start: First weights: `imagenet` (those of the encoder, fetched), `random`, a model artifact, a checkpoint, or a .safetensors file
-            with the encoder's weights in timm's names. Of another label set, all but the last layer is taken.
+        start: First weights: `imagenet` (the encoder's, fetched), `random`, a model artifact, a checkpoint, or a
+            .safetensors file with the encoder's weights in timm's names. Of another label set, all but the last layer
+            is taken.
         epochs: Passes over the training frames.
         steps_per_epoch: Optimiser steps in an epoch; 0 = as many as it takes to see each frame once.
         batch_size: Crops in a step, over all processes.
@@ -197,11 +198,11 @@ class InfoConfig:
 
 @dataclass(frozen=True)
 class ConsumersConfig:
-    """Write what Nav2 and Hydra need to read the masks of a model.
+    """Write what Nav2, Hydra, elevation_mapping_cupy and nvblox need to read the outputs of a model.
 
     Attributes:
         model: Model artifact: a folder, or the name of a shipped model.
-        out: Folder for nav2.yaml, hydra_label_space.yaml and hydra_colors.csv.
+        out: Folder for the files.
         policy: YAML with the cost of driving over each class; default: config/traversability.yaml.
     """
 

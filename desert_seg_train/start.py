@@ -79,8 +79,8 @@ def _with_fetched_encoder(config: NetworkConfig) -> SegmentationNetwork:
     except Exception as error:  # whatever the model hub's client raises, and it changes with every version of it
         reason = " ".join(str(error).split())[:120]
         raise DesertSegError(
-            f"pretrained weights of {config.encoder} could not be fetched ({type(error).__name__}: {reason}); check the "
-            "network, or give --start a .safetensors file with the encoder's weights, a model artifact, or random"
+            f"pretrained weights of {config.encoder} could not be fetched ({type(error).__name__}: {reason}); check "
+            "the network, or give --start a .safetensors file with the encoder's weights, a model artifact, or random"
         ) from error
 
 
