@@ -1,10 +1,15 @@
-"""What this machine is, for reports."""
+"""What this machine is, and where it keeps what was worked out once."""
 
 from __future__ import annotations
 
 import os
 import platform
 from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for us; it need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desert_seg"
 
 
 def processor() -> str:
@@ -15,3 +20,16 @@ def processor() -> str:
         lines = []
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return f"{next(names, platform.processor() or 'unknown processor')}, {os.cpu_count()} cores"
+
+
+def accelerator() -> str:
+    """The names of the NVIDIA devices, or `no GPU`; asks the driver's files, so nothing has to be loaded."""
+    names = []
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        names += [line.split(":", 1)[1].strip() for line in lines if line.startswith("Model")]
+    try:  # a Jetson's device is part of its chip
+        board = Path("/proc/device-tree/model").read_text(encoding="utf-8").strip("\0")
+    except OSError:
+        board = ""
+    return ", ".join(names) or (board if "Jetson" in board else "no GPU")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from desert_seg.artifact import Artifact, load_artifact
+from desert_seg.engines.choice import choice_file, describe_choice, read_choice
 from desert_seg.engines.engine import ENGINES, create_engine
 from desert_seg.errors import DesertSegError
 from desert_seg.labels import IGNORE, LabelMap
@@ -64,6 +65,10 @@ def _engines(artifact: Artifact) -> dict[str, str]:
         found["engine auto"] = create_engine(artifact).description
     except DesertSegError as error:
         found["engine auto"] = str(error)
+    path = choice_file(artifact, "auto", "auto", 0)
+    choice = read_choice(path)
+    if choice is not None:
+        found["measured"] = f"{describe_choice(choice)}; kept in {path}"
     return found
 
 

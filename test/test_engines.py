@@ -13,8 +13,11 @@ from desert_seg.artifact import INT8_ONNX, ONNX, PARITY, WEIGHTS, load_artifact,
 from desert_seg.decode import decode
 from desert_seg.engines.engine import create_engine
 from desert_seg.errors import EngineError
+from desert_seg.labels import load_label_map
+from desert_seg.network import DeployedNetwork, NetworkConfig, SegmentationNetwork
 from desert_seg.parity import MIN_AGREEMENT, ParityReport, ParityResult
 from desert_seg_ros.drive import open_drive
+from desert_seg_train.export import save_network
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
@@ -197,3 +200,19 @@ def test_an_artifact_from_before_parity_reports_still_has_its_digest(light):
 def test_what_misses_a_bar_says_what_was_found_and_what_was_expected(agreement, miou_change, said):
     result = ParityResult("openvino", "bf16", 0, 0, "a.png", 0.1, None, False)
     assert replace(result, agreement=agreement, miou_change=miou_change).shortfall() == said
+
+
+@pytest.mark.parametrize(
+    ("architecture", "followed"), [("DeepLabV3Plus", True), ("Segformer", False)], ids=["DeepLabV3Plus", "Segformer"]
+)
+def test_torch_folds_batch_norms_away_where_it_can_follow_the_network(tmp_path, architecture, followed):
+    encoder = "timm-tf_efficientnet_lite0" if followed else "mit_b0"
+    network = SegmentationNetwork(NetworkConfig(architecture, encoder, 7, (0.5,) * 3, (0.5,) * 3)).eval()
+    artifact = save_network(tmp_path / "model", network, "model", (64, 64), load_label_map("falcon7"), with_graph=False)
+    image = noise(1, 64, 64)
+    with torch.inference_mode():
+        expected = DeployedNetwork(network)(torch.from_numpy(image)).numpy()
+    engine = create_engine(artifact, "torch", "cpu", "f32")
+    np.testing.assert_allclose(engine.scores(image), expected, atol=1e-2 * np.abs(expected).max())
+    left = [module for module in engine._network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert (not left) == followed

@@ -189,12 +189,12 @@ def test_subscribers_that_come_and_go_five_times_a_second_disturb_nobody(start, 
 
 
 def shared_memory_of(process_id):
-    """Files under /dev/shm that a process has mapped."""
+    """Fast DDS's segments that a process has mapped; the semaphores of ports belong to a whole domain."""
     try:
         maps = Path(f"/proc/{process_id}/maps").read_text()
     except OSError:
         return set()
-    return {line.split()[5] for line in maps.splitlines() if "/dev/shm/" in line}
+    return {line.split()[5] for line in maps.splitlines() if "/dev/shm/fastdds_" in line}
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

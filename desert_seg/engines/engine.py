@@ -48,8 +48,8 @@ def create_engine(
 
     Args:
         artifact: A verified artifact.
-        engine: One of `ENGINES`. `auto`: torch if a CUDA device is to be had (and int8 is not asked for, which torch
-            does not run), or if the artifact has no ONNX graph yet; else OpenVINO, else ONNX Runtime, else torch.
+        engine: One of `ENGINES`. `auto`: the fastest on this machine, which is measured once; see
+            `desert_seg.engines.choice`.
         device: One of `DEVICES`. `auto`: CUDA if the engine finds a CUDA device, which OpenVINO never does.
         precision: One of `PRECISIONS`. `auto`: bf16 where the device computes in it, except torch on a CPU, else f32;
             never a precision that the artifact's parity report refuses. int8 needs a quantised graph in the artifact.
@@ -67,7 +67,14 @@ def create_engine(
         if value not in allowed:
             raise EngineError(f"there is no {name} {value!r}; choose one of: {', '.join(allowed)}")
     if engine == "auto":
-        engine = _best_engine(artifact, device, precision)
+        from desert_seg.engines.choice import fastest_engine
+
+        return fastest_engine(artifact, device, precision, threads)
+    return build_engine(artifact, engine, device, precision, threads)
+
+
+def build_engine(artifact: Artifact, engine: str, device: str, precision: str, threads: int) -> Engine:
+    """Build an engine by its name; arguments and errors are those of `create_engine`, without `auto` for an engine."""
     if not is_installed(engine):
         others = [name for name in ENGINES[1:] if is_installed(name)]
         raise EngineError(
@@ -150,20 +157,3 @@ def score_one_by_one(
     if len(images) == 1:
         return score(images)
     return np.concatenate([score(images[number : number + 1]).copy() for number in range(len(images))])
-
-
-def _best_engine(artifact: Artifact, device: str, precision: str) -> str:
-    """Torch where a CUDA device is wanted and there, else the first installed one, OpenVINO before the others."""
-    if precision != "int8":
-        if not artifact.onnx.is_file() and is_installed("torch"):
-            return "torch"  # fresh from a training, not exported yet
-        if device == "cuda":
-            return "torch"
-        if device == "auto" and is_installed("torch"):
-            import torch
-
-            if torch.cuda.is_available():
-                return "torch"
-    elif device == "cuda":
-        return "onnxruntime"
-    return next((name for name in ENGINES[1:] if is_installed(name)), "openvino")

@@ -5,8 +5,6 @@ The GPU providers are chosen and configured here but have not run on the project
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ import onnxruntime
 from desert_seg.artifact import Artifact
 from desert_seg.engines.engine import choose_precision, graph_file, score_one_by_one
 from desert_seg.errors import EngineError
+from desert_seg.machine import cache_folder
 
 _LOG_ERRORS_ONLY = 3
 
@@ -81,10 +80,9 @@ class OnnxRuntimeEngine:
 
 def _gpu_providers(available: list[str], precision: str) -> list[tuple[str, dict[str, Any]]]:
     """TensorRT where it is installed, which builds an engine for minutes once and keeps it, and CUDA behind it."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desert_seg" / "tensorrt"
     tensorrt: dict[str, Any] = {
         "trt_engine_cache_enable": True,
-        "trt_engine_cache_path": str(cache),
+        "trt_engine_cache_path": str(cache_folder() / "tensorrt"),
         "trt_int8_enable": precision == "int8",
     }
     providers: list[tuple[str, dict[str, Any]]] = [

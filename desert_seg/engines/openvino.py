@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import logging
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,10 @@ import openvino
 from desert_seg.artifact import Artifact
 from desert_seg.engines.engine import choose_precision, graph_file, score_one_by_one
 from desert_seg.errors import EngineError
+from desert_seg.machine import cache_folder
 from desert_seg.rounding import BF16_BITS, round_keeping_sums
+
+_log = logging.getLogger(__name__)
 
 
 class OpenVinoEngine:
@@ -35,12 +37,11 @@ class OpenVinoEngine:
         if precision == "bf16" and not has_bf16:
             raise EngineError("this CPU does not compute in bf16; choose precision auto, f32 or int8")
         precision = choose_precision(artifact, "openvino", precision, ("bf16", "f32") if has_bf16 else ("f32",))
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desert_seg" / "openvino"
         self._options = {
             # OpenVINO would pick bf16 silently where the CPU has it, so the choice is always stated.
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "PERFORMANCE_HINT": "LATENCY",
-            "CACHE_DIR": str(cache),
+            **_cache(),
             **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
         }
         self._model = self._core.read_model(graph_file(artifact, precision))
@@ -62,6 +63,17 @@ class OpenVinoEngine:
         request.infer({0: openvino.Tensor(image, shared_memory=True)})
         scores: npt.NDArray[np.float32] = request.get_output_tensor().data
         return scores
+
+
+def _cache() -> dict[str, str]:
+    """The option that keeps compiled graphs; none where there is no place to write, as in some containers."""
+    folder = cache_folder() / "openvino"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _log.warning("compiled graphs cannot be kept, so that every start takes a second longer: %s", error)
+        return {}
+    return {"CACHE_DIR": str(folder)}
 
 
 def _round_depthwise_weights(model: openvino.Model) -> None:

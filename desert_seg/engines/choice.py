@@ -1,0 +1,164 @@
+"""Which engine is the fastest here: measured once for an artifact on a machine, and remembered.
+
+The measurement takes about a second. It is kept in the user's cache folder under the artifact's digest, the hardware,
+the versions of the engines and what was asked for; when any of these changes, it is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from desert_seg.artifact import Artifact
+from desert_seg.engines.engine import ENGINES, Engine, build_engine, is_installed
+from desert_seg.errors import EngineError
+from desert_seg.images import write_bytes
+from desert_seg.machine import accelerator, cache_folder, processor
+
+MEASURE_S = 1.0
+"""How long the engines take turns, all together."""
+
+CLEARLY_FASTER = 0.9
+"""Another engine than the first has to take no more than this share of its time: a busy machine measures badly."""
+
+_MIN_TURNS = 2
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was measured.
+
+    Attributes:
+        engine: The winner, one of `desert_seg.engines.engine.ENGINES`.
+        milliseconds: Description of every engine that ran -> its fastest pass over a frame.
+        machine: Processor and accelerator.
+    """
+
+    engine: str
+    milliseconds: Mapping[str, float]
+    machine: str
+
+
+def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int) -> Engine:
+    """Build the engine that is fastest on this machine; measures if there are several and it is not known yet.
+
+    Arguments are those of `desert_seg.engines.engine.create_engine`, without names that do not exist.
+
+    Raises:
+        EngineError: No engine can be had.
+    """
+    names = candidates(artifact, device, precision)
+    if len(names) == 1:
+        return build_engine(artifact, names[0], device, precision, threads)
+    path = choice_file(artifact, device, precision, threads)
+    known = read_choice(path)
+    if known is not None and known.engine in names:
+        return build_engine(artifact, known.engine, device, precision, threads)
+    engines, reasons = {}, []
+    for name in names:
+        try:
+            engines[name] = build_engine(artifact, name, device, precision, threads)
+        except EngineError as error:
+            reasons.append(str(error))
+    if not engines:
+        raise EngineError(reasons[0])
+    fastest = _measure(engines, artifact.card.input_size)
+    first, winner = next(iter(fastest)), min(fastest, key=fastest.__getitem__)
+    if fastest[winner] > CLEARLY_FASTER * fastest[first]:
+        winner = first
+    choice = Choice(winner, {engines[name].description: taken for name, taken in fastest.items()}, _machine())
+    try:
+        write_bytes(path, (json.dumps(asdict(choice), indent=2) + "\n").encode())
+    except OSError as error:
+        _log.warning("the choice of an engine could not be kept and will be made again next time: %s", error)
+    _log.info("measured once for this model and machine: %s", describe_choice(choice))
+    return engines[winner]
+
+
+def candidates(artifact: Artifact, device: str, precision: str) -> list[str]:
+    """Installed engines among which `auto` chooses, at least one, the likeliest first.
+
+    With a CUDA device those that can use it; without one, torch only where there is nothing else: eager torch takes
+    two to three times as long on a CPU as a compiled graph, and a second of a robot's memory and start-up to find out.
+    """
+    if not artifact.onnx.is_file() and precision != "int8":
+        return ["torch"]  # fresh from a training, not exported yet
+    installed = [name for name in ENGINES[1:] if is_installed(name)]
+    if device == "cuda" or (device == "auto" and "torch" in installed and _has_cuda()):
+        wanted = ["onnxruntime"] if precision == "int8" else ["torch", *_onnxruntime_on_cuda(installed)]
+    else:
+        wanted = [name for name in installed if name != "torch"]
+    return wanted or installed[:1] or ["openvino"]
+
+
+def choice_file(artifact: Artifact, device: str, precision: str, threads: int) -> Path:
+    """Where the choice is kept; the file need not exist."""
+    asked_for = [artifact.digest, _machine(), device, precision, threads, *map(_version, ENGINES[1:])]
+    key = hashlib.sha256(json.dumps(asked_for).encode()).hexdigest()[:24]
+    return cache_folder() / "engines" / f"{key}.json"
+
+
+def read_choice(path: Path) -> Choice | None:
+    """What was measured; None if it was not, or the file is not what we wrote."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        milliseconds = {str(name): float(taken) for name, taken in found["milliseconds"].items()}
+        return Choice(str(found["engine"]), milliseconds, str(found["machine"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def describe_choice(choice: Choice) -> str:
+    """The engines, fastest first."""
+    order = sorted(choice.milliseconds.items(), key=lambda item: item[1])
+    return "; ".join(f"{name} {taken:.1f} ms" for name, taken in order)
+
+
+def _measure(engines: Mapping[str, Engine], size: tuple[int, int]) -> dict[str, float]:
+    """Milliseconds of each one's fastest pass; in turns, because other load on a machine comes and goes."""
+    image = np.zeros((1, *size, 3), np.uint8)
+    fastest = dict.fromkeys(engines, float("inf"))
+    for engine in engines.values():
+        engine.scores(image)  # the first pass compiles
+    end, turns = time.perf_counter() + MEASURE_S, 0
+    while turns < _MIN_TURNS or time.perf_counter() < end:
+        for name, engine in engines.items():
+            began = time.perf_counter()
+            engine.scores(image)
+            fastest[name] = min(fastest[name], (time.perf_counter() - began) * 1e3)
+        turns += 1
+    return fastest
+
+
+def _machine() -> str:
+    return f"{processor()}, {accelerator()}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _onnxruntime_on_cuda(installed: list[str]) -> list[str]:
+    if "onnxruntime" not in installed:
+        return []
+    import onnxruntime
+
+    return ["onnxruntime"] if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else []
