@@ -17,6 +17,7 @@ from desert_seg_train.config import AdaptConfig, ConsumersConfig, InfoConfig, Tr
 from desert_seg_train.deployment.config import ExportConfig
 from desert_seg_train.evaluation.config import BenchmarkConfig, EvaluateConfig
 from desert_seg_train.inspection.config import InspectConfig
+from desert_seg_train.labelling.config import LabelConfig, ReadLabelsConfig
 from desert_seg_train.prediction.config import PredictConfig
 from desert_seg_train.synthetic.config import SynthConfig
 from desert_seg_train.yaml_config import read_yaml_config
@@ -31,6 +32,8 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "consumers": (ConsumersConfig, "desert_seg_train.consumers"),
     "info": (InfoConfig, "desert_seg_train.information"),
     "inspect": (InspectConfig, "desert_seg_train.inspection.command"),
+    "label": (LabelConfig, "desert_seg_train.labelling.propose"),
+    "read-labels": (ReadLabelsConfig, "desert_seg_train.labelling.read_back"),
     "synth": (SynthConfig, "desert_seg_train.synthesis"),
 }
 """Command -> what it is told, and the module with the function of the command's name that does it."""
@@ -53,7 +56,7 @@ def main() -> None:
     try:
         name, config = parse(sys.argv[1:])
         _, module = COMMANDS[name]
-        getattr(importlib.import_module(module), name)(config)
+        getattr(importlib.import_module(module), name.replace("-", "_"))(config)
     except DesertSegError as error:
         sys.exit(f"error: {error}")
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough

@@ -1,0 +1,116 @@
+"""Masks as polygons that a person can drag, and back: drawn in their order, later ones on top, they are the mask again.
+
+Every connected piece of a class is one polygon without holes, and pieces in its holes come after it. A polygon also
+reaches a little under its neighbours that come later, so that simplified outlines leave no gaps. Knows nothing of
+files.
+
+Shape letters: H, W, P points.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from desert_seg.labels import IGNORE
+
+_FARTHEST = 1 << 15
+"""Points farther out than this are moved in, for cv2 draws with limited integers."""
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """An area: `value` is its class index or `IGNORE`, `points` Px2 float64 x, y of pixel centres, P at least 3."""
+
+    value: int
+    points: npt.NDArray[np.float64]
+
+
+def to_polygons(mask: npt.NDArray[np.uint8], tolerance: float, min_pixels: int = 1) -> list[Polygon]:
+    """Outline every piece of a mask, in the order in which they are to be drawn.
+
+    Args:
+        mask: HxW uint8, class indices or `IGNORE`.
+        tolerance: How far outlines may be off, pixels; with 0 the mask is reproduced exactly.
+        min_pixels: Smaller pieces go to whatever is nearest to them.
+    """
+    mask = _without_specks(mask, min_pixels)
+    pieces = _pieces(mask)
+    contours = [_contour(pieces == index) for index in range(pieces.max() + 1)]
+    # Pieces are 4-connected, so of two whose filled areas meet one lies in a hole of the other, and is smaller.
+    order = np.argsort([-_filled(contour, mask.shape).sum() for contour in contours], kind="stable")
+    ranks = np.argsort(order)[pieces]
+    polygons = []
+    for rank, index in enumerate(order):
+        contour = contours[index]
+        if tolerance > 0:
+            contour = _undercut(contour, ranks, rank, math.ceil(tolerance) + 1)
+            contour = cv2.approxPolyDP(contour, tolerance, closed=True)
+        points = contour[:, 0].astype(np.float64)
+        missing = max(0, 3 - len(points))
+        value = int(mask[ranks == rank][0])
+        polygons.append(Polygon(value, np.concatenate([points, np.repeat(points[-1:], missing, axis=0)])))
+    return polygons
+
+
+def to_mask(polygons: Iterable[Polygon], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Draw polygons over each other: HxW uint8 of a size (H, W), `IGNORE` where there is none."""
+    mask = np.full(size, IGNORE, np.uint8)
+    for polygon in polygons:
+        points = np.rint(np.clip(polygon.points, -_FARTHEST, _FARTHEST)).astype(np.int32)
+        cv2.fillPoly(mask, [points], polygon.value)
+    return mask
+
+
+def _pieces(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """HxW int32: for every pixel the number of its 4-connected piece, from 0 on."""
+    pieces = np.zeros(mask.shape, np.int32)
+    num_pieces = 0
+    for value in np.unique(mask):
+        num_found, found = cv2.connectedComponents((mask == value).astype(np.uint8), connectivity=4)
+        pieces[found > 0] = found[found > 0] + num_pieces - 1
+        num_pieces += num_found - 1
+    return pieces
+
+
+def _without_specks(mask: npt.NDArray[np.uint8], min_pixels: int) -> npt.NDArray[np.uint8]:
+    """The mask with the value of the nearest larger piece in every piece that is smaller than `min_pixels`."""
+    pieces = _pieces(mask)
+    is_speck = (np.bincount(pieces.ravel()) < min_pixels)[pieces]
+    if is_speck.all() or not is_speck.any():
+        return mask
+    source = is_speck.astype(np.uint8)
+    nearest = cv2.distanceTransformWithLabels(source, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    values = np.zeros(nearest.max() + 1, np.uint8)
+    values[nearest[~is_speck]] = mask[~is_speck]
+    return np.asarray(values[nearest], np.uint8)
+
+
+def _contour(area: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """Outer outline of a connected area, Px1x2 int32 x, y."""
+    (contour,), _ = cv2.findContours(area.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return np.asarray(contour, np.int32)
+
+
+def _filled(contour: npt.NDArray[np.int32], size: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """HxW bool: what an outline encloses, itself included."""
+    canvas = np.zeros(size, np.uint8)
+    cv2.fillPoly(canvas, [contour], 1)
+    return canvas > 0
+
+
+def _undercut(
+    contour: npt.NDArray[np.int32], ranks: npt.NDArray[np.intp], rank: int, reach: int
+) -> npt.NDArray[np.int32]:
+    """The outline of a piece that reaches under later ones, if it can do so without covering an earlier one."""
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    grown = cv2.dilate((ranks == rank).astype(np.uint8), kernel)
+    areas = cv2.connectedComponents(grown * (ranks >= rank).astype(np.uint8))[1]
+    x, y = contour[0, 0]
+    wider = _contour(areas == areas[y, x])
+    return contour if (ranks[_filled(wider, ranks.shape)] < rank).any() else wider
