@@ -5,13 +5,14 @@ BIN := .venv/bin
 ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
 .DEFAULT_GOAL := help
 DATA ?= ../shared/data
-.PHONY: help setup demo lint test bench-train clean
+.PHONY: help setup demo lint test bench bench-train clean
 
 help:
 	@echo "make demo [DRIVE=bag-or-folder] [MODEL=artifact]   replay a drive through the node; results in out/demo"
 	@echo "make setup                                         only install what the demo needs into .venv"
 	@echo "make test                                          checks and tests, as CI runs them"
 	@echo "make lint                                          only the checks: ruff, mypy, import rules"
+	@echo "make bench [CHECK=1] [ARGS=...]                    how fast everything is, as ratios; CHECK: fail if a bar is missed"
 	@echo "make bench-train [DATA=folder]                     what training costs and reaches, an hour and a half on two cores"
 	@echo "make clean                                         remove .venv, .venv-jazzy and everything built"
 
@@ -41,6 +42,10 @@ test: lint
 	$(ROS) $(BIN)/python -m pytest test/test_tutorial.py
 	@$(PYTHON) scripts/bootstrap.py jazzy
 	$(JAZZY) .venv-jazzy/bin/python -m pytest $(NODE)
+
+bench:
+	@$(PYTHON) scripts/bootstrap.py dev
+	@$(ROS) $(BIN)/python -m bench $(if $(CHECK),--check) $(ARGS)
 
 bench-train:
 	@$(PYTHON) scripts/bootstrap.py dev

@@ -1,0 +1,51 @@
+"""What a benchmark is told. Imports nothing heavy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout."""
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """Measure the segmenter against a straightforward script and against its own bare engine, offline and in the node.
+
+    Attributes:
+        model: Model artifact folder.
+        reference: Measure the reference network instead, DeepLabV3+ with ResNet-101, with random weights.
+        int8: With reference: also quantise it, which takes minutes.
+        drive: Bag or folder of images to take frames from.
+        check: Exit with 1 if a bar of docs/performance.md is missed, or if the runs scatter too much to tell.
+        device: Of the engines and of the straightforward script; auto takes CUDA where there is any.
+        rounds: In each, everything has one turn.
+        frames: Frames in a turn, of which the fastest counts: other load on the machine can only add to it.
+        rates: Frames per second that the node is sent.
+        seconds: For how long, at each rate; the bar for the node's memory asks for 600 at 60 Hz.
+        node: Also measure the node, which needs ROS.
+        quick: Few frames on few engines, to see that everything works.
+        out: Folder for bench.json, table.txt, the node's reports and logs.
+    """
+
+    model: Path = ROOT / "models" / "light"
+    reference: bool = False
+    int8: bool = False
+    drive: Path = ROOT / "sample_drive"
+    check: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    rounds: int = 9
+    frames: int = 5
+    rates: tuple[float, ...] = (10.0, 20.0, 30.0, 60.0)
+    seconds: float = 15.0
+    node: bool = True
+    quick: bool = False
+    out: Path = Path("out/bench")
+
+    def effective(self) -> BenchOptions:
+        """With what `quick` stands for."""
+        if not self.quick:
+            return self
+        return replace(self, rounds=min(self.rounds, 3), frames=1, seconds=min(self.seconds, 4.0), rates=self.rates[:1])
