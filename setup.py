@@ -43,6 +43,7 @@ EXTRAS = {
         "opencv-python-headless>=4.8,<5",
         "pillow>=10",
         "rich>=13",
+        "scipy>=1.11",
         "tensorboard>=2.15",
         "tyro>=0.9",
     ],

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from desert_seg.errors import DataError, DesertSegError
+from desert_seg_train.calibration.config import CalibrateConfig
 from desert_seg_train.config import AdaptConfig, ConsumersConfig, InfoConfig, TrainConfig
 from desert_seg_train.deployment.config import ExportConfig
 from desert_seg_train.evaluation.config import BenchmarkConfig, EvaluateConfig
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "adapt": (AdaptConfig, "desert_seg_train.adaptation"),
     "evaluate": (EvaluateConfig, "desert_seg_train.evaluation.evaluate"),
     "benchmark": (BenchmarkConfig, "desert_seg_train.evaluation.benchmark"),
+    "calibrate": (CalibrateConfig, "desert_seg_train.calibration.command"),
     "predict": (PredictConfig, "desert_seg_train.prediction.predict"),
     "export": (ExportConfig, "desert_seg_train.deployment.command"),
     "consumers": (ConsumersConfig, "desert_seg_train.consumers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -30,13 +31,20 @@ class NodeProcess:
         self.log = log
         command = [sys.executable, *program, "--ros-args", "-p", f"artifact:={MODEL}", *arguments]
         with log.open("wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONFAULTHANDLER": "1"}
+            )
 
     def stop(self, how=signal.SIGINT):
-        """Ask the process to end; returns its exit code."""
+        """Ask the process to end; returns its exit code. One that does not is made to say where it hangs."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(TIMEOUT_S)
+        try:
+            return self.process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(TIMEOUT_S)
+            raise AssertionError(f"the node did not end within {TIMEOUT_S:.0f} s: {self.output()}") from None
 
     def output(self):
         return self.log.read_text()

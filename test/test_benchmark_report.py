@@ -82,7 +82,7 @@ def report(tmp_path_factory, tiny_artifact):
 # ------------------------------------------------------------------------------------------- files
 def test_everything_that_is_promised_is_there_and_nothing_else(report):
     figures = ["class_iou", "class_shares", "colours", "comparison", "confusion_matrix", "iou_by_band", "panels"]
-    figures += ["reliability", "settings", "training_curves", "worst"]
+    figures += ["reliability", "risk", "settings", "training_curves", "worst"]
     assert report.files("figures") == [f"figures/{name}.png" for name in figures]
     frames = [f"s{index:02}.png" for index in range(5)]
     assert report.files("predictions") == [f"predictions/{kind}/{name}" for kind in ("color", "raw") for name in frames]
@@ -251,7 +251,7 @@ def test_without_extras_and_without_a_browser_there_is_still_a_report(tmp_path, 
     out = tmp_path / "out"
     names = {path.name for path in (out / "figures").iterdir()}
     assert names == {
-        f"{name}.png" for name in ("class_iou", "confusion_matrix", "iou_by_band", "panels", "reliability", "worst")
+        f"{name}.png" for name in ("class_iou", "confusion_matrix", "iou_by_band", "panels", "reliability", "risk", "worst")
     }
     results = json.loads((out / "results.json").read_text())
     assert (results["comparison"], results["domain_gap"]) == (None, None)

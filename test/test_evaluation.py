@@ -124,6 +124,18 @@ def test_auroc_is_the_chance_that_a_right_pixel_is_surer_than_a_wrong_one(right,
     assert reliability_of(right, wrong).auroc == pytest.approx(np.mean(pairs))
 
 
+def test_fpr95_and_risk_coverage_are_those_counted_by_hand():
+    found = reliability_of([200] * 19 + [50], [220, 200, 100, 20])
+    assert found.fpr95 == 2 / 4, "19 of 20 right pixels are at 200 or above, and so are two wrong ones"
+    coverage, risk = found.risk_coverage()
+    levels = {round(share * 24): wrong for share, wrong in zip(coverage, risk, strict=True)}
+    assert levels == pytest.approx({0: 0, 1: 1, 21: 2 / 21, 22: 3 / 22, 23: 3 / 23, 24: 4 / 24})
+    steps = [(1, 1), (20, 2 / 21), (1, 3 / 22), (1, 3 / 23), (1, 4 / 24)]
+    assert found.aurc == pytest.approx(sum(pixels * wrong for pixels, wrong in steps) / 24)
+    assert reliability_of([200], [100]).fpr95 == 0
+    assert np.isnan(reliability_of([200], []).fpr95)
+
+
 def test_auroc_of_three_pixels_is_that_counted_by_hand():
     assert reliability_of([200, 100], [100]).auroc == 0.75
     assert reliability_of([200], [100]).auroc == 1

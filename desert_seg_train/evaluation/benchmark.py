@@ -29,7 +29,13 @@ from desert_seg_train.evaluation.pdf import print_pdf
 from desert_seg_train.evaluation.pictures import Panel, Predictions, make_panel, sheet
 from desert_seg_train.evaluation.results import Results, Run
 from desert_seg_train.evaluation.results_file import results_json
-from desert_seg_train.evaluation.score_charts import band_chart, class_iou_chart, confusion_chart, reliability_chart
+from desert_seg_train.evaluation.score_charts import (
+    band_chart,
+    class_iou_chart,
+    confusion_chart,
+    reliability_chart,
+    risk_chart,
+)
 from desert_seg_train.evaluation.summary import print_summary, summary_text
 from desert_seg_train.evaluation.training_log import TrainingLog, find_training_log, read_training_log
 from desert_seg_train.inspection.report import Report, make_report
@@ -138,7 +144,7 @@ def _write(
 
 
 def _charts(results: Results, log: TrainingLog | None) -> list[Chart]:
-    charts = [make(results) for make in (class_iou_chart, confusion_chart, band_chart, reliability_chart)]
+    charts = [make(results) for make in (class_iou_chart, confusion_chart, band_chart, reliability_chart, risk_chart)]
     if len(results.passes) > 1:
         charts.append(settings_chart(results))
     if results.earlier:

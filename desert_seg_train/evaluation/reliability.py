@@ -86,6 +86,35 @@ class Reliability:
         return float((self.wrong * (surer + self.right / 2)).sum() / num_right / num_wrong)
 
     @property
+    def fpr95(self) -> float:
+        """Share of the wrong pixels that are as sure as the surest 95 % of the right ones; 0 is perfect.
+
+        NaN if all pixels are right or all are wrong. Source: as of `auroc`.
+        """
+        if not self.right.any() or not self.wrong.any():
+            return float("nan")
+        kept = _from_the_surest(self.right)
+        level = np.flatnonzero(kept >= 0.95 * kept[-1])[0]
+        return float(_from_the_surest(self.wrong)[level] / self.wrong.sum())
+
+    def risk_coverage(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """What is wrong of the surest pixels, by how many are kept, both shares 0..1 of 256 levels, the surest first.
+
+        Levels that no pixel has repeat the level before; those above the surest pixel have coverage and risk 0.
+        Source: Geifman and El-Yaniv, "Selective Classification for Deep Neural Networks", 2017. NaN if nothing is
+        scored.
+        """
+        kept, wrong = _from_the_surest(self.right + self.wrong), _from_the_surest(self.wrong)
+        with np.errstate(invalid="ignore"):
+            return kept / kept[-1], wrong / np.maximum(kept, 1)
+
+    @property
+    def aurc(self) -> float:
+        """Area under the risk-coverage curve, 0..1, less is better; NaN if nothing is scored."""
+        coverage, risk = self.risk_coverage()
+        return float((np.diff(coverage, prepend=0.0) * risk).sum())
+
+    @property
     def mean_confidence(self) -> float:
         """Mean confidence of the scored pixels, 0..1; NaN if there are none."""
         pixels = self.right + self.wrong
@@ -104,6 +133,11 @@ class Reliability:
                 confidence=summed((self.right + self.wrong) * _LEVELS) / pixels,
                 accuracy=summed(self.right) / pixels,
             )
+
+
+def _from_the_surest(pixels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Pixels at least so sure, the surest level first."""
+    return np.cumsum(pixels[::-1])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ passes       one for each setting, the first is the headline:
                iou, precision, recall, share, miou_present, ... : see `desert_seg.scoring.Scores`
                boundary_iou, boundary_miou; boundary_dilation_ratio of the image's diagonal
                worst_miou: mean of the own mIoUs of the worst 5 % of the frames; worst_frames: their names
-               ece, auroc: of the confidence, for errors; mean_confidence
+               ece; auroc, fpr95, aurc: of the confidence, for errors; mean_confidence
                latency_ms: p50, p95, p99 of resize, inference, decode and total
                confusion: K true classes x K predicted classes and, last, unknown; pixels
                bands: the numbers of horizontal bands, topmost first
@@ -106,6 +106,8 @@ def _pass(measurement: Measurement) -> dict[str, Any]:
         "worst_frames": [measurement.names[index] for index in measurement.worst],
         "ece": reliability.ece,
         "auroc": reliability.auroc,
+        "fpr95": reliability.fpr95,
+        "aurc": reliability.aurc,
         "mean_confidence": reliability.mean_confidence,
         "latency_ms": {
             stage: {f"p{percentile}": measurement.latency(stage, percentile) for percentile in PERCENTILES}

@@ -164,6 +164,31 @@ def reliability_chart(results: Results) -> Chart:
     return Chart("reliability", "How sure, and how often right", alt, 4.0, draw)
 
 
+def risk_chart(results: Results) -> Chart:
+    """What is wrong of the pixels that are kept, when the least sure ones are given up first."""
+    reliability = results.headline.reliability
+    coverage, risk = reliability.risk_coverage()
+
+    def draw(figure: Figure, theme: Theme) -> None:
+        axes = figure.subplots()
+        drawn = coverage > 0
+        axes.plot(coverage[drawn], risk[drawn], color=theme.first, linewidth=1.6)
+        axes.fill_between(coverage[drawn], risk[drawn], color=theme.first, alpha=0.18, linewidth=0)
+        axes.axhline(risk[-1], color=theme.soft, linewidth=1, linestyle=(0, (4, 3)))
+        axes.text(0.01, risk[-1], "all pixels", color=theme.soft, fontsize=9, va="bottom")
+        axes.set_xlabel("share of the pixels that is kept, the surest first")
+        axes.set_ylabel("share of these that is wrong")
+        axes.set_xlim(0, 1.01)
+        axes.set_ylim(0, 1.15 * risk[-1])
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1, 0))
+        bare(axes, theme, "both")
+
+    at_90 = float(np.interp(0.9, coverage, risk))
+    alt = f"Risk over coverage: {100 * risk[-1]:.1f} % of all pixels are wrong, {100 * at_90:.1f} % of the surest 90 %"
+    return Chart("risk", "What giving up the unsure pixels buys", alt, 3.4, draw)
+
+
 def _heat(axes: Axes, values: npt.NDArray[np.float64], theme: Theme, text: Callable[[float], str]) -> None:
     """Draw a table whose cells are the darker the higher their value is, 0..1; NaN stays empty."""
     ramp = LinearSegmentedColormap.from_list("ramp", [to_rgba(theme.first, 0.03), to_rgba(theme.first, 0.62)])

@@ -53,7 +53,11 @@ def print_summary(console: Console, results: Results) -> None:
     _line(console, f"boundary mIoU {score(headline.boundary.mean_iou)} at {DILATION_RATIO} of the diagonal")
     _line(console, f"worst 5 % of the frames: mIoU {score(headline.worst_miou)} ({_names(results)})")
     reliability = headline.reliability
-    _line(console, f"confidence: ECE {score(reliability.ece)}, AUROC for errors {score(reliability.auroc)}")
+    _line(
+        console,
+        f"confidence: ECE {score(reliability.ece)}; for errors AUROC {score(reliability.auroc)}, FPR95 "
+        f"{score(reliability.fpr95)}, area under risk-coverage {score(reliability.aurc)}",
+    )
     console.print(_latency(results))
     if len(results.passes) > 1:
         console.print(_passes(results))
