@@ -250,9 +250,8 @@ def test_without_extras_and_without_a_browser_there_is_still_a_report(tmp_path, 
     assert "no PDF: found none of chromium" in printed
     out = tmp_path / "out"
     names = {path.name for path in (out / "figures").iterdir()}
-    assert names == {
-        f"{name}.png" for name in ("class_iou", "confusion_matrix", "iou_by_band", "panels", "reliability", "risk", "worst")
-    }
+    charts = ("class_iou", "confusion_matrix", "iou_by_band", "panels", "reliability", "risk", "worst")
+    assert names == {f"{name}.png" for name in charts}
     results = json.loads((out / "results.json").read_text())
     assert (results["comparison"], results["domain_gap"]) == (None, None)
     assert [frame["miou"] is None for frame in results["frames"]] == [False, True]  # the second is ignored throughout
