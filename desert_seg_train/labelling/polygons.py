@@ -19,6 +19,9 @@ import numpy.typing as npt
 
 from desert_seg.labels import IGNORE
 
+Window = tuple[slice, slice]
+"""Rows and columns of a part of a frame."""
+
 _FARTHEST = 1 << 15
 """Points farther out than this are moved in, for cv2 draws with limited integers."""
 
@@ -40,20 +43,22 @@ def to_polygons(mask: npt.NDArray[np.uint8], tolerance: float, min_pixels: int =
         min_pixels: Smaller pieces go to whatever is nearest to them.
     """
     mask = _without_specks(mask, min_pixels)
-    pieces = _pieces(mask)
-    contours = [_contour(pieces == index) for index in range(pieces.max() + 1)]
+    pieces, windows = _pieces(mask)
+    contours = [_contour(pieces[window] == index, window) for index, window in enumerate(windows)]
     # Pieces are 4-connected, so of two whose filled areas meet one lies in a hole of the other, and is smaller.
-    order = np.argsort([-_filled(contour, mask.shape).sum() for contour in contours], kind="stable")
+    areas = [np.count_nonzero(_filled(contour, window)) for contour, window in zip(contours, windows, strict=True)]
+    order = np.argsort(areas, kind="stable")[::-1]
     ranks = np.argsort(order)[pieces]
     polygons = []
     for rank, index in enumerate(order):
         contour = contours[index]
+        x, y = contour[0, 0]
+        value = int(mask[y, x])
         if tolerance > 0:
-            contour = _undercut(contour, ranks, rank, math.ceil(tolerance) + 1)
+            contour = _undercut(contour, windows[index], ranks, rank, math.ceil(tolerance) + 1)
             contour = cv2.approxPolyDP(contour, tolerance, closed=True)
         points = contour[:, 0].astype(np.float64)
         missing = max(0, 3 - len(points))
-        value = int(mask[ranks == rank][0])
         polygons.append(Polygon(value, np.concatenate([points, np.repeat(points[-1:], missing, axis=0)])))
     return polygons
 
@@ -67,20 +72,20 @@ def to_mask(polygons: Iterable[Polygon], size: tuple[int, int]) -> npt.NDArray[n
     return mask
 
 
-def _pieces(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
-    """HxW int32: for every pixel the number of its 4-connected piece, from 0 on."""
+def _pieces(mask: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int32], list[Window]]:
+    """For every pixel the number of its 4-connected piece, from 0 on, HxW int32; for every piece where it is."""
     pieces = np.zeros(mask.shape, np.int32)
-    num_pieces = 0
+    windows: list[Window] = []
     for value in np.unique(mask):
-        num_found, found = cv2.connectedComponents((mask == value).astype(np.uint8), connectivity=4)
-        pieces[found > 0] = found[found > 0] + num_pieces - 1
-        num_pieces += num_found - 1
-    return pieces
+        _, found, boxes, _ = cv2.connectedComponentsWithStats((mask == value).astype(np.uint8), connectivity=4)
+        pieces[found > 0] = found[found > 0] + len(windows) - 1
+        windows += [(slice(y, y + height), slice(x, x + width)) for x, y, width, height, _ in boxes[1:].tolist()]
+    return pieces, windows
 
 
 def _without_specks(mask: npt.NDArray[np.uint8], min_pixels: int) -> npt.NDArray[np.uint8]:
     """The mask with the value of the nearest larger piece in every piece that is smaller than `min_pixels`."""
-    pieces = _pieces(mask)
+    pieces, _ = _pieces(mask)
     is_speck = (np.bincount(pieces.ravel()) < min_pixels)[pieces]
     if is_speck.all() or not is_speck.any():
         return mask
@@ -91,26 +96,33 @@ def _without_specks(mask: npt.NDArray[np.uint8], min_pixels: int) -> npt.NDArray
     return np.asarray(values[nearest], np.uint8)
 
 
-def _contour(area: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """Outer outline of a connected area, Px1x2 int32 x, y."""
-    (contour,), _ = cv2.findContours(area.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+def _contour(area: npt.NDArray[np.bool_], window: Window) -> npt.NDArray[np.int32]:
+    """Outer outline of the connected area that a window shows: Px1x2 int32 x, y in the frame."""
+    rows, columns = window
+    (contour,), _ = cv2.findContours(
+        area.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(columns.start, rows.start)
+    )
     return np.asarray(contour, np.int32)
 
 
-def _filled(contour: npt.NDArray[np.int32], size: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """HxW bool: what an outline encloses, itself included."""
-    canvas = np.zeros(size, np.uint8)
-    cv2.fillPoly(canvas, [contour], 1)
+def _filled(contour: npt.NDArray[np.int32], window: Window) -> npt.NDArray[np.bool_]:
+    """What an outline encloses in a window, itself included, bool."""
+    rows, columns = window
+    canvas = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    cv2.fillPoly(canvas, [contour], 1, offset=(-columns.start, -rows.start))
     return canvas > 0
 
 
 def _undercut(
-    contour: npt.NDArray[np.int32], ranks: npt.NDArray[np.intp], rank: int, reach: int
+    contour: npt.NDArray[np.int32], window: Window, ranks: npt.NDArray[np.intp], rank: int, reach: int
 ) -> npt.NDArray[np.int32]:
     """The outline of a piece that reaches under later ones, if it can do so without covering an earlier one."""
+    rows, columns = (slice(max(0, side.start - reach), side.stop + reach) for side in window)
+    near = ranks[rows, columns]
+    wider_window = slice(rows.start, rows.start + near.shape[0]), slice(columns.start, columns.start + near.shape[1])
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    grown = cv2.dilate((ranks == rank).astype(np.uint8), kernel)
-    areas = cv2.connectedComponents(grown * (ranks >= rank).astype(np.uint8))[1]
+    grown = cv2.dilate((near == rank).astype(np.uint8), kernel)
+    areas = cv2.connectedComponents(grown * (near >= rank).astype(np.uint8))[1]
     x, y = contour[0, 0]
-    wider = _contour(areas == areas[y, x])
-    return contour if (ranks[_filled(wider, ranks.shape)] < rank).any() else wider
+    wider = _contour(areas == areas[y - rows.start, x - columns.start], wider_window)
+    return contour if (near[_filled(wider, wider_window)] < rank).any() else wider
