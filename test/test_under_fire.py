@@ -168,6 +168,43 @@ def test_restarted_publishers_new_resolutions_time_jumps_and_bag_loops_are_all_f
     assert "Traceback" not in process.output()
 
 
+def resident_mb(process_id):
+    """Memory in use, megabytes."""
+    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def test_a_camera_far_too_fast_builds_up_no_queue_and_no_memory_and_every_frame_is_accounted_for(start, frame):
+    process, peer = start("flooded")
+    peer.until_ready()
+    masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
+    peer.exchange(frame, masks)
+
+    def flood(seconds):
+        """Send frames without a pause between; returns the number of the last."""
+        end, begun = time.monotonic() + seconds, flood.number
+        while time.monotonic() < end:
+            flood.number += 1
+            peer.send(frame, stamp=(flood.number, 0))
+            rclpy.spin_once(peer.node, timeout_sec=0.001)
+        assert flood.number - begun > 2 * len([each for each in masks if each.header.stamp.sec > begun]), "no flood"
+        return flood.number
+
+    flood.number = 10**9
+    flood(2.0)
+    memory = resident_mb(process.process.pid)
+    last = flood(6.0)
+    before = len(masks)
+    peer.until(lambda: masks[-1].header.stamp.sec == last, "the mask of the newest frame")
+    assert len(masks) - before <= 3, "one in hand, the newest, and one that was on its way to us"
+    stamps = [mask.header.stamp.sec for mask in masks[1:]]
+    assert stamps == sorted(stamps)
+    assert resident_mb(process.process.pid) < 1.05 * memory
+    _, _, drops = settled(peer, health)
+    assert drops["overload"] > 0
+    assert "Traceback" not in process.output()
+
+
 def test_subscribers_that_come_and_go_five_times_a_second_disturb_nobody(start, frame):
     process, peer = start("churned")
     peer.until_ready()
