@@ -65,7 +65,7 @@ def run(options: BenchOptions) -> list[Figure]:
         if with_node:
             node = stack.enter_context(LiveNode(artifact, frames.images, options.device, options.out / "node.log"))
             turns[rounds.NODE] = partial(node.run, options.frames)
-            turns[rounds.OVERLOAD] = partial(rounds.overload, contenders[rounds.AUTO], node, options.seconds / 4)
+            turns[rounds.OVERLOAD] = partial(rounds.overload, contenders[rounds.AUTO], node, options.seconds / 5)
         agreement = [] if options.reference else list(_agreement(contenders))
         with Progress(console=console, refresh_per_second=1, transient=True) as progress:
             task = progress.add_task("rounds", total=options.rounds)

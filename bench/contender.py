@@ -123,7 +123,7 @@ _loaded: list[Program] = []
 
 
 def _load(module: str, arguments: Sequence[Any], log: Path) -> Facts:
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
     load = importlib.import_module(module).load

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_SPREAD = 0.15
-"""Interquartile range of the rounds over their median, above which they do not support one number."""
+"""Interquartile range of the values over their median, above which they do not support one number."""
 
-MIN_ROUNDS = 3
-"""Fewer rounds do not support one either."""
+MIN_VALUES = 3
+"""Fewer do not support one either."""
 
 MET, MISSED, NOT_SHOWN = "met", "missed", "not shown"
 
@@ -38,7 +38,7 @@ class Figure:
     Attributes:
         section: Heading that it stands under.
         name: What it is; with the section, its key.
-        values: One for each round.
+        values: One for each part of the run.
         unit: Empty for a ratio.
         once: There is but one value in a run, a count or a statistic of many frames, and it is told as it is.
         bar: What has to hold, if anything.
@@ -59,9 +59,9 @@ class Figure:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the rounds support one number."""
+        """Whether the values support one number."""
         low, middle, high = self.quartiles
-        return self.once or (len(self.values) >= MIN_ROUNDS and high - low <= MAX_SPREAD * abs(middle))
+        return self.once or (len(self.values) >= MIN_VALUES and high - low <= MAX_SPREAD * abs(middle))
 
     @property
     def verdict(self) -> str:
@@ -82,12 +82,12 @@ class Figure:
         low, middle, high = (_number(value, self.unit) for value in self.quartiles)
         value = f"{middle} {self.unit}".rstrip()
         if not self.is_shown:
-            value = "scatters" if len(self.values) >= MIN_ROUNDS else f"{len(self.values)} of {MIN_ROUNDS} rounds"
+            value = "scatters" if len(self.values) >= MIN_VALUES else f"{len(self.values)} of {MIN_VALUES} values"
         return self.name, value, "" if self.once else f"{low}..{high}", str(self.bar or ""), self.verdict
 
 
 def ratio(section: str, name: str, above: Sequence[float], below: Sequence[float]) -> Figure:
-    """Round by round, one over the other: what slows a whole round down falls on both."""
+    """Value by value, one over the other: what slows a whole part of the run down falls on both."""
     return Figure(section, name, tuple(a / b for a, b in zip(above, below, strict=True)))
 
 

@@ -21,8 +21,8 @@ class BenchOptions:
         drive: Bag or folder of images to take frames from.
         check: Exit with 1 if a bar of docs/performance.md is missed, or if the runs scatter too much to tell.
         device: Of the engines and of the straightforward script; auto takes CUDA where there is any.
-        rounds: In each, everything has one turn.
-        frames: Frames in a turn, of which the fastest counts: other load on the machine can only add to it.
+        rounds: In each, everything has one turn; three make one value, of which a ratio needs three.
+        frames: Frames in a turn.
         rates: Frames per second that the node is sent.
         seconds: For how long, at each rate; the bar for the node's memory asks for 600 at 60 Hz.
         node: Also measure the node, which needs ROS.
@@ -36,8 +36,8 @@ class BenchOptions:
     drive: Path = ROOT / "sample_drive"
     check: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    rounds: int = 9
-    frames: int = 5
+    rounds: int = 12
+    frames: int = 3
     rates: tuple[float, ...] = (10.0, 20.0, 30.0, 60.0)
     seconds: float = 15.0
     node: bool = True

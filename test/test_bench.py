@@ -17,28 +17,29 @@ from bench.report import write_report
 from bench.rounds import AUTO, NODE, OVERLOAD, SCRIPT, figures_of, make_rounds
 from desert_seg.artifact import load_artifact
 from desert_seg.errors import DesertSegError
+from desert_seg.views import VIEW_SETS
 from desert_seg_ros.benchmark.results import Results, meanings
 
 MODEL = ROOT / "models" / "light"
 
 
-def test_a_ratio_whose_rounds_scatter_is_not_shown_and_its_bar_not_judged():
+def test_a_ratio_whose_values_scatter_is_not_shown_and_its_bar_not_judged():
     figure = Figure("a", "b", (0.5, 1.0, 1.5, 1.0), bar=Bar(2.0))
     assert not figure.is_shown
     assert figure.verdict == NOT_SHOWN and figure.fails
     assert figure.cells()[1:3] == ("scatters", "0.875..1.125")
 
 
-def test_one_disturbed_round_of_many_does_not_hide_a_ratio():
+def test_one_disturbed_value_of_many_does_not_hide_a_ratio():
     figure = Figure("a", "b", (1.0, 1.01, 0.99, 1.0, 7.0))
     assert figure.is_shown
     assert figure.cells()[1] == "1.000"
 
 
-def test_two_rounds_are_too_few_however_well_they_agree():
+def test_two_values_are_too_few_however_well_they_agree():
     figure = Figure("a", "b", (1.0, 1.0), bar=Bar(2.0))
     assert figure.verdict == NOT_SHOWN
-    assert figure.cells()[1] == "2 of 3 rounds"
+    assert figure.cells()[1] == "2 of 3 values"
 
 
 def test_what_there_is_once_in_a_run_is_told_as_it_is():
@@ -56,7 +57,7 @@ def test_a_bar_is_met_from_its_own_value_on(value, at_most, verdict):
     assert figure.fails is (verdict == MISSED)
 
 
-def test_a_machine_that_slows_down_from_round_to_round_does_not_move_a_ratio():
+def test_a_machine_that_slows_down_during_the_run_does_not_move_a_ratio():
     assert ratio("a", "b", [1.0, 2.0, 4.0], [2.0, 4.0, 8.0]).values == (0.5, 0.5, 0.5)
 
 
@@ -69,6 +70,15 @@ def test_everybody_has_a_turn_in_every_round_and_another_one_begins_each_time():
     rounds = make_rounds({name: turn(name) for name in "abc"}, 2, lambda: None)
     assert called == [*"abc", *"abc", *"bca"]
     assert rounds["a", "whole"] == [[Lap(1.0, 0.5)]] * 2
+
+
+def test_a_frame_that_was_fast_once_in_three_rounds_makes_their_value():
+    walls = [3.0, 1.0, 2.0, 4.0, 5.0, 9.0, 7.0, 7.0, 8.0]
+    rounds = {(AUTO, task): [[Lap(wall, 0.0)] for wall in walls] for task in ("bare", "whole", *VIEW_SETS)}
+    [bare] = [
+        figure for figure in figures_of(rounds, [], dict.fromkeys(VIEW_SETS, 1.0)) if figure.name == "auto, bare engine"
+    ]
+    assert bare.values == (1.0, 4.0, 7.0)
 
 
 def test_figures_are_of_the_fastest_frames_and_of_what_was_measured_only():
