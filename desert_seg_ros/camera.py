@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -21,10 +22,11 @@ from desert_seg_ros.messages import camera_info_message, image_message, timing_m
 from desert_seg_ros.qos_watch import QosWatch
 from desert_seg_ros.worker import IMAGES, Lane, SegmentedFrame
 
-CAMERA_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# Profiles are made for every endpoint anew, because rclpy writes overrides from parameters into the one it is given.
+camera_qos = functools.partial(QoSProfile, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """What cameras offer (REP-2003); a best-effort subscriber also matches reliable publishers."""
 
-OUTPUT_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+output_qos = functools.partial(QoSProfile, depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """A reliable publisher matches reliable and best-effort subscribers."""
 
 POSE_TOLERANCE_S = 0.05
@@ -57,7 +59,7 @@ class Camera:
                 node.create_publisher(
                     kind,
                     prefix + output,
-                    OUTPUT_QOS,
+                    output_qos(),
                     qos_overriding_options=QoSOverridingOptions.with_default_policies(),
                     event_callbacks=qos_watch.publisher_callbacks(prefix + output),
                 )
@@ -83,12 +85,12 @@ class Camera:
             kind,
             prefix + topic,
             lambda message: on_image(self.name, message),
-            CAMERA_QOS,
+            camera_qos(),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic),
         )
         self._inputs = [
-            self._node.create_subscription(CameraInfo, f"{prefix}camera_info", self._on_info, CAMERA_QOS),
+            self._node.create_subscription(CameraInfo, f"{prefix}camera_info", self._on_info, camera_qos()),
             self._node.create_subscription(PoseStamped, f"{prefix}camera_pose", self._on_pose, 50),
             self._qos_watch.watched(image),
         ]

@@ -23,7 +23,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockChange, JumpThreshold
+from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
@@ -44,7 +44,7 @@ from desert_seg_ros.worker import FrameWorker
 
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
-STOP_S = 1.5
+STOP_S = 1.2
 """How long a model being loaded, or a frame in hand, may delay the end of the process."""
 
 
@@ -143,9 +143,7 @@ class SegmentationNode(LifecycleNode):
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         own_thread = MutuallyExclusiveCallbackGroup()
-        steady = Clock(
-            clock_type=rclpy.clock_type.ClockType.STEADY_TIME
-        )  # a paused or rewound simulation must not silence the node
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused or rewound simulation must not silence the node
         self._entities = [
             (self.destroy_publisher, self._labels),
             (self.destroy_publisher, self._diagnostics),

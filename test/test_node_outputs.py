@@ -243,8 +243,9 @@ def test_a_reload_swaps_in_a_new_artifact_and_a_damaged_one_is_refused_and_the_o
     assert peer.exchange(frame, masks)
 
 
-def test_several_cameras_have_topics_masks_and_diagnostics_of_their_own(start, peer_of, frame):
-    start("-r", "__node:=several", "-p", "cameras:=[front, left]", "-p", "region:=[0.5, 0.0, 1.0, 1.0]")
+def test_several_cameras_have_topics_masks_qualities_of_service_and_diagnostics_of_their_own(start, peer_of, frame):
+    reliable = "qos_overrides./front/image.subscription.reliability:=reliable"
+    start("-r", "__node:=several", "-p", "cameras:=[front, left]", "-p", "region:=[0.5, 0.0, 1.0, 1.0]", "-p", reliable)
     peer = peer_of("several")
     health = peer.listen("/diagnostics", DiagnosticArray)
     received = {camera: peer.listen(f"{camera}/mask", Image) for camera in ("front", "left")}
@@ -259,6 +260,9 @@ def test_several_cameras_have_topics_masks_and_diagnostics_of_their_own(start, p
         return all(received.values())
 
     peer.until(masks_arrive, "masks of both cameras")
+    ((front,), (left,)) = (peer.node.get_subscriptions_info_by_topic(f"/{camera}/image") for camera in sizes)
+    assert front.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE
+    assert left.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
     for camera, rgb in sizes.items():
         message = received[camera][0]
         assert message.header.frame_id == camera

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desert_seg.errors import FrameError
@@ -371,6 +371,7 @@ def test_without_a_budget_nothing_is_left_out(clock):
     assert set(run_with(LatencyBudget(lambda: clock.now), "full", 0.0, 1e6, 50, clock)) == {Effort("full")}
 
 
+@settings(deadline=None)
 @given(st.floats(20.0, 400.0))
 def test_under_a_steady_load_the_effort_settles_instead_of_swinging(full_latency_ms):
     clock = SimpleNamespace(now=0.0)
