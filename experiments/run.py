@@ -18,16 +18,17 @@ import numpy as np
 import tyro
 import yaml
 
+from desert_seg.artifact import load_artifact
 from desert_seg.labels import load_label_map
 from desert_seg.scoring import count
-from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg_train.folder import SegmentationFolder, image_and_mask_folders, scene_of
 from experiments.counts import Counts, read_counts, write_counts
 from experiments.protocol import FOLDS, HERE, READINGS, SHIFTS, Run, read_arms
+from experiments.test_time import WAYS, Way, class_shares, prepare
 from experiments.worlds import render
 
-TTA_ARM = "combined"
-"""The arm that is also judged with several views and at other input sizes."""
+TEST_TIME_ARM = "combined"
+"""The arm that is also judged in every way of test_time.py."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +67,12 @@ def run(item: Run, options: Options) -> None:
     if not (artifact / "artifact.json").exists():
         train(item, options)
     tests = test_folders(item, options)
-    views = ("none", "flip", "scales", "full") if item.arm.name == TTA_ARM else ("none",)
-    for view in views:
-        path = HERE / "results" / f"{item.name}{'' if view == 'none' else '@' + view}.npz"
+    for name in WAYS if item.arm.name == TEST_TIME_ARM else ("",):
+        path = HERE / "results" / f"{item.name}{'@' if name else ''}{name}.npz"
         known = read_counts(path) if path.exists() else {}
-        missing = {name: folder for name, folder in tests.items() if name not in known}
-        if view != "none":
-            missing.pop("val", None)
+        missing = {test: folder for test, folder in tests.items() if test not in known and (test != "val" or not name)}
         if missing:
-            segmenter = Segmenter.load(artifact, engine="torch", precision="f32")
-            found = {name: judge(segmenter, folder, SegmentOptions(view)) for name, folder in missing.items()}
+            found = {test: judge(item, WAYS[name], folder, options) for test, folder in missing.items()}
             write_counts(path, known | found)
             print(f"wrote {path}", flush=True)
 
@@ -117,13 +114,17 @@ def subset(folder: Path, wanted: Callable[[str], bool], out: Path) -> Path:
     return out
 
 
-def judge(segmenter: Segmenter, folder: Path, options: SegmentOptions) -> Counts:
+def judge(item: Run, way: Way, folder: Path, options: Options) -> Counts:
     """A confusion matrix for every frame and reading of the truth, through the robot's own inference path."""
     readings = [SegmentationFolder(folder, load_label_map(name)) for name in READINGS]
+    artifact = options.work / item.name / "artifact"
+    seen = SegmentationFolder(options.work / f"without-{item.fold}", load_artifact(artifact).card.label_map)
+    changed = options.work / f"{item.name}-changed"
+    segmenter, how = prepare(way, artifact, readings[0], class_shares(seen) if way.priors else np.empty(0), changed)
     names, matrices = [], []
     for index in range(len(readings[0])):
         samples = [reading[index] for reading in readings]
-        mask = segmenter.segment(samples[0].image, options).mask
+        mask = segmenter.segment(samples[0].image, how).mask
         names.append(samples[0].name)
         matrices.append([count(sample.target, mask, len(segmenter.labels)) for sample in samples])
     return Counts(tuple(names), np.asarray(matrices, np.int64))
