@@ -20,6 +20,7 @@ from desert_seg_train.evaluation.config import BenchmarkConfig, EvaluateConfig
 from desert_seg_train.inspection.config import InspectConfig
 from desert_seg_train.labelling.config import LabelConfig, ReadLabelsConfig
 from desert_seg_train.prediction.config import PredictConfig
+from desert_seg_train.profiling.config import ProfileConfig
 from desert_seg_train.synthetic.config import SynthConfig
 from desert_seg_train.yaml_config import read_yaml_config
 
@@ -36,6 +37,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "inspect": (InspectConfig, "desert_seg_train.inspection.command"),
     "label": (LabelConfig, "desert_seg_train.labelling.propose"),
     "read-labels": (ReadLabelsConfig, "desert_seg_train.labelling.read_back"),
+    "profile": (ProfileConfig, "desert_seg_train.profiling.command"),
     "synth": (SynthConfig, "desert_seg_train.synthesis"),
 }
 """Command -> what it is told, and the module with the function of the command's name that does it."""

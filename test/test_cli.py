@@ -114,7 +114,7 @@ def test_a_file_that_is_not_there_ends_with_one_line():
     )
 
 
-@pytest.mark.parametrize("name", ["light", "reference", "smoke"])
+@pytest.mark.parametrize("name", ["light", "reference", "reference_robust", "dinov2_small", "smoke"])
 def test_the_shipped_settings_are_valid(name):
     assert read_yaml_config(TrainConfig, ROOT / "config" / f"{name}.yaml").epochs > 0
 

@@ -1,0 +1,1 @@
+"""`desert-seg profile`: where the time of a frame goes."""

@@ -1,0 +1,32 @@
+"""What a profile is told, as a frozen dataclass. Imports nothing heavy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class ProfileConfig:
+    """Show where the time of a frame goes, stage by stage, on every engine that runs here.
+
+    Attributes:
+        model: Model artifact folder.
+        sizes: Camera sizes, each as WIDTHxHEIGHT.
+        engines: Engines by name; default: all that are installed.
+        views: View set: none, flip, scales or full.
+        frames: Frames of every size that are timed on every engine.
+        threads: CPU threads of the engines, 0 = all cores.
+        out: Folder for profile.json.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    sizes: tuple[str, ...] = ("640x480", "960x540", "1920x1080")
+    engines: tuple[str, ...] = ()
+    views: str = "none"
+    frames: int = 15
+    threads: int = 0
+    out: Path = Path("out/profile")
