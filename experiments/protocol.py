@@ -25,6 +25,9 @@ READINGS = ("falcon7", "falcon7_stones")
 SHIFTS = ("same", "priors", "appearance", "both")
 """Rendered sets that models are judged on."""
 
+YCOR = "ycor"
+"""Photographs with other classes: name of the data's folder, of their label map and of the test set."""
+
 
 @dataclass(frozen=True)
 class Arm:

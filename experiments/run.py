@@ -1,6 +1,6 @@
 """Train the arms, judge them, and keep the counts: resumable, one training after another.
 
-    python -m experiments.run --data ../shared/data/falcon --work runs/experiments [--arms A B] [--seeds 0 1]
+    python -m experiments.run --data ../shared/data --work runs/experiments [--arms A B] [--seeds 0 1]
 
 Trainings and rendered sets lie under --work; what is kept of them, a confusion matrix for every frame, goes to
 experiments/results/, from which experiments/table.py makes docs/domain-gap.md.
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -23,12 +24,15 @@ from desert_seg.labels import load_label_map
 from desert_seg.scoring import count
 from desert_seg_train.folder import SegmentationFolder, image_and_mask_folders, scene_of
 from experiments.counts import Counts, read_counts, write_counts
-from experiments.protocol import FOLDS, HERE, READINGS, SHIFTS, Run, read_arms
+from experiments.protocol import FOLDS, HERE, READINGS, SHIFTS, YCOR, Run, read_arms
 from experiments.test_time import WAYS, Way, class_shares, prepare
 from experiments.worlds import render
 
 TEST_TIME_ARM = "combined"
 """The arm that is also judged in every way of test_time.py."""
+
+YCOR_ARMS = ("reference", "tuned", "combined", "combined_rocks")
+"""The arms that are also taught photographs with other classes."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Options:
     """What to run.
 
     Attributes:
-        data: Folder with train/ and val/ of the first desert.
+        data: Folder with falcon/, the first desert, and ycor/, photographs; each with train/ and val/.
         work: Folder for trainings and rendered sets.
         encoder: First weights of the encoder.
         arms: Names; default: all.
@@ -72,34 +76,50 @@ def run(item: Run, options: Options) -> None:
         known = read_counts(path) if path.exists() else {}
         missing = {test: folder for test, folder in tests.items() if test not in known and (test != "val" or not name)}
         if missing:
-            found = {test: judge(item, WAYS[name], folder, options) for test, folder in missing.items()}
+            seen = options.work / f"without-{item.fold}"
+            found = {
+                test: judge(artifact, WAYS[name], folder, READINGS, options.work, seen)
+                for test, folder in missing.items()
+            }
             write_counts(path, known | found)
             print(f"wrote {path}", flush=True)
+    path = HERE / "results" / f"{item.name}@{YCOR}.npz"
+    if item.arm.name in YCOR_ARMS and not path.exists():
+        adapted = teach_ycor(artifact, item.seed, options)
+        write_counts(path, {YCOR: judge(adapted, Way(), options.data / YCOR / "val", [YCOR], options.work)})
+        print(f"wrote {path}", flush=True)
 
 
 def train(item: Run, options: Options) -> None:
     """One training, in a process of its own; what was begun is gone on with."""
     held_out = FOLDS[item.fold]
-    kept = subset(options.data / "train", lambda scene: scene not in held_out, options.work / f"without-{item.fold}")
+    kept = subset(
+        options.data / "falcon" / "train", lambda scene: scene not in held_out, options.work / f"without-{item.fold}"
+    )
     label_map = item.arm.label_map_path
     mixed = [[str(render(name, options.work / "rendered")), label_map, w] for name, w in item.arm.sources.items()]
     settings = dict(item.arm.train) | {"sources": [[str(kept), label_map, 1.0], *mixed], "seed": item.seed}
-    out = options.work / item.name
+    training(settings, options.work / item.name, options.encoder)
+
+
+def training(settings: Mapping[str, Any], out: Path, start: str) -> None:
+    """`desert-seg train` with these settings, from the first step or where it was stopped."""
     config = out.with_suffix(".yaml")
-    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    config.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
     command = [sys.executable, "-m", "desert_seg_train.cli", "train", "--config", str(config), "--out", str(out)]
     resume = ["--resume"] if (out / "last.ckpt").exists() else []
-    subprocess.run([*command, "--start", options.encoder, *resume], check=True)
+    subprocess.run([*command, "--start", start, *resume], check=True)
 
 
 def test_folders(item: Run, options: Options) -> dict[str, Path]:
     """What a run is judged on: scenes it never saw, val, and rendered deserts."""
     work = options.work
     held_out = {
-        scene: subset(options.data / "train", scene.__eq__, work / f"only-{scene}") for scene in FOLDS[item.fold]
+        scene: subset(options.data / "falcon" / "train", scene.__eq__, work / f"only-{scene}")
+        for scene in FOLDS[item.fold]
     }
     shifts = {name: render(name, work / "rendered") for name in SHIFTS}
-    return {**held_out, "val": options.data / "val", **shifts}
+    return {**held_out, "val": options.data / "falcon" / "val", **shifts}
 
 
 def subset(folder: Path, wanted: Callable[[str], bool], out: Path) -> Path:
@@ -114,16 +134,37 @@ def subset(folder: Path, wanted: Callable[[str], bool], out: Path) -> Path:
     return out
 
 
-def judge(item: Run, way: Way, folder: Path, options: Options) -> Counts:
-    """A confusion matrix for every frame and reading of the truth, through the robot's own inference path."""
-    readings = [SegmentationFolder(folder, load_label_map(name)) for name in READINGS]
-    artifact = options.work / item.name / "artifact"
-    seen = SegmentationFolder(options.work / f"without-{item.fold}", load_artifact(artifact).card.label_map)
-    changed = options.work / f"{item.name}-changed"
-    segmenter, how = prepare(way, artifact, readings[0], class_shares(seen) if way.priors else np.empty(0), changed)
+def teach_ycor(artifact: Path, seed: int, options: Options) -> Path:
+    """The model after a short training on photographs with other classes; returns its artifact."""
+    out = options.work / f"{artifact.parent.name}-{YCOR}"
+    if not (out / "artifact" / "artifact.json").exists():
+        settings = dict(read_arms()["tuned"].train) | {"epochs": 5, "seed": seed, "loss": {"dice": 1.0}}
+        settings["sources"] = [[str(options.data / YCOR / "train"), YCOR, 1.0]]
+        training(settings, out, str(artifact))
+    return out / "artifact"
+
+
+def judge(
+    artifact: Path, way: Way, folder: Path, readings: Sequence[str], work: Path, seen: Path | None = None
+) -> Counts:
+    """A confusion matrix for every frame and reading of the truth, through the robot's own inference path.
+
+    Args:
+        artifact: The model.
+        way: How it is used.
+        folder: The test set.
+        readings: Label maps.
+        work: Folder for what the way changes.
+        seen: What the model was trained on; ways that correct priors need it.
+    """
+    folders = [SegmentationFolder(folder, load_label_map(name)) for name in readings]
+    shares = np.empty(0)
+    if way.priors and seen is not None:
+        shares = class_shares(SegmentationFolder(seen, load_artifact(artifact).card.label_map))
+    segmenter, how = prepare(way, artifact, folders[0], shares, work / "changed")
     names, matrices = [], []
-    for index in range(len(readings[0])):
-        samples = [reading[index] for reading in readings]
+    for index in range(len(folders[0])):
+        samples = [reading[index] for reading in folders]
         mask = segmenter.segment(samples[0].image, how).mask
         names.append(samples[0].name)
         matrices.append([count(sample.target, mask, len(segmenter.labels)) for sample in samples])
