@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from desert_seg.artifact import Artifact, load_artifact
+from desert_seg.calibration import Calibration
 from desert_seg.engines.choice import choice_file, describe_choice, read_choice
 from desert_seg.engines.engine import ENGINES, create_engine
 from desert_seg.errors import DesertSegError
@@ -36,10 +37,19 @@ def info(config: InfoConfig) -> None:
         **{name: _short(value) for name, value in card.provenance.items() if value},
     }
     _print_pairs(console, facts)
+    if card.calibration is not None:
+        _print_pairs(console, _calibrated(card.calibration))
     console.print(_classes(card.label_map))
     sizes = {path.name: f"{path.stat().st_size / 1e6:.1f} MB" for path in sorted(artifact.path.iterdir())}
     _print_pairs(console, sizes)
     _print_pairs(console, {f"on {processor()}": "", **_engines(artifact)})
+
+
+def _calibrated(calibration: Calibration) -> dict[str, str]:
+    found = {"calibrated on": f"{calibration.data}, temperature {calibration.temperature:.3f}"}
+    if calibration.unknown_threshold is not None:
+        found["unknown terrain"] = f"{calibration.unknown_score} above {calibration.unknown_threshold:.4f}"
+    return found
 
 
 def _classes(label_map: LabelMap) -> Table:

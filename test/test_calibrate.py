@@ -15,6 +15,8 @@ from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg_train.calibration.command import calibrate
 from desert_seg_train.calibration.config import CalibrateConfig
 from desert_seg_train.calibration.fit import Detector, fit_temperature, negative_log_likelihood, reliability
+from desert_seg_train.config import InfoConfig
+from desert_seg_train.information import info
 
 FALCON_VAL = ROOT.parent / "shared" / "data" / "falcon" / "val"
 
@@ -91,8 +93,11 @@ def test_the_threshold_calls_about_the_given_share_of_what_it_knows_unknown(mode
     assert load_artifact(model).card.calibration.unknown_threshold > loose
 
 
-def test_what_was_measured_is_kept_in_the_model(model, frames):
+def test_what_was_measured_is_kept_in_the_model_and_shown_by_info(model, frames, capsys):
     calibrate(CalibrateConfig(model, frames))
+    capsys.readouterr()
+    info(InfoConfig(model))
+    assert "calibrated on: 8 frames of frames, temperature" in capsys.readouterr().out
     stored = json.loads((model / "artifact.json").read_text())["calibration"]
     assert stored["data"] == "8 frames of frames"
     assert stored["measured"]["ece_after"] < stored["measured"]["ece_before"]
