@@ -14,7 +14,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -26,7 +27,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold  # type: ignore[attr-defined]
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -47,6 +48,8 @@ LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durabi
 STOP_S = 1.2
 """How long a model being loaded, or a frame in hand, may delay the end of the process."""
 
+RELOAD_TURN_S = 0.01
+"""How long other callbacks wait for their turn, at most, while a model is being reloaded."""
 
 Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
 
@@ -142,7 +145,7 @@ class SegmentationNode(LifecycleNode):
             type(label_info_message(model.segmenter.labels, 0.0)), LABEL_INFO_TOPIC, LATCHED_QOS
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        own_thread = MutuallyExclusiveCallbackGroup()
+        reloading = MutuallyExclusiveCallbackGroup()  # a service that has not answered yet holds up its group
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused or rewound simulation must not silence the node
         self._entities = [
             (self.destroy_publisher, self._labels),
@@ -151,7 +154,7 @@ class SegmentationNode(LifecycleNode):
             (self.destroy_service, self.create_service(SetBool, "~/enable", self._on_enable)),
             (
                 self.destroy_service,
-                self.create_service(Trigger, "~/reload_model", self._on_reload, callback_group=own_thread),
+                self.create_service(Trigger, "~/reload_model", self._on_reload, callback_group=reloading),
             ),
         ]
         self._use(model)
@@ -227,8 +230,16 @@ class SegmentationNode(LifecycleNode):
         response.success, response.message = result.successful, result.reason or f"enabled: {request.data}".lower()
         return response
 
-    def _on_reload(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    async def _on_reload(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Load the artifact again beside the model in use, and swap the two between frames."""
+        thread = threading.Thread(target=self._reload, args=(response,), name="reload", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(RELOAD_TURN_S)
+            await _others()
+        return response
+
+    def _reload(self, response: Trigger.Response) -> None:
         try:
             model = Model.load(self.parameters)
             model.warm_up(self.parameters)
@@ -239,9 +250,8 @@ class SegmentationNode(LifecycleNode):
         except DesertSegError as error:
             response.success, response.message = False, f"{error}; the model in use stays"
             self.get_logger().error(response.message)
-            return response
+            return
         response.success, response.message = True, f"runs {model.segmenter.card.name} {model.segmenter.digest[:12]}"
-        return response
 
     def _use(self, model: Model) -> None:
         """Make a model that is warm the one in use."""
@@ -358,7 +368,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         node = SegmentationNode()
         logging.getLogger("desert_seg").addHandler(_ToRosout(node))
-        executor = MultiThreadedExecutor(num_threads=2)  # one for reloading a model
+        # One with several threads takes ten times as long to hand over an image, time that the engine then lacks.
+        executor = SingleThreadedExecutor()
         executor.add_node(node)
         if not node.parameters.autostart or starting.run(node):
             executor.spin()
@@ -381,6 +392,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if node is not None and node.failure:
         code = 1
     return code
+
+
+@types.coroutine
+def _others() -> Generator[None, None, None]:
+    """Awaited in a callback, lets the executor turn to others that are ready."""
+    yield
 
 
 class _Starting:
