@@ -1,0 +1,69 @@
+"""What the experiments compute themselves; their trainings are those of `desert-seg train`."""
+
+import numpy as np
+import pytest
+from labelled_folder import write_folder
+
+from desert_seg.artifact import load_artifact
+from desert_seg.labels import load_label_map
+from desert_seg_train.folder import SegmentationFolder
+from experiments.counts import Counts, read_counts, write_counts
+from experiments.protocol import FOLDS, read_arms
+from experiments.test_time import MAX_BIAS, WAYS, class_shares, estimate_priors, guarded_bias, prepare
+
+LABELS = load_label_map("falcon7").labels.names
+
+
+def probabilities(shares, trained_on, number=20_000):
+    """Posteriors of a perfect classifier of overlapping classes, for pixels drawn with other shares than it learned."""
+    generator = np.random.default_rng(0)
+    classes = generator.choice(len(shares), number, p=shares)
+    value = generator.normal(2.0 * classes, 1.0)
+    likelihood = np.exp(-0.5 * (value[:, None] - 2.0 * np.arange(len(shares))) ** 2)
+    joint = likelihood * trained_on
+    return joint / joint.sum(1, keepdims=True)
+
+
+def test_shares_of_a_place_are_found_from_the_predictions_of_a_model_that_learned_others():
+    trained_on, shares = np.array([0.6, 0.3, 0.1]), np.array([0.1, 0.2, 0.7])
+    likely = probabilities(shares, trained_on)
+    assert np.abs(likely.mean(0) - shares).max() > 0.05, "the plain mean is not enough"
+    assert estimate_priors(likely, trained_on) == pytest.approx(shares, abs=0.02)
+
+
+def test_a_correction_never_argues_obstacles_away_and_goes_no_further_than_its_limit():
+    trained_on = np.full(7, 1 / 7)
+    shares = np.array([0.001, 0.001, 0.5, 0.1, 0.001, 0.3, 0.097])
+    bias = dict(zip(LABELS, guarded_bias(shares, trained_on, LABELS), strict=True))
+    assert bias["Trees"] == bias["Rocks"] == 0
+    assert bias["Lush Bushes"] == -MAX_BIAS
+    assert 0 < bias["Dry Grass"] < MAX_BIAS
+
+
+@pytest.fixture
+def frames(tmp_path):
+    return SegmentationFolder(write_folder(tmp_path / "frames"), load_label_map("falcon7_stones"))
+
+
+def test_batch_norm_statistics_are_moved_towards_those_of_the_place_by_their_share(tiny_artifact, frames, tmp_path):
+    def scores(way):
+        segmenter, options = prepare(way, tiny_artifact.path, frames, class_shares(frames), tmp_path / "changed")
+        return segmenter.score([frames[0].image], options)[0].scores.copy()
+
+    plain, little, more = (scores(WAYS[name]) for name in ("", "alpha_bn_0.1", "alpha_bn_0.3"))
+    assert 0 < np.abs(little - plain).mean() < np.abs(more - plain).mean()
+    assert load_artifact(tiny_artifact.path).digest == tiny_artifact.digest, "the model itself stays"
+
+
+def test_every_scene_is_held_out_once_and_every_arm_differs_from_the_others():
+    assert sorted(scene for scenes in FOLDS.values() for scene in scenes) == ["cc", "mt", "w", "ww"]
+    recipes = [repr((arm.label_map, sorted(arm.sources.items()), arm.train)) for arm in read_arms().values()]
+    assert len(set(recipes)) == len(recipes)
+
+
+def test_counts_come_back_as_they_were_kept(tmp_path):
+    counts = {"cc": Counts(("a", "b"), np.arange(2 * 2 * 7 * 8, dtype=np.int64).reshape(2, 2, 7, 8))}
+    write_counts(tmp_path / "counts.npz", counts)
+    found = read_counts(tmp_path / "counts.npz")
+    assert found["cc"].names == ("a", "b")
+    np.testing.assert_array_equal(found["cc"].matrices, counts["cc"].matrices)
