@@ -240,6 +240,22 @@ def no_browser(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_browser")
+def test_all_view_sets_stand_beside_half_and_twice_the_pixels_with_what_each_costs_and_gains(
+    tmp_path, tiny_artifact, capsys
+):
+    config = small(tmp_path, tiny_artifact, tta=("all",))
+    benchmark(config)
+    passes = json.loads((config.out / "results.json").read_text())["passes"]
+    assert [each["tta"] for each in passes] == ["none", "flip", "scales", "full", "none", "none"]
+    assert [each["input_scale"] for each in passes[3:]] == pytest.approx([1, 0.5**0.5, 2**0.5])
+    assert all({"miou", "verdict"} <= each["gain"].keys() for each in passes[1:])
+    printed, page = capsys.readouterr().out, (config.out / "report.html").read_text()
+    for name in ("views flip", "single view, 0.5 times the pixels", "single view, 2.0 times the pixels"):
+        assert name in printed
+        assert name in page
+
+
+@pytest.mark.usefixtures("no_browser")
 def test_without_extras_and_without_a_browser_there_is_still_a_report(tmp_path, tiny_artifact, capsys):
     config = small(tmp_path, tiny_artifact, suppress_absent=True)
     write_image(config.data / "Segmentation" / "s01.png", np.full((96, 160), 700, np.uint16))

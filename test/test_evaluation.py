@@ -15,17 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from desert_seg.artifact import ModelCard
 from desert_seg.errors import DataError
 from desert_seg.images import read_mask, write_image
 from desert_seg.labels import IGNORE
 from desert_seg.scoring import Confusion, count
+from desert_seg.segmenter import Segmenter
 
 pytest.importorskip("torch")
 pytest.importorskip("rich")
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
-from labelled_folder import STONES, seer, write_folder
+from labelled_folder import STONES, Seer, seer, write_folder
 
 from desert_seg_train.evaluation.boundary import BoundaryCounts, outline_strip, strip_width
 from desert_seg_train.evaluation.comparison import bootstrap, compare
@@ -500,3 +502,24 @@ def test_the_help_of_evaluate_and_benchmark_loads_nothing_heavy():
         "assert not {'cv2', 'numpy', 'torch', 'jinja2', 'matplotlib', 'rich'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+class Recorder(Seer):
+    """A seer that remembers the sizes of what it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def scores(self, images):
+        self.sizes.append(images.shape[1:3])
+        return super().scores(images)
+
+
+def test_a_pass_at_twice_the_pixels_shows_the_network_twice_the_pixels(tmp_path):
+    engine = Recorder()
+    segmenter = Segmenter(engine, ModelCard("seer", {}, (256, 448), STONES), "5" * 64)
+    test_set = open_test_set(write_folder(tmp_path, frames=2), "", segmenter, lambda items, total: items)
+    found = measure(segmenter, test_set, Setting(scale=2**0.5), lambda items, total: items)
+    assert set(engine.sizes[-2:]) == {(352, 640)}
+    assert found.setting.name == "single view, 2.0 times the pixels"

@@ -5,6 +5,7 @@ desert-seg benchmark --model models/light --data FOLDER --train-data OTHER --out
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,6 +40,9 @@ from desert_seg_train.evaluation.score_charts import (
 from desert_seg_train.evaluation.summary import print_summary, summary_text
 from desert_seg_train.evaluation.training_log import TrainingLog, find_training_log, read_training_log
 from desert_seg_train.inspection.report import Report, make_report
+
+INPUT_SCALES = (math.sqrt(0.5), math.sqrt(2))
+"""Half and twice the pixels, measured beside all view sets: `flip` costs as much as the second."""
 
 SHOWN_EXAMPLES = 6
 SHOWN_WORST = 8
@@ -83,6 +87,8 @@ def _settings(config: BenchmarkConfig, test_set: TestSet, console: Console) -> l
     if not views:
         raise DesertSegError(f"found --tta without a view set; name one or more of: {', '.join(VIEW_SETS)}, all")
     settings = [Setting(name) for name in dict.fromkeys(views)]
+    if "all" in config.tta:
+        settings += [Setting(settings[0].views, scale=scale) for scale in INPUT_SCALES]
     if config.suppress_absent and test_set.absent:
         settings.append(Setting(settings[0].views, test_set.absent))
     elif config.suppress_absent:

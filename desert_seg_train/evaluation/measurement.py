@@ -33,15 +33,21 @@ PERCENTILES = (50, 95, 99)
 
 @dataclass(frozen=True)
 class Setting:
-    """How the frames of a pass were segmented: with which views, and without which classes."""
+    """How the frames of a pass were segmented: with which views, without which classes, at which input size.
+
+    The input size is relative to the model's own, above 0.
+    """
 
     views: str = "none"
     suppressed: tuple[str, ...] = ()
+    scale: float = 1.0
 
     @property
     def name(self) -> str:
         """For people."""
         views = "single view" if self.views == "none" else f"views {self.views}"
+        if self.scale != 1.0:
+            views += f", {self.scale**2:.1f} times the pixels"
         return f"{views}, without {', '.join(self.suppressed)}" if self.suppressed else views
 
 

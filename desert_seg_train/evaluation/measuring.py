@@ -146,7 +146,8 @@ def measure(
         DataError: A file changed since the test set was opened.
     """
     num_classes = len(segmenter.labels)
-    options = SegmentOptions(setting.views, segmenter.suppress(setting.suppressed), want_confidence=True)
+    bias = segmenter.suppress(setting.suppressed)
+    options = SegmentOptions(setting.views, bias, scale=setting.scale, want_confidence=True)
     names, sizes, confusions, latency = [], [], [], []
     beside = {label_map.name: np.zeros((num_classes, num_classes + 1), np.int64) for label_map in test_set.beside}
     bands = np.zeros((NUM_BANDS, num_classes, num_classes + 1), np.int64)

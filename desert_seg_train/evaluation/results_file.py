@@ -5,7 +5,7 @@ model        name, path, digest (SHA-256 over all files of the artifact), input_
 data         path, num_frames, sizes, label_map, classes, absent (classes that the truth does not hold)
 run          created, engine, machine, load (of the minute before), system, python, git
 passes       one for each setting, the first is the headline:
-               name, tta, suppressed
+               name, tta, suppressed, input_scale (side of the input relative to the model's own)
                iou, precision, recall, share, miou_present, ... : see `desert_seg.scoring.Scores`
                boundary_iou, boundary_miou; boundary_dilation_ratio of the image's diagonal
                worst_miou: mean of the own mIoUs of the worst 5 % of the frames; worst_frames: their names
@@ -98,6 +98,7 @@ def _pass(measurement: Measurement) -> dict[str, Any]:
         "name": measurement.setting.name,
         "tta": measurement.setting.views,
         "suppressed": measurement.setting.suppressed,
+        "input_scale": measurement.setting.scale,
         **measurement.scores.to_dict(),
         "boundary_iou": boundary.iou.tolist(),
         "boundary_miou": boundary.mean_iou,
