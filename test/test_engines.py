@@ -31,6 +31,10 @@ def has_bf16():
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+def torch_has_bf16():
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 @pytest.fixture(scope="module")
 def light():
     return load_artifact(ROOT / "models" / "light")
@@ -68,7 +72,9 @@ def noise(count, height=96, width=160):
         ("openvino", "f32"),
         pytest.param("openvino", "bf16", marks=pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")),
         ("onnxruntime", "f32"),
-        ("torch", "bf16"),
+        pytest.param(
+            "torch", "bf16", marks=pytest.mark.skipif(not torch_has_bf16(), reason="torch has no bf16 on this CPU")
+        ),
     ],
 )
 def test_masks_of_trained_weights_agree_with_eager_float32_within_the_bar(light, images, expected, engine, precision):
@@ -120,6 +126,15 @@ def test_one_thread_is_one_core(tiny_artifact, engine):
 def test_what_an_engine_does_not_have_is_refused_with_a_way_out(tiny_artifact, arguments, message):
     with pytest.raises(EngineError, match=message):
         create_engine(tiny_artifact, **arguments)
+
+
+@pytest.mark.parametrize(("engine", "has_it"), [("openvino", has_bf16()), ("torch", torch_has_bf16())])
+def test_bf16_is_refused_exactly_where_the_cpu_does_not_compute_in_it(tiny_artifact, engine, has_it):
+    if has_it:
+        assert create_engine(tiny_artifact, engine, "cpu", "bf16").description.startswith(f"{engine} bf16 on cpu")
+    else:
+        with pytest.raises(EngineError, match="this CPU does not compute in bf16; choose precision auto"):
+            create_engine(tiny_artifact, engine, "cpu", "bf16")
 
 
 def test_cuda_without_its_provider_is_refused(tiny_artifact):
