@@ -24,7 +24,7 @@ from desert_seg_train.synthetic.camera import Camera, Stance, vehicle_pose
 from desert_seg_train.synthetic.dataset import synth
 from desert_seg_train.synthetic.randomise import draw_world
 from desert_seg_train.synthetic.renderer import Renderer
-from desert_seg_train.synthetic.rocks import Rock
+from desert_seg_train.synthetic.rocks import Geology, Rock
 from desert_seg_train.synthetic.scene import Scene
 from desert_seg_train.synthetic.worlds import LABELS, Layer, dump_world, load_world, shipped_worlds
 
@@ -216,6 +216,36 @@ def test_the_rock_field_has_geologies_of_all_kinds():
         assert len({getattr(geology, quality) for geology in geologies}) >= 3, quality
 
 
+def test_a_rock_that_weathers_into_the_soil_takes_on_its_colour_by_that_share():
+    gray, red = (0.5, 0.5, 0.5), (0.3, 0.1, 0.1)
+    assert Geology("stone", gray, soil=0.0).on_soil(red).color == gray
+    assert Geology("stone", gray, soil=1.0).on_soil(red).color == red
+    assert Geology("stone", gray, soil=0.5).on_soil(red).color == pytest.approx((0.4, 0.3, 0.3))
+
+
+def test_stones_of_gravel_that_may_lean_stand_higher_than_those_that_lie_flat():
+    slab = Geology("slab", (0.5, 0.5, 0.5), height=0.1, lumpiness=0.1)
+    flat, leaning = (
+        Rock(stones=40, spread=8, tilt_deg=tilt).build(np.random.default_rng(4), 0, slab).arrays()[0][:, 2].max()
+        for tilt in (0.0, 60.0)
+    )
+    assert leaning > 1.5 * flat
+
+
+def test_straw_changes_the_picture_of_the_ground_and_no_label(renderer):
+    world = load_world("haze")
+    frames = []
+    for straw in (0.0, 1.0):
+        scene = Scene(replace(world, ground=replace(world.ground, straw=straw)), 5)
+        pose = vehicle_pose(scene.terrain, Stance(20.0, pitch=-0.2))
+        frames.append(renderer.render(scene, pose))
+    assert np.array_equal(frames[0].labels, frames[1].labels)
+    ground = frames[0].labels == LABELS.labels.index("Landscape")
+    changed = (frames[0].image != frames[1].image).any(2)
+    assert changed[ground].mean() > 0.3
+    assert not changed[frames[0].labels == SKY].any()
+
+
 def write_world(path, change):
     data = yaml.safe_load(dump_world(load_world("mojave")))
     change(data)
@@ -236,6 +266,7 @@ def write_world(path, change):
         (lambda w: w["ground"].update(mountains="mesa"), r"mountains: found 'mesa'; did you mean mesas\?"),
         (lambda w: w.update(geologies=["granit"]), "no geology 'granit'; there are: .*granite"),
         (lambda w: w.update(geologies_per_scene=9), "geologies_per_scene is 9, of 3"),
+        (lambda w: w["geologies"][0].update(soil=1.5), "soil is 1.5, expected a share"),
     ],
 )
 def test_a_world_that_is_wrong_is_refused_with_the_place_and_the_cure(change, message, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 
 from desert_seg_train.synthetic.worlds import Layer, Weather, World, load_world, shipped_geologies, shipped_worlds
 
-_DENSITY_SPREAD, _HAZE_SPREAD, _COLOR_SPREAD = 0.4, 0.5, 0.12
+_DENSITY_SPREAD, _HAZE_SPREAD, _COLOR_SPREAD, _SOIL_SPREAD = 0.4, 0.5, 0.12, 0.2
 """Standard deviations of the logarithms of the random factors."""
 
 _NUM_GEOLOGIES = 3
@@ -19,8 +19,9 @@ _NUM_GEOLOGIES = 3
 def draw_world(base: World, generator: np.random.Generator) -> World:
     """A world between `base` and a shipped one.
 
-    Ground, light, weather and camera are mixed by one share; each layer of either world is kept with the
-    probability of that world's share, and changed in density and colour; the rocks are any of the catalogue.
+    Ground, light, weather and camera are mixed by one share, and soil and light change colour; each layer of either
+    world is kept with the probability of that world's share, and changed in density and colour; the rocks are any of
+    the catalogue.
     """
     others = [name for name in shipped_worlds() if name != base.name]
     other = load_world(others[generator.integers(len(others))])
@@ -34,8 +35,8 @@ def draw_world(base: World, generator: np.random.Generator) -> World:
     return World(
         name=f"{base.name}_{other.name}_{round(100 * share):02d}",
         about=f"{share:.0%} of the way from {base.name} to {other.name}",
-        ground=_mix(base.ground, other.ground, share),
-        light=_mix(base.light, other.light, share),
+        ground=_tint(_mix(base.ground, other.ground, share), _SOIL_SPREAD, generator),
+        light=_tint(_mix(base.light, other.light, share), _COLOR_SPREAD, generator),
         weather=Weather(float(haze), weather.clouds),
         camera=_mix(base.camera, other.camera, share),
         geologies=tuple(catalogue[i] for i in picked),
@@ -57,14 +58,20 @@ def _mix(first: Any, second: Any, share: float) -> Any:
 
 
 def _vary(layer: Layer, generator: np.random.Generator) -> Layer:
-    tint = np.exp(generator.normal(0, _COLOR_SPREAD, 3))
-    colors: dict[str, Any] = {
-        field.name: tuple(float(c * t) for c, t in zip(value, tint, strict=True))
-        for field in dataclasses.fields(layer.shape)
-        if _is_color(value := getattr(layer.shape, field.name)) and field.name != "radii_m"
-    }
+    shape = _tint(layer.shape, _COLOR_SPREAD, generator)
     density = layer.per_m2 * float(np.exp(generator.normal(0, _DENSITY_SPREAD)))
-    return replace(layer, per_m2=density, shape=replace(layer.shape, **colors))
+    return replace(layer, per_m2=density, shape=shape)
+
+
+def _tint(record: Any, spread: float, generator: np.random.Generator) -> Any:
+    """The record with all its colours multiplied by one random colour, of logarithms with this deviation."""
+    tint = np.exp(generator.normal(0, spread, 3))
+    colors = {
+        field.name: tuple(float(c * t) for c, t in zip(value, tint, strict=True))
+        for field in dataclasses.fields(record)
+        if _is_color(value := getattr(record, field.name)) and field.name != "radii_m"
+    }
+    return replace(record, **colors)
 
 
 def _is_color(value: Any) -> bool:

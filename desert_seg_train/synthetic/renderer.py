@@ -196,6 +196,7 @@ class Renderer:
             "haze_per_m": scene.haze_per_m,
             "ripples": ground.ripples,
             "gravel": ground.gravel,
+            "straw": ground.straw,
             "contact_area": [*contact_middle, _CONTACT_HALF_M, 0.0],
             "shadow_near": 0,
             "shadow_far": 1,

@@ -6,12 +6,12 @@ Shape and colour variation are made here; the surface (speckles, bands, veins, p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from desert_seg_train.synthetic.meshes import Mesh, icosphere, unit
+from desert_seg_train.synthetic.meshes import Mesh, icosphere, mix, unit
 from desert_seg_train.synthetic.noise import Floats, fractal_noise, smoothstep
 from desert_seg_train.synthetic.species import Color
 
@@ -52,6 +52,7 @@ class Geology:
         pits: Dark holes, as in basalt: 0..1.
         varnish: Dark coat on what faces the sky, as on old desert stones: 0..1.
         roughness: Depth of the small relief: 0..1.
+        soil: Share of its colour that is the soil's, which it weathers into: 0..1.
     """
 
     name: str
@@ -68,6 +69,15 @@ class Geology:
     pits: float = 0.0
     varnish: float = 0.0
     roughness: float = 0.5
+    soil: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.soil <= 1:
+            raise ValueError(f"soil is {self.soil}, expected a share, 0 to 1")
+
+    def on_soil(self, color: Color) -> Geology:
+        """The same rock where the soil has this colour, linear light."""
+        return replace(self, color=_blend(self.color, color, self.soil), accent=_blend(self.accent, color, self.soil))
 
     def surface(self) -> dict[str, float | Color]:
         """What `shaders/rock.frag` is told, by the names of its uniforms."""
@@ -92,11 +102,13 @@ class Rock:
         stones: How many on one spot.
         spread: Radius of the spot in radii of its largest stone; 0 for a single stone.
         smallest: Radius of the smallest stone in radii of the largest.
+        tilt_deg: How far a stone of gravel leans, at most.
     """
 
     stones: int = 1
     spread: float = 0.0
     smallest: float = 0.35
+    tilt_deg: float = 0.0
 
     @property
     def lod_angles(self) -> tuple[float, ...]:
@@ -122,6 +134,8 @@ class Rock:
             radius = self.smallest ** generator.random() * growth
             place = np.array([distance * np.cos(angle), distance * np.sin(angle), -0.1 * radius])
             stone, turn = stones[number % _GRAVEL_SHAPES], _turn(generator.uniform(0, 2 * np.pi))
+            if self.tilt_deg:
+                turn = _lean(np.radians(generator.uniform(0, self.tilt_deg))) @ turn
             shade = generator.uniform(0.8, 1.2)
             mesh.add(stone.points @ turn * radius + place, stone.normals @ turn, stone.colors * shade, stone.faces)
         return mesh
@@ -165,6 +179,16 @@ def _vertex_normals(points: Floats, faces: npt.NDArray[np.int64]) -> Floats:
 def _turn(angle: float) -> Floats:
     """3x3 rotation about the vertical."""
     return np.array([[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+
+
+def _lean(angle: float) -> Floats:
+    """3x3 rotation about the x axis."""
+    return np.array([[1, 0, 0], [0, np.cos(angle), np.sin(angle)], [0, -np.sin(angle), np.cos(angle)]])
+
+
+def _blend(first: Color, second: Color, share: float) -> Color:
+    red, green, blue = mix(first, second, share).tolist()
+    return red, green, blue
 
 
 def _fork(generator: np.random.Generator) -> np.random.Generator:

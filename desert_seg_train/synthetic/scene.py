@@ -76,7 +76,7 @@ class Scene:
         self.clouds = float(np.clip(world.weather.clouds + generator.normal(0, 0.12), 0, 1))
         self.haze_per_m = world.weather.haze_per_m * generator.uniform(0.7, 1.4)
         picked = generator.permutation(len(world.geologies))[: world.geologies_per_scene]
-        self._geologies = [world.geologies[i] for i in picked]
+        self._geologies = [world.geologies[i].on_soil(world.ground.color) for i in picked]
         self.things = [self._scatter(i, layer) for i, layer in enumerate(world.layers)]
 
     def terrain_mesh(self) -> TerrainMesh:

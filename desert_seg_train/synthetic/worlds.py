@@ -40,6 +40,7 @@ class Ground:
         track: How visible the track is, 0..1.
         ripples: Wind ripples, 0..1.
         gravel: Grain of the soil, 0..1.
+        straw: Dead stalks lying on the soil, 0..1.
         relief_m: Height of the bumps of some 70 m.
         hills_m: Height of the hills of some 400 m.
         mountains_m: Height of what stands at the horizon.
@@ -53,6 +54,7 @@ class Ground:
     track: float = 0.75
     ripples: float = 0.3
     gravel: float = 0.4
+    straw: float = 0.0
     relief_m: float = 3.0
     hills_m: float = 14.0
     mountains_m: float = 60.0
