@@ -49,6 +49,7 @@ class Camera:
         self.input_topic = ""
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
+        self._misfit = ""
         self._poses: deque[PoseStamped] = deque(maxlen=200)
         self._inputs: list[Any] = []
         self._outputs: dict[str, Any] = {}
@@ -87,7 +88,7 @@ class Camera:
             lambda message: on_image(self.name, message),
             camera_qos(),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic),
+            event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic, self.health.frames_lost),
         )
         self._inputs = [
             self._node.create_subscription(CameraInfo, f"{prefix}camera_info", self._on_info, camera_qos()),
@@ -100,12 +101,17 @@ class Camera:
         for subscription in self._inputs:
             self._node.destroy_subscription(subscription)
         self._inputs, self.input_topic = [], ""
+        self._info, self._misfit = None, ""
 
     def close(self) -> None:
         """Free the publishers."""
         for publisher in self._outputs.values():
             self._node.destroy_publisher(publisher)
         self._outputs = {}
+
+    def mismatches(self) -> list[str]:
+        """Sentences about what comes in beside the images and does not fit them."""
+        return [self._misfit] if self._misfit else []
 
     def num_publishers(self) -> int:
         """How many publishers the input topic has."""
@@ -138,10 +144,18 @@ class Camera:
         if result.probabilities is not None:
             self._send("probabilities", result.probabilities, f"32FC{result.probabilities.shape[2]}", header)
         if self._info is not None:
-            size = (result.mask.shape[0], result.mask.shape[1])
-            info = camera_info_message(self._info, size, header)
-            if info is not None:
-                self._outputs["camera_info"].publish(info)
+            self._publish_info(self._info, (result.mask.shape[0], result.mask.shape[1]), header)
+
+    def _publish_info(self, calibration: CameraInfo, size: tuple[int, int], header: Any) -> None:
+        info = camera_info_message(calibration, size, header)
+        if info is not None:
+            self._outputs["camera_info"].publish(info)
+        self._misfit = (
+            ""
+            if info is not None
+            else f"camera_info is for {calibration.width}x{calibration.height} pixels and images have "
+            f"{size[1]}x{size[0]}, another shape, so none is published beside the masks"
+        )
 
     def _send(self, output: str, image: Any, encoding: str, header: Any) -> None:
         self._outputs[output].publish(image_message(image, encoding, header))

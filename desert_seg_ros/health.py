@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,9 @@ OLD_S = 1.0
 
 UNLIKE = 2.0
 """Domain shift from which frames are said to be unlike those the model knows; 1 is usual."""
+
+CALM = 3
+"""So many good reports in a row are worth telling, so that a fault that comes and goes is told once."""
 
 DROP_CAUSES = ("overload", "stale", "rate_limit", "disabled", "bad_frame")
 """Why a received frame may have no mask: a newer one came before it was its turn; it was older than max_age_s;
@@ -51,7 +54,8 @@ class Surroundings:
         min_rate_hz: Input below this rate is a warning; 0 = off.
         busy_s: How long the worker has had its present frames in hand; None = it waits.
         effort: What is done for a frame, if the latency budget asks for less than is wanted; else empty.
-        mismatches: Sentences about peers whose quality of service does not fit.
+        is_active: Whether the node listens at all.
+        mismatches: Sentences about peers that do not fit: by their quality of service, or a calibration by its size.
         failure: What made the worker stop; empty while it runs.
     """
 
@@ -59,6 +63,7 @@ class Surroundings:
     min_rate_hz: float = 0.0
     busy_s: float | None = None
     effort: str = ""
+    is_active: bool = True
     mismatches: Sequence[str] = ()
     failure: str = ""
 
@@ -76,17 +81,19 @@ class Report:
 class _Totals:
     frames_in: int = 0
     frames_out: int = 0
+    frames_lost: int = 0
     stamps_back: int = 0
     clock_jumps: int = 0
     drops: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(DROP_CAUSES, 0)))
 
     def copy(self) -> _Totals:
-        return _Totals(self.frames_in, self.frames_out, self.stamps_back, self.clock_jumps, self.drops.copy())
+        return replace(self, drops=self.drops.copy())
 
     def since(self, other: _Totals) -> _Totals:
         return _Totals(
             self.frames_in - other.frames_in,
             self.frames_out - other.frames_out,
+            self.frames_lost - other.frames_lost,
             self.stamps_back - other.stamps_back,
             self.clock_jumps - other.clock_jumps,
             self.drops - other.drops,
@@ -117,6 +124,11 @@ class Health:
             self._totals.stamps_back += self._last_stamp_s is not None and stamp_s < self._last_stamp_s
             self._last_stamp_s = stamp_s
             self._ages_s.append(age_s)
+
+    def frames_lost(self, count: int) -> None:
+        """Count frames that were published and did not get here, as DDS says."""
+        with self._lock:
+            self._totals.frames_lost += count
 
     def frame_out(self, timing: Timing, shift: float | None = None) -> None:
         """Count a published mask, with where its time went and how unlike the model's world the frame was."""
@@ -156,6 +168,7 @@ class Health:
         values = {
             "frames_in": str(total.frames_in),
             "frames_out": str(total.frames_out),
+            "frames_lost": str(total.frames_lost),
             **{f"dropped_{cause}": str(count) for cause, count in total.drops.items()},
             "fps_in": f"{rate_in:.1f}",
             "fps_out": f"{new.frames_out / seconds:.1f}",
@@ -179,6 +192,22 @@ class Health:
         return Report(verdicts[0][0], "; ".join(sentence for _, sentence in verdicts), values)
 
 
+class News:
+    """Tells which reports are worth a line in a log: what becomes amiss at once, that all is well when it lasts."""
+
+    def __init__(self) -> None:
+        self._told: int | None = None
+        self._calm = 0
+
+    def is_news(self, report: Report) -> bool:
+        """Whether this report, one of a sequence, differs in level from what was told last."""
+        self._calm = self._calm + 1 if report.level == OK else 0
+        if report.level == self._told or (report.level == OK and self._calm < CALM):
+            return False
+        self._told = report.level
+        return True
+
+
 def _verdicts(
     silence: float | None,
     rate_in: float,
@@ -196,11 +225,15 @@ def _verdicts(
         found.append((ERROR, f"the worker has not finished a frame for {around.busy_s:.0f} s"))
     if new.drops["bad_frame"]:
         found.append((ERROR, f"{new.drops['bad_frame']} frames could not be decoded: {error}"))
+    if not around.is_active:
+        return [*found, (WARN, "not active: it does not listen until it is activated")]
+    lost = [(WARN, f"{new.frames_lost} images were lost on the way here: {_LOST}")] if new.frames_lost else []
     if silence is None or silence > SILENCE_S:
         since = "no image yet" if silence is None else f"no image for {silence:.0f} s"
         cause = "" if around.num_publishers else ", and nobody publishes on the input topic"
         found.append((STALE, since + cause))
-        return [*found, *((WARN, sentence) for sentence in around.mismatches)]
+        return [*found, *lost, *((WARN, sentence) for sentence in around.mismatches)]
+    found += lost
     if new.drops["stale"]:
         found.append((WARN, f"{new.drops['stale']} frames dropped because they were older than max_age_s"))
     elif age is not None and abs(age) > OLD_S:
@@ -228,6 +261,11 @@ def _verdicts(
         found.append((WARN, f"frames look unlike those the model knows (domain shift {shift:.1f})"))
     found += [(WARN, sentence) for sentence in around.mismatches]
     return [*found, (OK, "disabled")] if new.drops["disabled"] else found
+
+
+_LOST = (
+    "start the camera driver with the Fast DDS profile fastdds_shm.xml, whose shared memory is large enough for images"
+)
 
 
 def _duration(seconds: float) -> str:

@@ -8,26 +8,23 @@ start.
 
 from __future__ import annotations
 
+import collections
+import difflib
 import functools
-import logging
-import signal
-import sys
 import threading
+import time
 import traceback
 import types
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import fields
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
-from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold  # type: ignore[attr-defined]
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -35,11 +32,10 @@ from std_srvs.srv import SetBool, Trigger
 
 from desert_seg.errors import DesertSegError
 from desert_seg_ros.camera import Camera
-from desert_seg_ros.environment import require_ros
-from desert_seg_ros.health import Surroundings
+from desert_seg_ros.health import OK, News, Report, Surroundings
 from desert_seg_ros.messages import LABEL_INFO_TOPIC, diagnostic_status, label_info_message
 from desert_seg_ros.model import Model, Settings
-from desert_seg_ros.parameters import NodeParameters
+from desert_seg_ros.parameters import NodeParameters, ParameterError, expectation
 from desert_seg_ros.qos_watch import QosWatch
 from desert_seg_ros.worker import FrameWorker
 
@@ -47,6 +43,9 @@ LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durabi
 
 STOP_S = 1.2
 """How long a model being loaded, or a frame in hand, may delay the end of the process."""
+
+STOP_TURN_S = 0.1
+"""How often it is looked whether the process is to end while a frame in hand is waited for."""
 
 RELOAD_TURN_S = 0.01
 """How long other callbacks wait for their turn, at most, while a model is being reloaded."""
@@ -86,7 +85,9 @@ class SegmentationNode(LifecycleNode):
         self._lock = threading.RLock()  # between a reload, in its own thread, and everything else
         self._entities: list[tuple[Any, Any]] = []
         self._qos_watch = QosWatch(self)
+        self._news: dict[str, News] = collections.defaultdict(News)
         self.parameters = self._declare_parameters()
+        self._warn_of_unknown_parameters()
         self.add_on_set_parameters_callback(self._check_parameters)
         if hasattr(self, "add_post_set_parameters_callback"):
             self.add_post_set_parameters_callback(self._apply_parameters)
@@ -107,8 +108,21 @@ class SegmentationNode(LifecycleNode):
                 else:
                     descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
             default = list(item.default) if isinstance(item.default, tuple) else item.default
-            values[item.name] = self.declare_parameter(item.name, default, descriptor).value
+            try:
+                values[item.name] = self.declare_parameter(item.name, default, descriptor).value
+            except ParameterException as error:
+                found = self._parameter_overrides[item.name].value
+                raise ParameterError(f"{item.name} is {found!r}; it must be {expectation(item.name)}") from error
         return NodeParameters().changed(values)
+
+    def _warn_of_unknown_parameters(self) -> None:
+        """ROS ignores a misspelt parameter in silence."""
+        known = {item.name for item in fields(NodeParameters)}
+        for name in self._parameter_overrides:
+            if not self.has_parameter(name) and not name.startswith("qos_overrides."):
+                likely = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {likely[0]}?" if likely else ""
+                self.get_logger().warning(f"there is no parameter {name!r}, so it is ignored{hint}")
 
     def _check_parameters(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         try:
@@ -124,6 +138,8 @@ class SegmentationNode(LifecycleNode):
     def _apply_parameters(self, parameters: list[Parameter[Any]]) -> None:
         with self._lock:
             self.parameters = self.parameters.changed({parameter.name: parameter.value for parameter in parameters})
+            if self._model is not None:
+                self._publish_labels(self._model)
             if self._worker is not None and self._model is not None:
                 self._worker.settings = Settings.of(self.parameters, self._model)
 
@@ -141,6 +157,7 @@ class SegmentationNode(LifecycleNode):
         if not self.context.ok():
             return TransitionCallbackReturn.FAILURE
         self._cameras = [Camera(self, name, self._qos_watch) for name in self.parameters.cameras]
+        self._published_labels = None
         self._labels = self.create_publisher(
             type(label_info_message(model.segmenter.labels, 0.0)), LABEL_INFO_TOPIC, LATCHED_QOS
         )
@@ -186,7 +203,7 @@ class SegmentationNode(LifecycleNode):
     @_logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, then let the worker finish its frame."""
-        self._stop()
+        self._finish()
         return super().on_deactivate(state)
 
     @_logged
@@ -198,17 +215,25 @@ class SegmentationNode(LifecycleNode):
     @_logged
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop from whatever state."""
-        self._stop()
+        self._finish()
         self._free()
         return TransitionCallbackReturn.SUCCESS
 
-    def _stop(self) -> None:
+    def _stop(self) -> FrameWorker | None:
+        """Take no more images; returns the worker, which may still have a frame in hand."""
         for camera in self._cameras:
             camera.unsubscribe()
-        if self._worker is not None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
             self._clock_jumps.unregister()
-            self._worker.stop(STOP_S)
-            self._worker = None
+        return worker
+
+    def _finish(self) -> None:
+        """Stop, and wait for the frame in hand, however slow the model: what it publishes with must not go away."""
+        worker, begun = self._stop(), time.monotonic()
+        while worker is not None and self.context.ok() and not worker.stop(STOP_TURN_S):
+            if 0 < self.parameters.watchdog_s < time.monotonic() - begun:
+                self._fail_stuck()
 
     def _free(self) -> None:
         for destroy, entity in self._entities:
@@ -221,7 +246,8 @@ class SegmentationNode(LifecycleNode):
 
     def end(self) -> None:
         """Stop the worker before the handles it publishes through go away, then destroy the node."""
-        self._stop()
+        if worker := self._stop():
+            worker.stop(STOP_S)
         self.destroy_node()
 
     # ------------------------------------------------------------------------------------------------ services
@@ -256,16 +282,21 @@ class SegmentationNode(LifecycleNode):
     def _use(self, model: Model) -> None:
         """Make a model that is warm the one in use."""
         settings = Settings.of(self.parameters, model)
-        changed = self._model is None or self._model.segmenter.labels != model.segmenter.labels
         self._model = model
         if self._worker is not None:
             self._worker.settings = settings
-        if changed:
-            self._labels.publish(label_info_message(model.segmenter.labels, self.parameters.confidence_threshold))
+        self._publish_labels(model)
         self.get_logger().info(
             f"model {model.segmenter.card.name} ({model.segmenter.digest[:12]}) from {model.path} runs on "
             f"{model.segmenter.engine.description}"
         )
+
+    def _publish_labels(self, model: Model) -> None:
+        """Once, and again only if they change."""
+        message = label_info_message(model.segmenter.labels, self.parameters.confidence_threshold)
+        if message != self._published_labels:
+            self._labels.publish(message)
+            self._published_labels = message
 
     # ------------------------------------------------------------------------------------------------ health
     def _on_clock_jump(self, jump: Any) -> None:
@@ -282,6 +313,11 @@ class SegmentationNode(LifecycleNode):
         self.get_logger().fatal("the worker stopped\n" + "".join(traceback.format_exception(error)))
         self._fail(error)
 
+    def _fail_stuck(self) -> None:
+        error = DesertSegError(f"a frame took longer than watchdog_s = {self.parameters.watchdog_s:g} s")
+        self.get_logger().fatal(str(error))
+        self._fail(error)
+
     def _fail(self, error: Exception) -> None:
         """Say it in a last report, and end the process."""
         self.failure = error
@@ -295,9 +331,7 @@ class SegmentationNode(LifecycleNode):
         busy_s = worker.busy_s() if worker is not None else None
         stuck = busy_s is not None and 0 < parameters.watchdog_s < busy_s
         if stuck and self.failure is None:
-            error = DesertSegError(f"a frame took longer than watchdog_s = {parameters.watchdog_s:g} s")
-            self.get_logger().fatal(str(error))
-            self._fail(error)
+            self._fail_stuck()
             return
         facts = {
             "model": model.segmenter.card.name,
@@ -316,127 +350,28 @@ class SegmentationNode(LifecycleNode):
                 min_rate_hz=parameters.min_rate_hz,
                 busy_s=busy_s,
                 effort=str(worker.effort) if worker is not None and less else "",
-                mismatches=mismatches,
+                is_active=worker is not None,
+                mismatches=[*mismatches, *camera.mismatches()],
                 failure="" if self.failure is None else str(self.failure) or type(self.failure).__name__,
             )
             name = f"{node}: segmentation" + (f" {camera.name}" if camera.name else "")
             report = camera.health.report(around)
             extra = facts | {"input": camera.input_topic}
             message.status.append(diagnostic_status(report, name, model.segmenter.engine.description, extra))
+            if self._news[camera.name].is_news(report):
+                self._log(report, camera.input_topic or camera.name)
         self._diagnostics.publish(message)
 
-
-class _ToRosout(logging.Handler):
-    """What the core logs, in the node's own log."""
-
-    def __init__(self, node: SegmentationNode) -> None:
-        super().__init__()
-        self._logger = node.get_logger()
-
-    def emit(self, record: logging.LogRecord) -> None:
+    def _log(self, report: Report, topic: str) -> None:
+        text = f"{topic}: {report.message}" if topic else report.message
         # rclpy tells the severities of one call site apart, so each needs a line of its own.
-        text = record.getMessage()
-        if record.levelno >= logging.ERROR:
-            self._logger.error(text)
-        elif record.levelno >= logging.WARNING:
-            self._logger.warning(text)
-        elif record.levelno >= logging.INFO:
-            self._logger.info(text)
+        if report.level == OK:
+            self.get_logger().info(text)
         else:
-            self._logger.debug(text)
-
-
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the node until it is told to stop.
-
-    Returns:
-        The process's exit code. A worker that is stuck in a frame may still have a thread.
-    """
-    try:
-        require_ros()
-    except DesertSegError as error:
-        return _refuse(str(error))
-    # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt wherever the clean-up has got to.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    try:
-        rclpy.init(args=None if arguments is None else list(arguments))
-    except (RCLError, ValueError) as error:
-        return _refuse(f"ROS did not start ({_first_line(error)}); check what follows --ros-args")
-    node, code = None, 0
-    starting = _Starting()
-    try:
-        node = SegmentationNode()
-        logging.getLogger("desert_seg").addHandler(_ToRosout(node))
-        # One with several threads takes ten times as long to hand over an image, time that the engine then lacks.
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        if not node.parameters.autostart or starting.run(node):
-            executor.spin()
-        else:
-            code = 1 if rclpy.ok() else 0
-    except (DesertSegError, ParameterException) as error:
-        code = _refuse(_first_line(error))
-    except ExternalShutdownException:
-        pass
-    except (RCLError, InvalidHandle) as error:
-        if rclpy.ok():
-            code = _refuse(
-                f"ROS did not start the node ({_first_line(error)}); check ROS_DOMAIN_ID and the network set-up"
-            )
-    finally:
-        if node is not None:
-            starting.wait(STOP_S)
-            node.end()
-        rclpy.try_shutdown()
-    if node is not None and node.failure:
-        code = 1
-    return code
+            self.get_logger().warning(text)
 
 
 @types.coroutine
 def _others() -> Generator[None, None, None]:
     """Awaited in a callback, lets the executor turn to others that are ready."""
     yield
-
-
-class _Starting:
-    """Configures and activates in a thread, so that a model that loads slowly does not delay the end of a process."""
-
-    def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
-        self._done = False
-        self._error: Exception | None = None
-
-    def run(self, node: SegmentationNode) -> bool:
-        """Returns whether the node is active; False, too, if the process was told to stop meanwhile."""
-        self._thread = threading.Thread(target=self._start, args=(node,), daemon=True)
-        self._thread.start()
-        while self._thread.is_alive() and rclpy.ok():
-            self._thread.join(0.05)
-        if self._error is not None:
-            raise self._error
-        return self._done
-
-    def wait(self, timeout_s: float) -> None:
-        """Let the thread end; while it runs, DDS cannot be left without leaving its shared memory behind."""
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-            if self._thread.is_alive():
-                sys.stderr.write("ended while the model was still loading; Fast DDS's shared memory stays behind\n")
-
-    def _start(self, node: SegmentationNode) -> None:
-        try:
-            transitions = (node.trigger_configure, node.trigger_activate)
-            self._done = all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
-        except Exception as error:
-            self._error = error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _refuse(reason: str) -> int:
-    sys.stderr.write(f"error: {reason}\n")
-    return 1

@@ -42,6 +42,18 @@ def _parameter(
     )
 
 
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number with a point", str: "a text"}
+
+
+def expectation(name: str) -> str:
+    """What a parameter has to be, in words: `a number with a point from 0.0 to 1.0`."""
+    item = next(item for item in fields(NodeParameters) if item.name == name)
+    if isinstance(item.default, tuple):
+        return "a list of texts, like ['one', 'another']" if item.default[0] == "" else "a list of numbers with a point"
+    bounds = item.metadata["range"]
+    return _KINDS[type(item.default)] + (f" from {bounds[0]} to {bounds[1]}" if bounds else "")
+
+
 @dataclass(frozen=True)
 class NodeParameters:
     """All parameters of the segmentation node. Metadata: description, live (settable while running), choices, range."""

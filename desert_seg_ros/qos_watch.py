@@ -1,10 +1,11 @@
-"""Peers that cannot be connected to because their quality of service does not fit.
+"""What DDS reports of peers: those that cannot be connected to, and messages that were lost on the way.
 
-DDS reports that there is one, the graph tells who.
+DDS reports that there is a peer whose quality of service does not fit, the graph tells who.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
@@ -29,9 +30,13 @@ class QosWatch:
         """For `create_publisher`."""
         return PublisherEventCallbacks(incompatible_qos=self._reporter(topic), use_default_callbacks=False)
 
-    def subscription_callbacks(self, topic: str) -> SubscriptionEventCallbacks:
-        """For `create_subscription`."""
-        return SubscriptionEventCallbacks(incompatible_qos=self._reporter(topic), use_default_callbacks=False)
+    def subscription_callbacks(self, topic: str, on_lost: Callable[[int], None]) -> SubscriptionEventCallbacks:
+        """For `create_subscription`; `on_lost` is told how many more messages were published and did not get here."""
+        return SubscriptionEventCallbacks(
+            incompatible_qos=self._reporter(topic),
+            message_lost=lambda event: on_lost(event.total_count_change),
+            use_default_callbacks=False,
+        )
 
     def watched(self, endpoint: Any) -> Any:
         """Remember a publisher or subscription, which is handed back."""

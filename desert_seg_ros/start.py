@@ -12,7 +12,7 @@ def main() -> None:
     """Run the node; ends the process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))  # nothing has been started that would need to be ended
-    from desert_seg_ros.node import run
+    from desert_seg_ros.process import run
 
     code = run()
     gc.collect()  # what is left of DDS takes its shared memory with it

@@ -602,7 +602,7 @@ def test_a_run_that_got_nothing_back_is_still_told_in_full(tmp_path: Path) -> No
     recording = Recording(
         pace=Fixed(1e6),
         sent=sent,
-        counters=Counters(received=2, answered=0, dropped={"overload": 1}),
+        counters=Counters(received=1, answered=0, dropped={"overload": 1}, lost=1),
         status=NodeStatus(begin, "1 frames dropped", {"model": "<light>"}),
         ready_s=1.0,
         first_mask_s=1.5,
@@ -614,8 +614,8 @@ def test_a_run_that_got_nothing_back_is_still_told_in_full(tmp_path: Path) -> No
     )
     judgement = judge([], None, "the drive is a folder of images")
     run = make_run("1e+06fps", Length(), recording, judgement)
-    assert run.frames.dropped == {"overload": 1, "not_received": 1, "mask_lost": 0}
-    assert (run.frames.masks, run.frames.pending, run.latency_ms, run.rates.masks_hz) == (0, 1, None, None)
+    assert run.frames.dropped == {"overload": 1, "lost": 1, "not_received": 1, "mask_lost": 0}
+    assert (run.frames.masks, run.frames.pending, run.latency_ms, run.rates.masks_hz) == (0, 0, None, None)
     results = Results(
         format="",
         made="",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from desert_seg.errors import FrameError
 from desert_seg.segmenter import ScoredFrame, Segmentation
 from desert_seg_ros.budget import WINDOW, Effort, LatencyBudget, efforts
-from desert_seg_ros.health import DROP_CAUSES, ERROR, OK, STALE, WARN, Health, Surroundings, Timing
+from desert_seg_ros.health import CALM, DROP_CAUSES, ERROR, OK, STALE, WARN, Health, News, Report, Surroundings, Timing
 from desert_seg_ros.mailbox import Mailbox
 from desert_seg_ros.model import Settings
 from desert_seg_ros.parameters import NodeParameters, ParameterError
@@ -115,6 +115,7 @@ def test_each_cause_of_a_drop_is_counted_and_judged_until_the_next_report(health
         (Surroundings(busy_s=9.0), ERROR, "the worker has not finished a frame for 9 s"),
         (Surroundings(min_rate_hz=5.0), WARN, "images come at 1.0 Hz, expected at least 5 Hz"),
         (Surroundings(effort="tta none at 0.75 of the input size"), WARN, "the latency budget allows only tta none"),
+        (Surroundings(is_active=False), WARN, "not active: it does not listen until it is activated"),
         (Surroundings(mismatches=["/rviz subscribes to /segment/mask with another"]), WARN, "/rviz subscribes"),
     ],
 )
@@ -150,6 +151,33 @@ def test_a_bag_that_begins_again_and_a_clock_that_jumps_are_said_once(health):
     assert (report.values["stamps_back"], report.values["clock_jumps"]) == ("1", "1")
     health.frame_in(2.0, 0.0)
     assert health.report().level == OK
+
+
+def test_images_lost_on_the_way_are_said_whether_some_arrive_or_none(health):
+    health.frames_lost(7)
+    report = health.report()
+    assert (report.level, report.values["frames_lost"]) == (STALE, "7")
+    assert "7 images were lost on the way here: start the camera driver with the Fast DDS profile" in report.message
+    health.frame_in(1.0, 0.0)
+    health.frames_lost(2)
+    report = health.report()
+    assert (report.level, report.values["frames_lost"]) == (WARN, "9")
+    assert report.message.startswith("2 images were lost")
+    health.frame_in(2.0, 0.0)
+    assert health.report().level == OK
+
+
+def told(*levels):
+    news = News()
+    return [level for level in levels if news.is_news(Report(level, "", {}))]
+
+
+def test_a_change_for_the_worse_is_news_at_once_and_that_all_is_well_only_when_it_lasts():
+    assert told(STALE, STALE, WARN, WARN, *[OK] * CALM, OK, ERROR) == [STALE, WARN, OK, ERROR]
+
+
+def test_a_fault_that_comes_and_goes_is_told_once():
+    assert told(WARN, OK, WARN, OK, OK, WARN, OK) == [WARN]
 
 
 def test_frames_unlike_those_the_model_knows_are_a_warning(health):

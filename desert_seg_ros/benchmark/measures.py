@@ -72,9 +72,12 @@ class Timeline:
 def frames(recording: Recording) -> Frames:
     """What became of the images."""
     counters, num_masks = recording.counters, len(recording.answered)
+    missing = len(recording.sent) - counters.received
+    lost = max(0, min(counters.lost, missing))
     dropped = {
         **counters.dropped,
-        "not_received": len(recording.sent) - counters.received,
+        "lost": lost,
+        "not_received": missing - lost,
         "mask_lost": counters.answered - num_masks,
     }
     return Frames(len(recording.sent), counters.received, num_masks, dropped, counters.pending)

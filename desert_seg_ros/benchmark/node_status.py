@@ -19,11 +19,13 @@ class Counters:
         received: Images that reached it.
         answered: Masks it published.
         dropped: Images without a mask, by cause.
+        lost: Images that were published and did not reach it, as its DDS says.
     """
 
     received: int = 0
     answered: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
+    lost: int = 0
 
     @property
     def pending(self) -> int:
@@ -33,7 +35,9 @@ class Counters:
     def since(self, earlier: Counters) -> Counters:
         """What has happened since then."""
         dropped = {cause: count - earlier.dropped.get(cause, 0) for cause, count in self.dropped.items()}
-        return Counters(self.received - earlier.received, self.answered - earlier.answered, dropped)
+        return Counters(
+            self.received - earlier.received, self.answered - earlier.answered, dropped, self.lost - earlier.lost
+        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class NodeStatus:
         dropped = {
             key.removeprefix(_DROPPED): int(value) for key, value in self.values.items() if key.startswith(_DROPPED)
         }
-        return Counters(int(self.values.get("frames_in", 0)), int(self.values.get("frames_out", 0)), dropped)
+        received, answered, lost = (int(self.values.get(key, 0)) for key in ("frames_in", "frames_out", "frames_lost"))
+        return Counters(received, answered, dropped, lost)
 
     @property
     def num_publishers(self) -> int:

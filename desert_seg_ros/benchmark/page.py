@@ -91,7 +91,7 @@ def _latencies(runs: Sequence[Run]) -> str:
 def _fates(run: Run) -> charts.StackedRow:
     dropped = dict(run.frames.dropped)
     overload = dropped.pop("overload", 0)
-    lost = dropped.pop("not_received") + dropped.pop("mask_lost")
+    lost = sum(dropped.pop(cause) for cause in ("lost", "not_received", "mask_lost"))
     sizes = (run.frames.masks, overload, sum(dropped.values()), max(lost, 0), run.frames.pending)
     return charts.StackedRow(run.name, sizes, f"{run.frames.masks} of {run.frames.sent}")
 

@@ -35,7 +35,8 @@ class Frames:
     masks: Annotated[int, "masks that arrived back here"]
     dropped: Annotated[
         Mapping[str, int],
-        "images without a mask by cause: the node's own causes; not_received: never counted by the node; "
+        "images without a mask by cause: the node's own causes; lost: on the way to the node, as its DDS counts them; "
+        "not_received: neither lost nor counted by the node, which took a newer one before it came to them; "
         "mask_lost: masks published but not received here",
     ]
     pending: Annotated[int, "images received by the node but neither answered nor dropped 10 s after the last one"]

@@ -1,0 +1,132 @@
+"""The process around the node: joins ROS, brings the node up, forwards what the core logs, and ends in time.
+
+The node itself is `node`, the executable `start`.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+import rclpy
+from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from desert_seg.errors import DesertSegError
+from desert_seg_ros.environment import require_ros
+from desert_seg_ros.node import STOP_S, SegmentationNode
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the node until it is told to stop.
+
+    Returns:
+        The process's exit code. A worker that is stuck in a frame may still have a thread.
+    """
+    try:
+        require_ros()
+    except DesertSegError as error:
+        return _refuse(str(error))
+    # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt wherever the clean-up has got to.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    try:
+        rclpy.init(args=None if arguments is None else list(arguments))
+    except (RCLError, ValueError) as error:
+        return _refuse(f"ROS did not start ({_first_line(error)}); check what follows --ros-args")
+    node, code = None, 0
+    starting = _Starting()
+    try:
+        node = SegmentationNode()
+        logging.getLogger("desert_seg").addHandler(_ToRosout(node))
+        # One with several threads takes ten times as long to hand over an image, time that the engine then lacks.
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        if not node.parameters.autostart or starting.run(node):
+            executor.spin()
+        else:
+            code = 1 if rclpy.ok() else 0
+    except (DesertSegError, ParameterException) as error:
+        code = _refuse(_first_line(error))
+    except ExternalShutdownException:
+        pass
+    except (RCLError, InvalidHandle) as error:
+        if rclpy.ok():
+            code = _refuse(
+                f"ROS did not start the node ({_first_line(error)}); check ROS_DOMAIN_ID and the network set-up"
+            )
+    finally:
+        if node is not None:
+            starting.wait(STOP_S)
+            node.end()
+        rclpy.try_shutdown()
+    if node is not None and node.failure:
+        code = 1
+    return code
+
+
+class _ToRosout(logging.Handler):
+    """What the core logs, in the node's own log."""
+
+    def __init__(self, node: SegmentationNode) -> None:
+        super().__init__()
+        self._logger = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # rclpy tells the severities of one call site apart, so each needs a line of its own.
+        text = record.getMessage()
+        if record.levelno >= logging.ERROR:
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        elif record.levelno >= logging.INFO:
+            self._logger.info(text)
+        else:
+            self._logger.debug(text)
+
+
+class _Starting:
+    """Configures and activates in a thread, so that a model that loads slowly does not delay the end of a process."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._done = False
+        self._error: Exception | None = None
+
+    def run(self, node: SegmentationNode) -> bool:
+        """Returns whether the node is active; False, too, if the process was told to stop meanwhile."""
+        self._thread = threading.Thread(target=self._start, args=(node,), daemon=True)
+        self._thread.start()
+        while self._thread.is_alive() and rclpy.ok():
+            self._thread.join(0.05)
+        if self._error is not None:
+            raise self._error
+        return self._done
+
+    def wait(self, timeout_s: float) -> None:
+        """Let the thread end; while it runs, DDS cannot be left without leaving its shared memory behind."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                sys.stderr.write("ended while the model was still loading; Fast DDS's shared memory stays behind\n")
+
+    def _start(self, node: SegmentationNode) -> None:
+        try:
+            transitions = (node.trigger_configure, node.trigger_activate)
+            self._done = all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
+        except Exception as error:
+            self._error = error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"error: {reason}\n")
+    return 1
