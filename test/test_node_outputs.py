@@ -1,5 +1,6 @@
 """Every output and service of the real node, over DDS."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -184,6 +185,25 @@ def test_camera_info_is_scaled_to_the_mask_where_the_shapes_agree(peer, frame):
     assert list(info.p)[:7] == [250.0, 0, 120, 0, 0, 300, 67.5]
 
 
+def test_a_calibration_of_another_shape_is_not_published_and_that_is_said(peer, frame):
+    infos, health = peer.listen("camera_info", CameraInfo), peer.listen("/diagnostics", DiagnosticArray)
+    height, width = frame.shape[:2]
+
+    def says(calibration, words):
+        peer.publishers["camera_info"].publish(calibration)
+        peer.send(frame)
+        return latest(peer, health).name and (words in latest(peer, health).message)
+
+    misfit = CameraInfo(height=3 * height, width=2 * width)
+    sentence = f"camera_info is for {2 * width}x{3 * height} pixels and images have {width}x{height}, another shape"
+    peer.until(lambda: says(misfit, sentence), "the misfit to be named")
+    infos.clear()
+    peer.until(lambda: says(misfit, sentence), "another frame")
+    assert infos == []
+    fit = CameraInfo(height=height, width=width)
+    peer.until(lambda: says(fit, "") and not says(fit, "camera_info") and infos, "the next calibration")
+
+
 def test_enable_stops_and_starts_masks_and_is_the_parameter_of_that_name(peer, frame):
     masks = peer.listen("mask", Image)
     peer.exchange(frame, masks)
@@ -276,6 +296,83 @@ def test_several_cameras_have_topics_masks_qualities_of_service_and_diagnostics_
     labels = peer.listen("label_info_json", String, LATCHED)
     peer.until(lambda: labels, "the class list")
     assert json.loads(labels[0].data)["classes"][4]["name"] == "Rocks"
+
+
+def test_a_camera_that_floods_the_node_takes_nothing_from_one_that_is_slow(start, peer_of, frame):
+    start("-r", "__node:=fair", "-p", "cameras:=[fast, calm]", "-p", "confidence_threshold:=0.0")
+    peer = peer_of("fair")
+    health, calm = peer.listen("/diagnostics", DiagnosticArray), peer.listen("calm/mask", Image)
+    publishers = {name: peer.node.create_publisher(Image, f"{name}/image", 10) for name in ("fast", "calm")}
+
+    def send(camera):
+        peer.publishers["image"] = publishers[camera]
+        return peer.send(frame, stamp=(next(stamps), 0), frame_id=camera)
+
+    def answered(second):
+        send("fast")
+        return any(mask.header.stamp.sec == second for mask in calm)
+
+    stamps = itertools.count(100)
+    peer.until(lambda: send("calm") and calm, "both sides to know each other")
+    for _ in range(10):
+        second = send("calm").header.stamp.sec
+        peer.until(lambda second=second: answered(second), "the mask of the calm camera's image")
+
+    def flooded():
+        fast = [status for message in health for status in message.status if status.name == "fair: segmentation fast"]
+        values = {entry.key: entry.value for entry in fast[-1].values} if fast else {}
+        return int(values.get("dropped_overload", 0)) > 0
+
+    peer.until(flooded, "the node to have counted what it dropped of the fast camera's")
+
+
+def test_a_picture_nobody_looks_at_is_not_painted(start, peer_of, frame):
+    forbidden = (
+        "from desert_seg.painter import Painter; import desert_seg_ros.start as start; "
+        "Painter.color = lambda *_: 1 / 0; start.main()"
+    )
+    node = start("-r", "__node:=lazy", program=("-c", forbidden))
+    peer = peer_of("lazy")
+    peer.until_ready()
+    masks = peer.listen("mask", Image)
+    for _ in range(3):
+        assert peer.exchange(frame, masks)
+    peer.listen("mask_color", Image)
+    peer.until(lambda: peer.send(frame) and node.process.poll() is not None, "the first painting to fail")
+    assert "ZeroDivisionError" in node.output()
+
+
+def test_a_camera_that_can_never_be_heard_is_named_in_diagnostics(start, peer_of, frame):
+    reliable = "qos_overrides./image.subscription.reliability:=reliable"
+    start("-r", "__node:=strict", "-p", reliable)
+    peer = peer_of("strict")
+    peer.until_ready()
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    unsure = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    peer.node.create_publisher(Image, "image", unsure)
+    words = "/test_peer publishes /image with another quality of service, so nothing arrives"
+    peer.until(lambda: words in latest(peer, health).message, "a warning")
+    assert latest(peer, health).level in (DiagnosticStatus.WARN, DiagnosticStatus.STALE)
+
+
+def test_images_that_do_not_fit_into_shared_memory_are_counted_as_lost_and_the_cure_is_said(
+    start, peer_of, sample_drive, monkeypatch
+):
+    for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(variable, raising=False)
+    start("-r", "__node:=starved")
+    peer = peer_of("starved")
+    peer.until_ready()
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    large = next(open_drive(sample_drive).frames()).rgb()
+
+    def lost():
+        peer.send(large)
+        values = {entry.key: entry.value for entry in latest(peer, health).values}
+        return int(values.get("frames_lost", 0)) > 5
+
+    peer.until(lost, "the node to notice")
+    assert "images were lost on the way here: start the camera driver with" in latest(peer, health).message
 
 
 def test_a_frame_that_never_ends_ends_the_process_instead(start, peer_of, frame):

@@ -58,10 +58,15 @@ def start(tmp_path):
         process.stop()
 
 
+def values_of(peer, health):
+    """What the node last reported, by key."""
+    own = [status for message in health for status in message.status if status.name.startswith(f"{peer.name}:")]
+    return {entry.key: entry.value for entry in own[-1].values} if own else {}
+
+
 def counters(peer, health):
     """Frames in, frames out, and drops by cause, as the node last reported them."""
-    own = [status for message in health for status in message.status if status.name.startswith(f"{peer.name}:")]
-    values = {entry.key: entry.value for entry in own[-1].values} if own else {}
+    values = values_of(peer, health)
     drops = {key.removeprefix("dropped_"): int(value) for key, value in values.items() if key.startswith("dropped_")}
     return int(values.get("frames_in", 0)), int(values.get("frames_out", 0)), drops
 
@@ -112,6 +117,7 @@ def test_between_a_thousand_malformed_images_every_good_one_is_answered_and_ever
     """The node takes images best effort and keeps one, so it may never see some; what it saw, it accounts for."""
     process, peer = start("images")
     peer.until_ready()
+    begun = time.monotonic()
     masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
     generator, answered = random.Random(7), 0
     for sent in range(NUM_MALFORMED):
@@ -125,6 +131,7 @@ def test_between_a_thousand_malformed_images_every_good_one_is_answered_and_ever
     assert frames_in - frames_out == drops["bad_frame"] + drops["overload"]
     assert drops["bad_frame"] > NUM_MALFORMED / 4
     assert process.process.poll() is None
+    assert 0 < process.output().count("[ERROR]") <= 1 + (time.monotonic() - begun) / 5, "one line in five seconds"
     assert "Traceback" not in process.output()
 
 
@@ -165,6 +172,9 @@ def test_restarted_publishers_new_resolutions_time_jumps_and_bag_loops_are_all_f
         mask = peer.exchange(cv2.resize(frame, (width, height)), masks, stamp=(second, generator.randrange(10**9)))
         assert (mask.height, mask.width) == (height, width)
     settled(peer, health)
+    values = values_of(peer, health)
+    assert int(values["clock_jumps"]) >= 4
+    assert int(values["stamps_back"]) >= 3
     assert "Traceback" not in process.output()
 
 
