@@ -11,8 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -21,9 +22,12 @@ import numpy.typing as npt
 from desert_seg.artifact import ModelCard, load_artifact
 from desert_seg.calibration import Calibration, describe
 from desert_seg.decode import confidence, decode, enlarge, probabilities
-from desert_seg.engines.engine import Engine, create_engine
+from desert_seg.engines.engine import DeviceEngine, Engine, create_engine
 from desert_seg.labels import IGNORE
-from desert_seg.views import SIZE_MULTIPLE, fuse, view_set
+from desert_seg.views import SIZE_MULTIPLE, View, fuse, view_set
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 """The region that is a whole frame."""
@@ -61,7 +65,8 @@ class ScoredFrame:
     """A frame between network and mask.
 
     Attributes:
-        scores: Khw float32, views fused; valid until the network's next call.
+        planes: Khw float32 scores, views fused, valid until the network's next call: an array, or a tensor on the
+            device of an engine that leaves them there.
         image: The network's input, uint8 RGB.
         size: (H, W) of the frame.
         window: Rows and columns of the frame that were scored.
@@ -69,12 +74,17 @@ class ScoredFrame:
         inference_ms: Time of the batch in the engine, all views.
     """
 
-    scores: npt.NDArray[np.float32]
+    planes: npt.NDArray[np.float32] | Tensor
     image: npt.NDArray[np.uint8]
     size: tuple[int, int]
     window: tuple[slice, slice]
     resize_ms: float
     inference_ms: float
+
+    @cached_property
+    def scores(self) -> npt.NDArray[np.float32]:
+        """`planes` as an array; what is on a device is copied once, when it is asked for."""
+        return self.planes if isinstance(self.planes, np.ndarray) else np.asarray(self.planes.cpu(), np.float32)
 
 
 @dataclass(frozen=True)
@@ -164,31 +174,39 @@ class Segmenter:
         size = self.network_size(options)
         images = [_resized(rgb[window], size) for rgb, window in zip(frames, windows, strict=True)]
         resized = time.perf_counter()
-        scores = fuse(images, views, self.engine.scores)
+        scores = self._fused(images, views)
         times = (resized - started) * 1e3, (time.perf_counter() - resized) * 1e3
         return [
             ScoredFrame(planes, image, (rgb.shape[0], rgb.shape[1]), window, *times)
             for planes, image, rgb, window in zip(scores, images, frames, windows, strict=True)
         ]
 
+    def _fused(
+        self, images: Sequence[npt.NDArray[np.uint8]], views: tuple[View, ...]
+    ) -> npt.NDArray[np.float32] | Tensor:
+        """NKhw scores of images of network size, where the engine leaves them."""
+        if isinstance(self.engine, DeviceEngine):
+            from desert_seg import device
+
+            return device.fuse(images, views, self.engine.device_scores)
+        return fuse(images, views, self.engine.scores)
+
     def decode(self, scored: ScoredFrame, options: SegmentOptions) -> Segmentation:
         """The second half of `segment_batch`: scores to a mask of the frame's size, and what else is wanted."""
         started = time.perf_counter()
         rows, columns = scored.window
         size = (rows.stop - rows.start, columns.stop - columns.start)
-        mask = decode(scored.scores, size, options.bias)
-        tempered = scored.scores
-        if self.calibration.temperature != 1.0:
-            tempered = scored.scores / np.float32(self.calibration.temperature)
+        mask = _mask(scored.planes, size, options.bias)
+        temperature = self.calibration.temperature
         certainty = unknown = likely = None
         if options.want_confidence or options.confidence_threshold > 0:
-            certainty = confidence(tempered, size, options.bias)
+            certainty = _certainty(scored.planes / temperature, size, options.bias)
             mask[certainty < round(options.confidence_threshold * 255)] = IGNORE
             certainty[mask == IGNORE] = 0
         if options.want_unknown:
             unknown = self._unknown(scored.scores, mask, options.unknown_threshold)
         if options.want_probabilities:
-            likely = probabilities(tempered, size, options.bias)
+            likely = probabilities(scored.scores / np.float32(temperature), size, options.bias)
         if size != scored.size:
             mask = _framed(mask, scored, IGNORE)
             certainty = None if certainty is None else _framed(certainty, scored, 0)
@@ -233,6 +251,28 @@ class Segmenter:
         bias = np.zeros(len(self.labels), np.float32)
         bias[[self.labels.index(name) for name in names]] = -np.inf
         return bias
+
+
+def _mask(
+    planes: npt.NDArray[np.float32] | Tensor, size: tuple[int, int], bias: npt.NDArray[np.float32] | None
+) -> npt.NDArray[np.uint8]:
+    """Khw scores to HxW classes, where the scores are."""
+    if isinstance(planes, np.ndarray):
+        return decode(planes, size, bias)
+    from desert_seg import device
+
+    return device.decode(planes, size, bias)
+
+
+def _certainty(
+    planes: npt.NDArray[np.float32] | Tensor, size: tuple[int, int], bias: npt.NDArray[np.float32] | None
+) -> npt.NDArray[np.uint8]:
+    """Khw scores, divided by the temperature, to HxW confidence, where the scores are."""
+    if isinstance(planes, np.ndarray):
+        return confidence(planes, size, bias)
+    from desert_seg import device
+
+    return device.confidence(planes, size, bias)
 
 
 def _multiple(side: float) -> int:

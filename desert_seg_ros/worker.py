@@ -185,7 +185,7 @@ class FrameWorker:
             stamp_s = _nanoseconds(frame.header.stamp) * 1e-9
             viewpoint = frame.lane.view(stamp_s, parameters.camera_height_m)
             scores = frame.smoother.update(scored.scores, stamp_s, parameters.smoothing, viewpoint)
-            scored = replace(scored, scores=scores)
+            scored = replace(scored, planes=scores)
         segmentation = settings.model.segmenter.decode(scored, options)
         began = time.perf_counter()
         frame.lane.publish(SegmentedFrame(frame.header, frame.rgb, segmentation, settings))

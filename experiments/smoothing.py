@@ -52,7 +52,7 @@ def main() -> None:
     folder = SegmentationFolder(options.drive, load_label_map(segmenter.card.label_map.name))
     samples = [folder[index] for index in range(len(folder))]
     scored = [
-        replace(each, scores=each.scores.copy())
+        replace(each, planes=each.scores.copy())
         for sample in track(samples, "scoring")
         for each in segmenter.score([sample.image], SegmentOptions())
     ]
@@ -66,7 +66,7 @@ def main() -> None:
             smoother, masks = Smoother(), []
             for number, frame in enumerate(scored):
                 scores = smoother.update(frame.scores, number * 0.1, weight, views[number] if poses else None)
-                masks.append(segmenter.decode(replace(frame, scores=scores), SegmentOptions()).mask)
+                masks.append(segmenter.decode(replace(frame, planes=scores), SegmentOptions()).mask)
             same = np.sum(
                 [count(each.target, mask, 7) for each, mask in zip(samples[1:], masks[1:], strict=True)], axis=0
             )

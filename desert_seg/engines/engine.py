@@ -9,13 +9,16 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from desert_seg.artifact import Artifact
 from desert_seg.errors import EngineError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ENGINES = ("auto", "openvino", "onnxruntime", "torch")
 DEVICES = ("auto", "cpu", "cuda")
@@ -38,6 +41,15 @@ class Engine(Protocol):
         Returns:
             NKhw float32 scores; valid until the next call.
         """
+        ...
+
+
+@runtime_checkable
+class DeviceEngine(Engine, Protocol):
+    """An engine that leaves its scores on its device, where `desert_seg.device` goes on with them."""
+
+    def device_scores(self, images: npt.NDArray[np.uint8]) -> Tensor:
+        """As `scores`, but NKhw float32 on the device, computed when this returns; valid until the next call."""
         ...
 
 
@@ -82,9 +94,9 @@ def build_engine(artifact: Artifact, engine: str, device: str, precision: str, t
             + (f", or use {' or '.join(others)}" if others else "")
         )
     if engine == "torch":
-        from desert_seg.engines.torch import TorchEngine
+        from desert_seg.engines.torch import torch_engine
 
-        return TorchEngine(artifact, device, precision, threads)
+        return torch_engine(artifact, device, precision, threads)
     if engine == "onnxruntime":
         from desert_seg.engines.onnxruntime import OnnxRuntimeEngine
 
