@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -33,3 +34,12 @@ def accelerator() -> str:
     except OSError:
         board = ""
     return ", ".join(names) or (board if "Jetson" in board else "no GPU")
+
+
+def has_cuda_driver() -> bool:
+    """Whether NVIDIA's driver can be loaded; without it nothing finds a CUDA device, with it there may be one."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from conftest import ROOT
 from desert_seg.artifact import load_artifact
 from desert_seg.engines.choice import candidates, choice_file, read_choice
 from desert_seg.engines.engine import create_engine
+from desert_seg.machine import has_cuda_driver
 from desert_seg_train.config import InfoConfig
 from desert_seg_train.information import info
 
@@ -83,6 +86,17 @@ def test_where_nothing_can_be_remembered_the_engine_comes_with_a_warning(tiny_ar
 
 def test_eager_torch_is_no_candidate_on_a_cpu_where_a_compiled_graph_can_run(tiny_artifact):
     assert candidates(tiny_artifact, "cpu", "f32") == ["openvino", "onnxruntime"]
+
+
+@pytest.mark.skipif(has_cuda_driver(), reason="this machine may have a CUDA device, which torch is asked about")
+def test_a_robot_without_a_gpu_does_not_wait_for_torch_to_load_though_it_is_installed(tiny_artifact):
+    code = (
+        "import sys; from desert_seg.segmenter import Segmenter\n"
+        "Segmenter.load(sys.argv[1]).warm_up(); print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tiny_artifact.path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
 
 
 def test_info_shows_what_was_measured_and_where_it_is_kept(tiny_artifact, cache, capsys):

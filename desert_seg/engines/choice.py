@@ -21,7 +21,7 @@ from desert_seg.artifact import Artifact
 from desert_seg.engines.engine import ENGINES, Engine, build_engine, is_installed
 from desert_seg.errors import EngineError
 from desert_seg.images import write_bytes
-from desert_seg.machine import accelerator, cache_folder, processor
+from desert_seg.machine import accelerator, cache_folder, has_cuda_driver, processor
 
 MEASURE_S = 1.0
 """How long the engines take turns, all together."""
@@ -151,6 +151,8 @@ def _version(package: str) -> str:
 
 
 def _has_cuda() -> bool:
+    if not has_cuda_driver():
+        return False  # and torch, which takes two seconds to load, need not be asked
     import torch
 
     return torch.cuda.is_available()
