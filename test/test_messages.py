@@ -1,0 +1,83 @@
+"""Results as ROS messages, where that is not seen over DDS: the class list with vision_msgs, and calibrations."""
+
+import importlib.util
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+import desert_seg_ros.messages as installed
+from desert_seg.labels import IGNORE, load_label_map
+
+LABELS = load_label_map("falcon7").labels
+
+
+class VisionClass:
+    """As vision_msgs defines it: uint16 class_id, string class_name."""
+
+    __slots__ = ("class_id", "class_name")
+
+    def __init__(self, class_id=0, class_name=""):
+        self.class_id, self.class_name = class_id, class_name
+
+
+class LabelInfo:
+    """As vision_msgs defines it: std_msgs/Header header, VisionClass[] class_map, float32 threshold."""
+
+    __slots__ = ("class_map", "header", "threshold")
+
+    def __init__(self, header=None, class_map=(), threshold=0.0):
+        self.header, self.class_map, self.threshold = header or Header(), class_map, threshold
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    """The module as it is where vision_msgs, which has no wheel, is installed."""
+    package = ModuleType("vision_msgs.msg")
+    package.LabelInfo, package.VisionClass = LabelInfo, VisionClass
+    monkeypatch.setitem(sys.modules, "vision_msgs", ModuleType("vision_msgs"))
+    monkeypatch.setitem(sys.modules, "vision_msgs.msg", package)
+    spec = importlib.util.spec_from_file_location("messages_with_vision_msgs", installed.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_where_vision_msgs_is_installed_the_class_list_is_a_label_info(messages):
+    info = messages.label_info_message(LABELS, 0.25)
+    assert messages.LABEL_INFO_TOPIC == "~/label_info"
+    assert isinstance(info, LabelInfo)
+    assert info.threshold == 0.25
+    assert {each.class_id: each.class_name for each in info.class_map} == {
+        **dict(enumerate(LABELS.names)),
+        IGNORE: "unknown",
+    }
+
+
+@pytest.mark.parametrize("size", [(270, 480), (540, 960), (1080, 1920)])
+def test_a_scaled_calibration_projects_a_point_to_the_same_place_of_the_picture(size):
+    k, p = [500.0, 0, 470, 0, 510, 260, 0, 0, 1], [500.0, 0, 470, 12, 0, 510, 260, 0, 0, 0, 1, 0]
+    info = CameraInfo(height=540, width=960, k=k, p=p)
+    header = Header(frame_id="ignored")
+    header.stamp.sec = 7
+    scaled = installed.camera_info_message(info, size, header)
+    point = np.array([0.3, -0.2, 2.0, 1.0])
+
+    def place(calibration):
+        x, y, z = np.array(calibration.p).reshape(3, 4) @ point
+        return x / z / calibration.width, y / z / calibration.height
+
+    assert place(scaled) == pytest.approx(place(info))
+    assert (scaled.height, scaled.width, scaled.header.stamp.sec) == (*size, 7)
+    assert list(info.k) == k
+
+
+@pytest.mark.parametrize(("height", "width"), [(0, 0), (540, 540), (960, 540)])
+def test_a_calibration_of_no_size_or_another_shape_is_not_scaled(height, width):
+    assert installed.camera_info_message(CameraInfo(height=height, width=width), (540, 960), Header()) is None
