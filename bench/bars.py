@@ -23,6 +23,7 @@ ALWAYS: Bars = {
     (names.LIVE, names.GROWTH): Bar(1.25),
     (names.LIVE, names.FIRST_MASK.format(engine="openvino")): Bar(3.0),
     (names.LIVE, names.DRIFT.format(rate="60fps", minutes=10)): Bar(2.0),
+    (names.INSTALL, names.RUNTIME): Bar(700),
 }
 
 TRAINED: Bars = {

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress
 
-from bench import names, node_runs, ours, rounds, traffic
+from bench import footprint, names, node_runs, ours, rounds, traffic
 from bench.bars import bars_for
 from bench.contender import Contender, Laps
 from bench.figures import Figure
@@ -76,6 +76,7 @@ def run(options: BenchOptions) -> list[Figure]:
         *agreement,
         *(_at_rates(options, artifact, engine) if with_node else ()),
         *_loading(contenders),
+        *footprint.figures_of(),
         *traffic.figures_of(len(card.label_map.labels), card.input_size, frames.rgb[0].shape[:2]),
     ]
     bars = bars_for(card, engine, options.reference)

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from rich.console import Console
 
-from bench import names
+from bench import footprint, names
 from bench.bars import bars_for
 from bench.contender import Contender, Lap
 from bench.figures import MET, MISSED, NOT_SHOWN, Bar, Figure, ratio
@@ -134,6 +134,28 @@ def test_a_missed_bar_is_seen_in_the_report(tmp_path):
     assert json.loads((tmp_path / "bench.json").read_text())["figures"][0]["verdict"] == MISSED
 
 
+def test_a_robot_installs_an_engine_and_ros_but_no_torch():
+    found = footprint.distributions(footprint.PACKAGE, footprint.EXTRAS)
+    assert {"desert_seg_ros", "openvino", "opencv-python-headless", "numpy"} <= set(found)
+    assert not {"torch", "onnxruntime", "pytest"} & set(found)
+    (figure,) = footprint.figures_of()
+    assert figure.values[0] == pytest.approx(sum(map(footprint.size_of, found.values())) / 1e6)
+
+
+def test_a_package_that_is_not_installed_has_no_size():
+    assert list(footprint.figures_of("no-such-package", ())) == []
+
+
+def test_a_distribution_is_as_large_as_its_files_without_compiled_ones(tmp_path, monkeypatch):
+    for name, size in (("a/code.py", 100), ("a/code.pyc", 1000), ("a-1.dist-info/METADATA", 0)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * size)
+    (tmp_path / "a-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: a\nVersion: 1\n")
+    (tmp_path / "a-1.dist-info" / "RECORD").write_text("a/code.py,,\na/code.pyc,,\na/gone.py,,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert footprint.size_of(footprint.distributions("a")["a"]) == 100
+
+
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("bench")
@@ -152,6 +174,7 @@ def test_a_small_run_writes_every_row_that_needs_no_node(small_run):
         (names.VIEWS, "full"),
         (names.LOADING, "auto: process to first mask"),
         (names.TRAFFIC, "ours / straightforward script"),
+        (names.INSTALL, names.RUNTIME),
     } <= set(found)
     assert found[names.VIEWS, "full: pixels"]["median"] == 6.25
     assert 0 < found[names.SCRIPT, AUTO]["median"] < 1

@@ -33,6 +33,25 @@ def test_every_engine_and_camera_size_has_a_row_and_what_did_not_run_a_reason(ti
     assert f"wrote {tmp_path / 'profile.json'}" in shown.replace("\n", "")
 
 
+def profiled(artifact, out):
+    profile(ProfileConfig(artifact.path, ("96x64",), ("openvino",), frames=2, out=out))
+    return json.loads((out / "profile.json").read_text())
+
+
+def test_publishing_is_timed_with_a_real_listener(tiny_artifact, tmp_path):
+    pytest.importorskip("rclpy")
+    content = profiled(tiny_artifact, tmp_path)
+    assert all(each["stages_ms"]["publish"] > 0 for each in content["profiles"])
+    assert "publish" not in content["not_run"]
+
+
+def test_where_ros_cannot_start_everything_but_publishing_is_timed(tiny_artifact, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "999")
+    content = profiled(tiny_artifact, tmp_path)
+    assert all(each["stages_ms"]["publish"] == 0 < each["stages_ms"]["encode"] for each in content["profiles"])
+    assert "not run: publish: ROS_DOMAIN_ID is '999'" in capsys.readouterr().out
+
+
 def test_the_stages_of_a_frame_add_up_to_the_frame(tiny_artifact):
     segmenter = Segmenter.load(tiny_artifact.path, "openvino", precision="f32")
     stages = time_frame(segmenter, rgb_message(picture((64, 96))))

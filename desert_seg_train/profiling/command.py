@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import median
@@ -29,15 +30,16 @@ from desert_seg.images import write_bytes
 from desert_seg.machine import processor
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg.views import view_set
+from desert_seg_ros.publishing import heard_publisher
 from desert_seg_train.profiling.config import ProfileConfig
 from desert_seg_train.profiling.runners import Runner, runners
-from desert_seg_train.profiling.stages import Stages, rgb_message, time_frame
+from desert_seg_train.profiling.stages import NOWHERE, Outlet, Stages, rgb_message, time_frame
 
 STAGES = tuple(field.name for field in fields(Stages))
 COLUMNS = STAGES[:-1]
 """What the table shows: all but the rest, which is next to nothing."""
 
-_COLORS = dict(zip(STAGES, ("cyan", "blue", "green", "magenta", "yellow", "bright_black"), strict=True))
+_COLORS = dict(zip(STAGES, ("cyan", "blue", "green", "magenta", "yellow", "red", "bright_black"), strict=True))
 _BAR = 16
 _NUM_WARM = 2
 _SIZE = re.compile(r"(\d+)x(\d+)")
@@ -51,7 +53,7 @@ class Profile:
         engine: As it describes itself.
         runner: Engine and precision.
         size: (H, W) of the camera's frames.
-        stages_ms: Median by stage.
+        stages_ms: Median by stage; publish is 0 where there is no ROS.
         total_ms: Median of the whole frame.
         engine_share: Median share of the engine in a frame, 0..1.
         overhead: Median of the whole frame over the engine in it; 1 = the engine alone.
@@ -94,12 +96,13 @@ def profile(config: ProfileConfig) -> None:
     artifact, pairs = load_artifact(config.model), list(runners(config.engines))
     profiles: list[Profile] = []
     not_run: dict[str, str] = {}
-    with Progress(console=console, transient=True) as progress:
+    with ExitStack() as stack, Progress(console=console, transient=True) as progress:
+        outlet = _outlet(stack, not_run)
         task = progress.add_task("", total=len(pairs) * len(sizes))
         for runner in pairs:
             progress.update(task, description=runner.name)
             try:
-                profiles += _profiles(artifact, runner, sizes, config)
+                profiles += _profiles(artifact, runner, sizes, config, outlet)
             except EngineError as error:
                 not_run[runner.name] = str(error)
             progress.advance(task, len(sizes))
@@ -124,17 +127,25 @@ def test_picture(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+def _outlet(stack: ExitStack, not_run: dict[str, str]) -> Outlet:
+    try:
+        return Outlet(*stack.enter_context(heard_publisher()))
+    except DesertSegError as error:
+        not_run["publish"] = str(error)
+        return NOWHERE
+
+
 def _profiles(
-    artifact: Artifact, runner: Runner, sizes: Sequence[tuple[int, int]], config: ProfileConfig
+    artifact: Artifact, runner: Runner, sizes: Sequence[tuple[int, int]], config: ProfileConfig, outlet: Outlet
 ) -> list[Profile]:
     engine = create_engine(artifact, runner.engine, "auto", runner.precision, config.threads)
     segmenter, options = Segmenter(engine, artifact.card, artifact.digest), SegmentOptions(views=config.views)
     messages = [rgb_message(test_picture(size)) for size in sizes]
     for _ in range(_NUM_WARM):
         for message in messages:
-            time_frame(segmenter, message, options)
+            time_frame(segmenter, message, options, outlet)
     # The sizes take turns, so that other load on the machine falls on all of them.
-    rounds = [[time_frame(segmenter, message, options) for message in messages] for _ in range(config.frames)]
+    rounds = [[time_frame(segmenter, message, options, outlet) for message in messages] for _ in range(config.frames)]
     columns = zip(sizes, zip(*rounds, strict=True), strict=True)
     return [Profile.of(engine.description, runner, size, frames) for size, frames in columns]
 
@@ -153,15 +164,18 @@ def _say(
     for number, each in enumerate(profiles):
         if number == 0 or profiles[number - 1].runner != each.runner:
             table.add_row(Text(each.runner, style="bold"))
-        cells = (f"{each.stages_ms[stage]:.{1 if each.stages_ms[stage] >= 10 else 2}f}" for stage in COLUMNS)
+        cells = (_cell(each.stages_ms[stage]) for stage in COLUMNS)
         table.add_row(f"{each.size[1]}x{each.size[0]}", stage_bar(each.stages_ms), *cells, f"{each.overhead:.3f}")
     console.print(table)
     console.print("medians in milliseconds; /engine: the whole frame over the engine in it", soft_wrap=True)
     console.print(f"on {processor()}", soft_wrap=True, markup=False)
-    console.print("publishing needs ROS: `make bench` times it in the live node", soft_wrap=True)
     for name, reason in not_run.items():
         console.print(f"not run: {name}: {reason.split(';')[0]}", soft_wrap=True, markup=False)
     console.print(f"wrote {path}", soft_wrap=True, markup=False)
+
+
+def _cell(milliseconds: float) -> str:
+    return f"{milliseconds:.{1 if milliseconds >= 10 else 2}f}" if milliseconds else "-"
 
 
 def stage_bar(stages_ms: Mapping[str, float]) -> Text:

@@ -1,13 +1,12 @@
 """One frame from message to message, timed stage by stage. Imports no ROS: messages are known by their fields alone.
 
-Publishing is no stage here, because it needs ROS; `make bench` times it in the live node.
-
 Shape letters: H, W frame size.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -35,6 +34,18 @@ class ImageMessage:
 
 
 @dataclass(frozen=True)
+class Outlet:
+    """Where masks go: what makes the message, and what sends it, if anything does."""
+
+    new_message: Callable[[], Any]
+    publish: Callable[[Any], None] | None
+
+
+NOWHERE = Outlet(ImageMessage, None)
+"""Where there is no ROS."""
+
+
+@dataclass(frozen=True)
 class Stages:
     """Milliseconds of one frame, by what they were spent on.
 
@@ -44,6 +55,7 @@ class Stages:
         engine: Network, all views.
         mask: Scores to a mask of the camera's size.
         encode: Mask into a message's `array.array`.
+        publish: Handing that to DDS, with somebody listening.
         rest: Whatever lies between the stages.
     """
 
@@ -52,6 +64,7 @@ class Stages:
     engine: float
     mask: float
     encode: float
+    publish: float
     rest: float
 
     @property
@@ -67,27 +80,36 @@ def rgb_message(rgb: npt.NDArray[np.uint8]) -> ImageMessage:
     return message
 
 
-def time_frame(segmenter: Segmenter, message: ImageMessage, options: SegmentOptions = PLAIN) -> Stages:
+def time_frame(
+    segmenter: Segmenter, message: ImageMessage, options: SegmentOptions = PLAIN, outlet: Outlet = NOWHERE
+) -> Stages:
     """Make a mask message of an image message, as the node does.
 
     Args:
         segmenter: Loaded and warm.
         message: From `rgb_message`.
         options: As for `Segmenter.segment`.
+        outlet: Where the mask message goes.
     """
     began = time.perf_counter()
     rgb = decode_image(message)
     decoded = time.perf_counter()
     result = segmenter.segment(rgb, options)
     segmented = time.perf_counter()
-    fill_image(ImageMessage(), result.mask, "mono8", message.header)
-    ended = time.perf_counter()
+    answer = outlet.new_message()
+    fill_image(answer, result.mask, "mono8", answer.header)
+    encoded = time.perf_counter()
+    ended = encoded
+    if outlet.publish is not None:
+        outlet.publish(answer)
+        ended = time.perf_counter()
     known = result.resize_ms + result.inference_ms + result.decode_ms
     return Stages(
         message=(decoded - began) * 1e3,
         resize=result.resize_ms,
         engine=result.inference_ms,
         mask=result.decode_ms,
-        encode=(ended - segmented) * 1e3,
+        encode=(encoded - segmented) * 1e3,
+        publish=(ended - encoded) * 1e3,
         rest=max(0.0, (segmented - decoded) * 1e3 - known),
     )
