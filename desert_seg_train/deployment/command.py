@@ -38,7 +38,9 @@ from desert_seg_train.export import OPSET, graph_file, to_onnx, weights_file
 KEPT_IN_FLOAT = (0, 1 / 16, 1 / 8, 1 / 4)
 """Shares of the convolutions, counted from the image, that int8 leaves in float; tried in turn until it is accurate.
 
-The first ones are the sensitive ones: they see few channels, so that no errors average out.
+The first ones are the sensitive ones: they see few channels, so that no errors average out. To go by the error that
+each one causes alone was tried on the first 28 of the light model's 63 and is no better: with the worst four in
+float, 98.8 % of the pixels got their class, as with the first four, and with the worst six 97.3 %.
 """
 
 
