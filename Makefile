@@ -32,7 +32,7 @@ lint:
 # The node's own tests once more on an older ROS, from wheels, whatever is sourced.
 JAZZY := env -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO -u _ROS_WHEELS_BOOTSTRAP_COMPLETE \
 	ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv-jazzy"
-NODE := $(addprefix test/test_,node.py node_outputs.py node_parts.py replay.py interop.py)
+NODE := $(addprefix test/test_,node.py node_outputs.py node_parts.py messages.py consumer_contracts.py under_fire.py replay.py interop.py)
 # Training, and the tutorial, get processes of their own: after a whole suite of DDS and inference engines in one process,
 # starting another process from it has crashed.
 TRAINING := test/test_adaptation.py test/test_training.py test/test_training_data.py

@@ -236,13 +236,12 @@ class SegmentationNode(LifecycleNode):
                 self._fail_stuck()
 
     def _free(self) -> None:
-        for destroy, entity in self._entities:
-            destroy(entity)
-        for camera in self._cameras:
-            camera.close()
-        self._entities, self._cameras = [], []
         with self._lock:
-            self._model = None
+            for destroy, entity in self._entities:
+                destroy(entity)
+            for camera in self._cameras:
+                camera.close()
+            self._entities, self._cameras, self._model = [], [], None
 
     def end(self) -> None:
         """Stop the worker before the handles it publishes through go away, then destroy the node."""
@@ -273,9 +272,11 @@ class SegmentationNode(LifecycleNode):
                 if self._model is None:
                     raise DesertSegError("the node was cleaned up while the model was loading; configure it again")
                 self._use(model)
-        except DesertSegError as error:
-            response.success, response.message = False, f"{error}; the model in use stays"
-            self.get_logger().error(response.message)
+        except Exception as error:  # whatever is wrong with the new one, the old one works
+            known = isinstance(error, DesertSegError)
+            reason = str(error) if known else f"the new model failed with {type(error).__name__} ({error})"
+            response.success, response.message = False, f"{reason}; the model in use stays"
+            self.get_logger().error(response.message if known else f"{response.message}\n{traceback.format_exc()}")
             return
         response.success, response.message = True, f"runs {model.segmenter.card.name} {model.segmenter.digest[:12]}"
 

@@ -263,6 +263,23 @@ def test_a_reload_swaps_in_a_new_artifact_and_a_damaged_one_is_refused_and_the_o
     assert peer.exchange(frame, masks)
 
 
+def test_a_reload_that_fails_as_nobody_foresaw_is_refused_too_and_the_log_says_where(start, peer_of, frame):
+    failing = (
+        "import desert_seg_ros.model as model, desert_seg_ros.start as start; "
+        "load, first = model.Model.load, iter([True]); "
+        "model.Model.load = lambda parameters: load(parameters) if next(first, False) else 1 / 0; start.main()"
+    )
+    node = start("-r", "__node:=failing", program=("-c", failing))
+    peer = peer_of("failing")
+    peer.until_ready()
+    masks = peer.listen("mask", Image)
+    answer = peer.ask("reload_model", Trigger, Trigger.Request())
+    assert not answer.success
+    assert answer.message.startswith("the new model failed with ZeroDivisionError")
+    assert "Traceback" in node.output()
+    assert peer.exchange(frame, masks)
+
+
 def test_several_cameras_have_topics_masks_qualities_of_service_and_diagnostics_of_their_own(start, peer_of, frame):
     reliable = "qos_overrides./front/image.subscription.reliability:=reliable"
     start("-r", "__node:=several", "-p", "cameras:=[front, left]", "-p", "region:=[0.5, 0.0, 1.0, 1.0]", "-p", reliable)

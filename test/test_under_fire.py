@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import time
 from array import array
@@ -246,7 +247,9 @@ def shared_memory_of(process_id):
         maps = Path(f"/proc/{process_id}/maps").read_text()
     except OSError:
         return set()
-    return {line.split()[5] for line in maps.splitlines() if "/dev/shm/fastdds_" in line}
+    return {
+        path for path in re.findall(r"/dev/shm/\S+", maps) if re.match(r"/dev/shm/(fastdds|fastrtps)_[0-9a-f]", path)
+    }
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
