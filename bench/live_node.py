@@ -110,12 +110,13 @@ class LiveNode(AbstractContextManager["LiveNode"]):
         return (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
 
     def _send_until_answered(self, patience_s: float) -> dict[str, float]:
-        deadline = time.perf_counter() + TIMEOUT_S
+        """What became of the first frame to be answered, which need not be the last one sent."""
+        deadline, sent = time.perf_counter() + TIMEOUT_S, set[int]()
         while time.perf_counter() < deadline:
-            stamp_ns = self._publish()
+            sent.add(self._publish())
             with self._changed:
-                if self._changed.wait_for(lambda: stamp_ns in self._timings, patience_s):  # noqa: B023 - called here
-                    return self._timings.pop(stamp_ns)
+                if self._changed.wait_for(lambda: sent & self._timings.keys(), patience_s):
+                    return self._timings.pop(min(sent & self._timings.keys()))
             self._process.check()
         raise NodeError(f"no frame was answered within {TIMEOUT_S:.0f} s", self._log)
 

@@ -4,21 +4,25 @@ import json
 import re
 import subprocess
 import sys
+from itertools import islice
 
 import pytest
 from conftest import ROOT
 from rich.console import Console
 
-from bench import footprint, names
+from bench import footprint, live_node, names
 from bench.bars import bars_for
 from bench.contender import Contender, Lap
 from bench.figures import MET, MISSED, NOT_SHOWN, Bar, Figure, ratio
+from bench.ours import WHOLE
 from bench.report import write_report
 from bench.rounds import AUTO, NODE, OVERLOAD, SCRIPT, figures_of, make_rounds
 from desert_seg.artifact import load_artifact
 from desert_seg.errors import DesertSegError
 from desert_seg.views import VIEW_SETS
+from desert_seg_ros.bag import serialize
 from desert_seg_ros.benchmark.results import Results, meanings
+from desert_seg_ros.drive import open_drive
 
 MODEL = ROOT / "models" / "light"
 
@@ -154,6 +158,18 @@ def test_a_distribution_is_as_large_as_its_files_without_compiled_ones(tmp_path,
     (tmp_path / "a-1.dist-info" / "RECORD").write_text("a/code.py,,\na/code.pyc,,\na/gone.py,,\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert footprint.size_of(footprint.distributions("a")["a"]) == 100
+
+
+def test_a_node_that_takes_longer_than_one_is_patient_is_measured_all_the_same(
+    tiny_artifact, sample_drive, tmp_path, monkeypatch
+):
+    pytest.importorskip("rclpy")
+    monkeypatch.setattr(live_node, "KNOCK_S", 0.005)
+    frames = islice(open_drive(sample_drive).frames(), 2)
+    images = [serialize(frame.as_raw().image) for frame in frames]
+    with live_node.LiveNode(tiny_artifact.path, images, "cpu", tmp_path / "node.log") as node:
+        (lap,) = node.run(1)[WHOLE]
+    assert 0 < lap.network < lap.wall
 
 
 @pytest.fixture(scope="module")
