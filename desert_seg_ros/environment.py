@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from desert_seg.errors import DesertSegError
 
 MAX_DOMAIN_ID = 232
 """Above it DDS runs out of UDP ports."""
+
+
+SHARED_MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 * 64 * 2**20
+"""For the segments of a few processes."""
 
 
 def require_ros() -> None:
@@ -29,9 +35,13 @@ def require_ros() -> None:
 
 
 def use_dds_profile(profile: Path) -> None:
-    """Give this process and its children Fast DDS's shared-memory profile, unless the user has chosen one.
+    """Give this process and its children Fast DDS's shared-memory profile, unless the user has chosen otherwise.
 
-    Without it the default shared-memory segment is smaller than a camera frame, and most frames are lost.
+    Without it the default shared-memory segment is smaller than a camera frame or a mask, and many are lost. Where
+    shared memory has no room for it, as in a container that was given none, it is left at that.
     """
-    old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
+    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    is_chosen = any(name in os.environ for name in (*names, "FASTDDS_BUILTIN_TRANSPORTS"))
+    if not is_chosen and SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > ROOM_BYTES:
+        old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+        os.environ[names[0] if old else names[1]] = str(profile)

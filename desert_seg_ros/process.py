@@ -18,8 +18,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from desert_seg.errors import DesertSegError
-from desert_seg_ros.environment import require_ros
+from desert_seg_ros.environment import require_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
+from desert_seg_ros.share import share_directory
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +31,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         require_ros()
+        use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
     except DesertSegError as error:
         return _refuse(str(error))
     # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt wherever the clean-up has got to.

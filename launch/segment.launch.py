@@ -119,7 +119,7 @@ def generate_launch_description():
                     ),
                 ),
                 description="Fast DDS profile for the node: shared memory large enough for images, unless the "
-                "environment names a profile already. Empty: none.",
+                "environment names a profile already. Empty: the same, but not with FASTDDS_BUILTIN_TRANSPORTS.",
             ),
             OpaqueFunction(function=start),
         ]

@@ -1,10 +1,13 @@
 """The real node, in its own process, reached only through DDS."""
 
 import json
+import re
 import shutil
 import signal
+import sys
 from array import array
 from dataclasses import fields
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -269,6 +272,18 @@ def test_the_log_tells_a_newcomer_what_runs_what_is_waited_for_and_when_all_is_w
         "the node to say that it works",
     )
     assert node.output().count(missing) == 1
+
+
+def test_a_node_that_nobody_gave_a_profile_has_shared_memory_large_enough_for_its_masks(start, peer_of, monkeypatch):
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS"):
+        monkeypatch.delenv(name, raising=False)
+    if "jazzy" in sys.prefix:  # from wheels, which name no distribution
+        monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    node = start("-r", "__node:=roomy")
+    peer_of("roomy").until_ready()
+    maps = Path(f"/proc/{node.process.pid}/maps").read_text()
+    segments = set(re.findall(r"/dev/shm/fast(?:dds|rtps)_[0-9a-f]{16}\b", maps))
+    assert max(Path(segment).stat().st_size for segment in segments) > 64 * 2**20
 
 
 def test_what_the_core_logs_is_in_the_log_of_ros(start, peer_of, tmp_path, monkeypatch):

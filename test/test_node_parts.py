@@ -1,8 +1,10 @@
 """What the node is made of, without ROS: mailbox, health, parameters, worker."""
 
 import itertools
+import os
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from desert_seg.errors import FrameError
 from desert_seg.segmenter import ScoredFrame, Segmentation
 from desert_seg_ros.budget import WINDOW, Effort, LatencyBudget, efforts
+from desert_seg_ros.environment import use_dds_profile
 from desert_seg_ros.health import CALM, DROP_CAUSES, ERROR, OK, STALE, WARN, Health, News, Report, Surroundings, Timing
 from desert_seg_ros.mailbox import Mailbox
 from desert_seg_ros.model import Settings
@@ -221,6 +224,46 @@ def test_changing_gives_a_new_set_and_ignores_names_of_others():
     after = before.changed({"tta": "flip", "use_sim_time": True, "suppressed_classes": ["Sky", ""]})
     assert (before.tta, after.tta) == ("none", "flip")
     assert after.suppressed() == ("Sky",)
+
+
+# ---------------------------------------------------------------------------------------------------- environment
+@pytest.fixture
+def environ(monkeypatch):
+    """The environment, without what a person may have chosen in it."""
+    for name in (*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS", "ROS_DISTRO"):
+        monkeypatch.setenv(name, "")  # so that it is put back afterwards
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+SHIPPED = Path("/shipped.xml")
+
+
+def chosen():
+    return [os.environ.get(name) for name in PROFILES]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "expected"), [("humble", [str(SHIPPED), None]), ("kilted", [None, str(SHIPPED)])]
+)
+def test_shared_memory_is_made_large_enough_under_the_name_that_the_distribution_reads(environ, distribution, expected):
+    environ.setenv("ROS_DISTRO", distribution)
+    use_dds_profile(SHIPPED)
+    assert chosen() == expected
+
+
+@pytest.mark.parametrize("name", [*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS"])
+def test_what_a_person_has_chosen_for_dds_stays(environ, name):
+    environ.setenv(name, "mine")
+    use_dds_profile(SHIPPED)
+    assert str(SHIPPED) not in chosen()
+
+
+def test_where_shared_memory_is_small_its_segments_stay_small(environ):
+    environ.setattr("desert_seg_ros.environment.ROOM_BYTES", 1 << 62)
+    use_dds_profile(SHIPPED)
+    assert chosen() == [None, None]
 
 
 # ---------------------------------------------------------------------------------------------------- worker
