@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from labelled_folder import write_folder
 
 from desert_seg.artifact import load_artifact
 from desert_seg.labels import load_label_map
+from desert_seg.network import NetworkConfig, SegmentationNetwork
+from desert_seg_train.export import save_network
 from desert_seg_train.folder import SegmentationFolder
 from experiments.counts import Counts, read_counts, write_counts
+from experiments.finish import LABEL_MAP, averaged, tried, with_offset
 from experiments.protocol import FOLDS, read_arms
 from experiments.test_time import MAX_BIAS, WAYS, class_shares, estimate_priors, guarded_bias, prepare
 
@@ -67,3 +71,36 @@ def test_counts_come_back_as_they_were_kept(tmp_path):
     found = read_counts(tmp_path / "counts.npz")
     assert found["cc"].names == ("a", "b")
     np.testing.assert_array_equal(found["cc"].matrices, counts["cc"].matrices)
+
+
+@pytest.fixture(scope="module")
+def two_models(tmp_path_factory):
+    """Artifacts of the light network with random weights."""
+    config = NetworkConfig("DeepLabV3Plus", "timm-tf_efficientnet_lite0", 7, (0.5,) * 3, (0.5,) * 3)
+    paths = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        paths.append(tmp_path_factory.mktemp("model") / str(seed))
+        save_network(paths[-1], SegmentationNetwork(config), "random", (64, 96), LABEL_MAP, with_graph=False)
+    return paths
+
+
+def test_the_average_of_models_lies_in_the_middle_of_their_weights_and_of_one_model_is_itself(two_models):
+    first, second, middle = (
+        averaged(paths).state_dict() for paths in ((two_models[0],), (two_models[1],), tuple(two_models))
+    )
+    for name, value in middle.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (first[name] + second[name]) / 2)
+
+
+def test_an_offset_that_was_tried_and_one_folded_into_the_weights_give_the_same_masks(two_models, frames, tmp_path):
+    offsets = (0.0, 0.4)
+    plain, raised = tried(two_models[0], frames.root, offsets)
+    network = averaged((two_models[0],))
+    with_offset(network, offsets[1])
+    save_network(tmp_path / "folded", network, "folded", (64, 96), LABEL_MAP, with_graph=False)
+    folded = tried(tmp_path / "folded", frames.root, (0.0,))[0]
+    rocks = LABEL_MAP.labels.index("Rocks")
+    assert plain[:, :, rocks].sum() < raised[:, :, rocks].sum(), "more pixels are called rocks"
+    assert np.abs(folded - raised).sum() <= 0.002 * raised.sum()
