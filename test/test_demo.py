@@ -29,7 +29,7 @@ def run_demo(*arguments):
 def finished(tmp_path_factory):
     """The demo on the first frames of the sample drive."""
     out = tmp_path_factory.mktemp("demo") / "out"
-    done = run_demo("--limit", 12, "--rate", 0.5, "--out", out)
+    done = run_demo("--limit", 12, "--rate", 0.25, "--out", out)
     assert done.returncode == 0, done.stdout + done.stderr
     return out, done.stdout
 
