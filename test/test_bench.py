@@ -164,7 +164,7 @@ def test_a_node_that_takes_longer_than_one_is_patient_is_measured_all_the_same(
     tiny_artifact, sample_drive, tmp_path, monkeypatch
 ):
     pytest.importorskip("rclpy")
-    monkeypatch.setattr(live_node, "KNOCK_S", 0.005)
+    monkeypatch.setattr(live_node, "KNOCK_S", 0.03)
     frames = islice(open_drive(sample_drive).frames(), 2)
     images = [serialize(frame.as_raw().image) for frame in frames]
     with live_node.LiveNode(tiny_artifact.path, images, "cpu", tmp_path / "node.log") as node:
