@@ -62,8 +62,11 @@ def main() -> None:
     """See the module."""
     options = tyro.cli(Options, description=__doc__)
     network = averaged(options.weights)
-    with_offset(network, 0.0 if options.sets else options.offset)
-    save_network(options.out, network, "light", (512, 896), LABEL_MAP)
+    offset = 0.0 if options.sets else options.offset
+    with_offset(network, offset)
+    names = ", ".join("/".join(path.parts[-2:]) for path in options.weights)
+    made = {"average of": names, "offset of Rocks": f"{offset:g}", "label_map": LABEL_MAP.name}
+    save_network(options.out, network, "light", (512, 896), LABEL_MAP, provenance=made)
     console = Console(highlight=False)
     for folder in options.sets:
         console.print(table(folder, options.offsets, tried(options.out, folder, options.offsets)))
