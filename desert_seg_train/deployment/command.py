@@ -36,10 +36,10 @@ from desert_seg_train.deployment.source import read_source
 from desert_seg_train.export import OPSET, graph_file, to_onnx, weights_file
 
 KEPT_IN_FLOAT = (0, 1 / 16, 1 / 8, 1 / 4)
-"""Shares of the convolutions, counted from the image, that int8 leaves in float; tried in turn until it is accurate.
+"""Shares of the convolutions that int8 leaves in float, in the order of `convolutions`; tried until it is accurate.
 
-The first ones are the sensitive ones: they see few channels, so that no errors average out. To go by the error that
-each one causes alone was tried on the first 28 of the light model's 63 and is no better: with the worst four in
+The ends are the sensitive ones: the first see few channels, so that no errors average out. To go by the error that
+each one causes alone was tried on the first 28 of an earlier light model's 63 and is no better: with the worst four in
 float, 98.8 % of the pixels got their class, as with the first four, and with the worst six 97.3 %.
 """
 
@@ -129,13 +129,13 @@ def _with_int8(
             ]
         worst = min(results, key=lambda result: result.agreement)
         console.print(
-            f"int8 with the first {num_float} of {len(names)} convolutions in float: {worst.agreement:.3%} of the "
+            f"int8 with {num_float} of {len(names)} convolutions in float: {worst.agreement:.3%} of the "
             f"pixels agree ({worst.engine})",
             soft_wrap=True,
             highlight=False,
         )
         if all(result.valid for result in results):
-            how = f"static, {len(inputs)} images, the first {num_float} of {len(names)} convolutions in float"
+            how = f"static, {len(inputs)} images, {num_float} of {len(names)} convolutions in float"
             return replace(card, provenance={**card.provenance, "int8": how}), quantised, results
     return card, dict(files), results
 

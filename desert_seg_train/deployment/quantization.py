@@ -26,10 +26,18 @@ from desert_seg.artifact import INT8_ONNX, ModelCard
 from desert_seg.segmenter import Segmenter
 from desert_seg_train.deployment.frames import Frame
 
+_LAST = 4
+"""Convolutions before the scores that are left in float before any other: nothing behind them evens out their errors.
+
+Measured on the shipped model: with the first 16 of 63 in float 98.87 % of the pixels agree, with the last 4 and the
+first 12 it is 99.40 %.
+"""
+
 
 def convolutions(graph: onnx.ModelProto) -> list[str]:
-    """Names of the convolutions, from the image to the scores."""
-    return [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    """Names of the convolutions in the order in which they are left in float: the last few, then from the image on."""
+    names = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    return names[-_LAST:][::-1] + names[:-_LAST]
 
 
 def quantize(graph: onnx.ModelProto, inputs: Sequence[npt.NDArray[np.uint8]], in_float: Collection[str] = ()) -> bytes:
