@@ -3,6 +3,8 @@
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -372,24 +374,39 @@ def test_a_camera_that_can_never_be_heard_is_named_in_diagnostics(start, peer_of
     assert latest(peer, health).level in (DiagnosticStatus.WARN, DiagnosticStatus.STALE)
 
 
+CAMERA = """
+import numpy as np, rclpy
+from sensor_msgs.msg import Image
+from desert_seg_ros.image_codec import fill_image
+rclpy.init()
+node, message = rclpy.create_node("camera"), Image()
+fill_image(message, np.zeros((540, 960, 3), np.uint8), "rgb8", message.header)
+publisher = node.create_publisher(Image, "image", 10)
+node.create_timer(0.05, lambda: publisher.publish(message))
+rclpy.spin(node)
+"""
+"""A camera driver; in a process of its own, because Fast DDS reads its profile once in a process."""
+
+
 def test_images_that_do_not_fit_into_shared_memory_are_counted_as_lost_and_the_cure_is_said(
-    start, peer_of, sample_drive, monkeypatch
+    start, peer_of, monkeypatch
 ):
     for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
         monkeypatch.delenv(variable, raising=False)
     start("-r", "__node:=starved")
     peer = peer_of("starved")
-    peer.until_ready()
     health = peer.listen("/diagnostics", DiagnosticArray)
-    large = next(open_drive(sample_drive).frames()).rgb()
 
     def lost():
-        peer.send(large)
         values = {entry.key: entry.value for entry in latest(peer, health).values}
         return int(values.get("frames_lost", 0)) > 5
 
-    peer.until(lost, "the node to notice")
-    assert "images were lost on the way here: start the camera driver with" in latest(peer, health).message
+    with subprocess.Popen([sys.executable, "-c", CAMERA]) as camera:
+        try:
+            peer.until(lost, "the node to notice")
+            assert "images were lost on the way here: start the camera driver with" in latest(peer, health).message
+        finally:
+            camera.kill()
 
 
 def test_a_frame_that_never_ends_ends_the_process_instead(start, peer_of, frame):

@@ -40,7 +40,7 @@ def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(tiny_artifact, tmp_p
         coarse = rng.integers(0, 256, (27, 48, 3), dtype=np.uint8)
         write_image(tmp_path / "in" / f"{index:03}.png", np.kron(coarse, np.ones((20, 20, 1), np.uint8)))
     command = [sys.executable, "-m", "desert_seg_train.cli", "predict", "--model", str(tiny_artifact.path)]
-    command += ["--input", str(tmp_path / "in"), "--tta", "none", "--precision", "f32"]
+    command += ["--input", str(tmp_path / "in"), "--tta", "none", "--engine", "openvino", "--precision", "f32"]
     alone = subprocess.run([*command, "--output", str(tmp_path / "alone")], capture_output=True, text=True, check=False)
     assert alone.returncode == 0, alone.stderr
 
