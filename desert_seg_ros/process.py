@@ -22,6 +22,9 @@ from desert_seg_ros.environment import require_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
 from desert_seg_ros.share import share_directory
 
+LOOK_S = 0.5
+"""How often it is looked whether the process is to end."""
+
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the node until it is told to stop.
@@ -50,7 +53,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         if not node.parameters.autostart or starting.run(node):
-            executor.spin()
+            # A signal wakes the executor before it shuts ROS down (rclpy's signal_handler.cpp), so one that has no timer
+            # may go back to waiting in between, for ever.
+            while rclpy.ok():
+                executor.spin_once(timeout_sec=LOOK_S)
         else:
             code = 1 if rclpy.ok() else 0
     except (DesertSegError, ParameterException) as error:

@@ -340,6 +340,18 @@ def test_compressed_images_are_read_and_a_broken_one_is_survived(start, peer_of,
     assert node.stop() == 0, node.output()
 
 
+def test_the_node_ends_though_the_signal_woke_it_before_ros_was_shut_down(start, peer_of):
+    quiet = (
+        "import signal, threading, rclpy, desert_seg_ros.start as start; "
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]); "
+        "late = lambda: (signal.sigwait([signal.SIGUSR1]), rclpy.get_default_context().handle.shutdown()); "
+        "threading.Thread(target=late, daemon=True).start(); start.main()"
+    )
+    node = start("-r", "__node:=quiet", "-p", "autostart:=false", program=("-c", quiet))
+    assert state(peer_of("quiet")) == "unconfigured"
+    assert node.stop(signal.SIGUSR1) == 0, node.output()
+
+
 def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(start, peer_of, frame):
     faulty = (
         "import desert_seg_ros.camera as camera, desert_seg_ros.start as start; "
