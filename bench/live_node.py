@@ -13,6 +13,7 @@ from bench.contender import Lap, Laps
 from bench.ours import WHOLE
 from desert_seg_ros.benchmark.frames import stamped
 from desert_seg_ros.benchmark.node_process import IMAGE_TOPIC, NODE_NAME, NodeError, node_command, running
+from desert_seg_ros.side_node import spinning_node
 
 TIMEOUT_S = 90.0
 """For an answer, the first one included, before which the network may have to be compiled."""
@@ -46,27 +47,14 @@ class LiveNode(AbstractContextManager["LiveNode"]):
         self._num_sent = 0
 
     def __enter__(self) -> LiveNode:
-        import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
-        from rclpy.executors import SingleThreadedExecutor
-        from rclpy.signals import SignalHandlerOptions
         from sensor_msgs.msg import Image
 
         with ExitStack() as stack:
-            context = rclpy.Context()
-            rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
-            stack.callback(context.shutdown)
-            ros = rclpy.create_node("desert_seg_bench", context=context)
-            stack.callback(ros.destroy_node)
+            ros = stack.enter_context(spinning_node("desert_seg_bench"))
             self._publisher = ros.create_publisher(Image, IMAGE_TOPIC, 10)
             ros.create_subscription(Image, f"/{NODE_NAME}/mask", self._hear_mask, 50, raw=True)
             ros.create_subscription(DiagnosticArray, f"/{NODE_NAME}/timing", self._hear_timing, 50)
-            executor = SingleThreadedExecutor(context=context)
-            executor.add_node(ros)
-            thread = threading.Thread(target=executor.spin, name="spin", daemon=True)
-            thread.start()
-            stack.callback(thread.join)
-            stack.callback(executor.shutdown)
             self._process = stack.enter_context(running(self._command, self._log))
             self._send_until_answered(KNOCK_S)
             self._exit = stack.pop_all()

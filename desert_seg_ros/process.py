@@ -53,8 +53,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         if not node.parameters.autostart or starting.run(node):
-            # A signal wakes the executor before it shuts ROS down (rclpy's signal_handler.cpp), so one that has no timer
-            # may go back to waiting in between, for ever.
+            # A signal wakes the executor before it shuts ROS down (rclpy's signal_handler.cpp): one without a timer may
+            # go back to waiting in between, for ever.
             while rclpy.ok():
                 executor.spin_once(timeout_sec=LOOK_S)
         else:

@@ -6,11 +6,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from desert_seg.errors import DesertSegError
 from desert_seg_ros.environment import require_ros
+from desert_seg_ros.side_node import spinning_node
 
 TIMEOUT_S = 10.0
 SEND_AGAIN_S = 0.1
@@ -28,28 +29,14 @@ def heard_publisher() -> Iterator[tuple[Callable[[], Any], Callable[[Any], None]
     """
     require_ros()
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    import rclpy
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.signals import SignalHandlerOptions
     from sensor_msgs.msg import Image
 
     from desert_seg_ros.camera import output_qos
 
     heard = threading.Event()
-    with ExitStack() as stack:
-        context = rclpy.Context()
-        rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
-        stack.callback(context.shutdown)
-        ros = rclpy.create_node("desert_seg_profile", context=context)
-        stack.callback(ros.destroy_node)
-        publisher = ros.create_publisher(Image, "~/mask", output_qos())
-        ros.create_subscription(Image, "~/mask", lambda _: heard.set(), output_qos(), raw=True)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(ros)
-        thread = threading.Thread(target=executor.spin, name="spin", daemon=True)
-        thread.start()
-        stack.callback(thread.join)
-        stack.callback(executor.shutdown)
+    with spinning_node("desert_seg_profile") as node:
+        publisher = node.create_publisher(Image, "~/mask", output_qos())
+        node.create_subscription(Image, "~/mask", lambda _: heard.set(), output_qos(), raw=True)
         deadline = time.monotonic() + TIMEOUT_S
         while not heard.is_set():
             if time.monotonic() > deadline:

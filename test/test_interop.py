@@ -24,7 +24,7 @@ DOMAIN = int(os.environ["ROS_DOMAIN_ID"])
 def frame(sample_drive):
     """A frame of the sample drive, 97 kB: all of it fits a socket's buffer (208 KiB, headers included).
 
-    These peers do not share our memory, and of a best-effort image that is larger a busy receiver loses a part each time.
+    These peers do not share our memory, and of a larger best-effort image a busy receiver loses a part each time.
     """
     return np.ascontiguousarray(next(open_drive(sample_drive).frames()).rgb()[::4, ::4])
 

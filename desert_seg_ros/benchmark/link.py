@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from desert_seg_ros.bag import sibling_topic
 from desert_seg_ros.benchmark.frames import PreparedFrame, stamp_of, stamped
 from desert_seg_ros.benchmark.node_status import NodeStatus
+from desert_seg_ros.side_node import spinning_node
 
 MASK_DEPTH = 50
 """Masks that may wait for this process before one is lost."""
@@ -45,37 +46,27 @@ class Link(AbstractContextManager["Link"]):
         self._last_stamp_ns = 0
 
     def __enter__(self) -> Link:
-        import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
-        from rclpy.executors import SingleThreadedExecutor
         from rclpy.qos import QoSProfile
-        from rclpy.signals import SignalHandlerOptions
         from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-        self._context = rclpy.Context()
-        # No arguments: ROS would take those of this process, among which are parameters for another node.
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._ros = rclpy.create_node("desert_seg_benchmark", context=self._context)
-        compressed = self._transport == "compressed"
-        self._images = self._ros.create_publisher(
-            CompressedImage if compressed else Image,
-            f"{self._image_topic}/compressed" if compressed else self._image_topic,
-            10,
-        )
-        self._infos = self._ros.create_publisher(CameraInfo, sibling_topic(self._image_topic, "camera_info"), 10)
-        self._ros.create_subscription(Image, self.mask_topic, self._hear_mask, QoSProfile(depth=MASK_DEPTH), raw=True)
-        self._ros.create_subscription(DiagnosticArray, "/diagnostics", self._hear_diagnostics, 10)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._ros)
-        self._thread = threading.Thread(target=self._executor.spin, name="spin", daemon=True)
-        self._thread.start()
+        with ExitStack() as stack:
+            self._ros = stack.enter_context(spinning_node("desert_seg_benchmark"))
+            compressed = self._transport == "compressed"
+            self._images = self._ros.create_publisher(
+                CompressedImage if compressed else Image,
+                f"{self._image_topic}/compressed" if compressed else self._image_topic,
+                10,
+            )
+            self._infos = self._ros.create_publisher(CameraInfo, sibling_topic(self._image_topic, "camera_info"), 10)
+            depth = QoSProfile(depth=MASK_DEPTH)
+            self._ros.create_subscription(Image, self.mask_topic, self._hear_mask, depth, raw=True)
+            self._ros.create_subscription(DiagnosticArray, "/diagnostics", self._hear_diagnostics, 10)
+            self._exit = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._executor.shutdown()
-        self._thread.join()  # nothing is heard from here on
-        self._ros.destroy_node()
-        self._context.shutdown()
+        self._exit.close()  # nothing is heard from here on
 
     @property
     def image_topic(self) -> str:

@@ -1,0 +1,36 @@
+"""A ROS node beside whatever else rclpy does in this process: for programs that measure or watch another node."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+
+@contextmanager
+def spinning_node(name: str) -> Iterator[Node]:
+    """A node in a ROS context of its own, whose callbacks run in a thread; none runs any more at the end.
+
+    Signals stay this process's business, and so do its arguments, which may hold parameters for another node.
+    """
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    with ExitStack() as stack:
+        context = rclpy.Context()
+        rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+        stack.callback(context.shutdown)
+        node = rclpy.create_node(name, context=context)
+        stack.callback(node.destroy_node)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        thread = threading.Thread(target=executor.spin, name="spin", daemon=True)
+        thread.start()
+        stack.callback(thread.join)
+        stack.callback(executor.shutdown)
+        yield node
