@@ -50,15 +50,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         node = SegmentationNode()
         logging.getLogger("desert_seg").addHandler(_ToRosout(node))
         # One with several threads takes ten times as long to hand over an image, time that the engine then lacks.
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        if not node.parameters.autostart or starting.run(node):
-            # A signal wakes the executor before it shuts ROS down (rclpy's signal_handler.cpp): one without a timer may
-            # go back to waiting in between, for ever.
-            while rclpy.ok():
-                executor.spin_once(timeout_sec=LOOK_S)
-        else:
-            code = 1 if rclpy.ok() else 0
+        # Left before the node is destroyed: what it was about to hand over is in use until then, and would outlive it.
+        with SingleThreadedExecutor() as executor:
+            executor.add_node(node)
+            if not node.parameters.autostart or starting.run(node):
+                # A signal wakes the executor before it shuts ROS down (rclpy's signal_handler.cpp): one without a timer
+                # may go back to waiting in between, for ever.
+                while rclpy.ok():
+                    executor.spin_once(timeout_sec=LOOK_S)
+            else:
+                code = 1 if rclpy.ok() else 0
     except (DesertSegError, ParameterException) as error:
         code = _refuse(_first_line(error))
     except ExternalShutdownException:
