@@ -248,8 +248,8 @@ def test_every_parameter_is_declared_with_a_description(peer):
 
 
 def test_masks_are_offered_reliably_and_images_taken_as_cameras_offer_them(peer):
-    (publisher,) = peer.node.get_publishers_info_by_topic("/segment/mask")
-    (subscription,) = peer.node.get_subscriptions_info_by_topic("/image")
+    (publisher,) = peer.until(lambda: peer.node.get_publishers_info_by_topic("/segment/mask"), "the mask's publisher")
+    (subscription,) = peer.until(lambda: peer.node.get_subscriptions_info_by_topic("/image"), "who takes images")
     assert publisher.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE
     assert subscription.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
 

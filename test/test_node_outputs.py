@@ -135,11 +135,15 @@ def test_every_output_is_the_offline_result_with_the_input_s_header(peer, frame,
 
 
 def test_all_outputs_are_reliable_and_volatile_and_keep_one(peer):
+    def publishers(name):
+        topic = f"/outputs/{name}"
+        return peer.until(lambda: peer.node.get_publishers_info_by_topic(topic), f"a publisher on {topic}")
+
     for name in (*IMAGES, "camera_info", "timing"):
-        (publisher,) = peer.node.get_publishers_info_by_topic(f"/outputs/{name}")
+        (publisher,) = publishers(name)
         assert publisher.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE
         assert publisher.qos_profile.durability == QoSDurabilityPolicy.VOLATILE
-    (labels,) = peer.node.get_publishers_info_by_topic("/outputs/label_info_json")
+    (labels,) = publishers("label_info_json")
     assert labels.qos_profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
 
 
