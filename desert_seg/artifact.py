@@ -176,14 +176,16 @@ def load_artifact(path: str | Path) -> Artifact:
             raise ArtifactError(f"{path / name}: is not among the files {_JSON} lists; copy the artifact again")
     try:
         height, width = content["input_size"]
+        label_map = label_map_from_dict(content["label_map"], str(path / _JSON))
+        calibration = content.get("calibration")
         card = ModelCard(
             name=content["name"],
             network=content["network"],
             input_size=(height, width),
-            label_map=label_map_from_dict(content["label_map"], str(path / _JSON)),
+            label_map=label_map,
             metrics=content["metrics"],
             provenance=content["provenance"],
-            calibration=calibration_from_dict(content["calibration"]) if "calibration" in content else None,
+            calibration=calibration_from_dict(calibration, len(label_map.labels.names)) if calibration else None,
         )
         parity = parity_from_json((path / PARITY).read_bytes()) if PARITY in content["files"] else None
     except (KeyError, TypeError, ValueError, DataError) as error:

@@ -81,21 +81,28 @@ def _distance(description: npt.NDArray[np.float64], mean: Any, spread: Any) -> f
 
 
 def describe(rgb: npt.NDArray[np.uint8], scores: Planes) -> npt.NDArray[np.float64]:
-    """A frame in a few numbers: its colours, the shares of the classes seen in it, and how its scores spread.
+    """A frame in a few numbers: its colours, its grain, the shares of the classes seen in it, how its scores spread.
 
     Args:
-        rgb: HxWx3 uint8, the network's input; every eighth row and column is looked at.
+        rgb: HxWx3 uint8, the network's input; every eighth row is looked at, for the colours every eighth column too.
         scores: Khw float32; every fourth row and column is looked at.
 
     Returns:
-        D = 6 + 3K float64: mean and standard deviation of R, G, B (0..1), the share of each class, the mean of each
-        class's scores and their standard deviation.
+        D = 7 + 3K float64: mean and standard deviation of R, G, B (0..1), the mean difference between neighbours in a
+        row (0..1), the share of each class, the mean of each class's scores and their standard deviation.
     """
-    mean, deviation = cv2.meanStdDev(np.ascontiguousarray(rgb[::8, ::8]))
+    rows = np.ascontiguousarray(rgb[::8])
+    mean, deviation = cv2.meanStdDev(np.ascontiguousarray(rows[:, ::8]))
+    grain = cv2.mean(cv2.absdiff(rows[:, 1:], rows[:, :-1]))[:3]
     planes = scores[:, ::4, ::4].reshape(len(scores), -1)
     shares = np.bincount(planes.argmax(0), minlength=len(scores)) / planes.shape[1]
-    parts = mean.ravel() / 255, deviation.ravel() / 255, shares, planes.mean(1), planes.std(1)
+    colours = mean.ravel() / 255, deviation.ravel() / 255, [np.mean(grain) / 255]
+    parts = *colours, shares, planes.mean(1), planes.std(1)
     return np.concatenate(parts).astype(np.float64)
+
+
+def _description_length(num_classes: int) -> int:
+    return 7 + 3 * num_classes
 
 
 @dataclass(frozen=True)
@@ -134,10 +141,14 @@ class Calibration:
         return asdict(self) | {"measured": dict(self.measured)}
 
 
-def calibration_from_dict(content: Mapping[str, Any]) -> Calibration:
-    """Read what `Calibration.to_dict` made; raises TypeError, KeyError or ValueError if it is something else."""
+def calibration_from_dict(content: Mapping[str, Any], num_classes: int) -> Calibration:
+    """Read what `Calibration.to_dict` made; raises TypeError, KeyError or ValueError if it is something else.
+
+    Statistics of frames that an earlier version described by other numbers count as never measured.
+    """
     values = dict(content)
     frames = values.pop("frames")
     if frames is not None:
         frames = FrameStatistics(tuple(frames["mean"]), tuple(frames["spread"]), frames["usual"])
-    return Calibration(**values, frames=frames)
+    comparable = frames is not None and len(frames.mean) == _description_length(num_classes)
+    return Calibration(**values, frames=frames if comparable else None)

@@ -76,6 +76,11 @@ def view_set(name: str) -> tuple[View, ...]:
     return VIEW_SETS[name]
 
 
+def pixels(name: str) -> float:
+    """Pixels that the network sees of a frame with a view set, over those of the plain view; sizes are not rounded."""
+    return sum(view.scale**2 for view in view_set(name))
+
+
 def fuse(
     images: Sequence[npt.NDArray[np.uint8]],
     views: tuple[View, ...],

@@ -85,6 +85,20 @@ def test_a_calibrated_model_has_the_same_masks_other_confidences_and_knows_its_o
     green = np.full((128, 224, 3), (0, 255, 0), np.uint8)
     assert before.domain_shift(before.score([green], options)[0]) is None
     assert after.domain_shift(after.score([green], options)[0]) > 1.5, "a green wall is no desert"
+    noise = np.asarray(np.random.default_rng(0).integers(0, 256, (540, 960, 3)), np.uint8)
+    assert after.domain_shift(after.score([noise], options)[0]) > 1.5, "nor is white noise"
+
+
+def test_statistics_of_frames_described_by_other_numbers_count_as_never_measured(model, frames):
+    calibrate(CalibrateConfig(model, frames))
+    artifact = load_artifact(model)
+    known = artifact.card.calibration.frames
+    earlier = replace(known, mean=known.mean[1:], spread=known.spread[1:])
+    files = {name: (model / name).read_bytes() for name in (WEIGHTS, ONNX)}
+    save_artifact(model, replace(artifact.card, calibration=replace(artifact.card.calibration, frames=earlier)), files)
+    calibration = load_artifact(model).card.calibration
+    assert calibration.frames is None
+    assert calibration.temperature == artifact.card.calibration.temperature
 
 
 def test_the_threshold_calls_about_the_given_share_of_what_it_knows_unknown(model, frames):

@@ -15,7 +15,7 @@ from rich.console import Console
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.images import write_bytes
 from desert_seg.segmenter import Segmenter
-from desert_seg.views import VIEW_SETS
+from desert_seg.views import VIEW_SETS, pixels
 from desert_seg_train.evaluation.chart import Chart
 from desert_seg_train.evaluation.config import BenchmarkConfig
 from desert_seg_train.evaluation.context_charts import comparison_chart, settings_chart, training_chart
@@ -41,8 +41,8 @@ from desert_seg_train.evaluation.summary import print_summary, summary_text
 from desert_seg_train.evaluation.training_log import TrainingLog, find_training_log, read_training_log
 from desert_seg_train.inspection.report import Report, make_report
 
-INPUT_SCALES = (math.sqrt(0.5), math.sqrt(2))
-"""Half and twice the pixels, measured beside all view sets: `flip` costs as much as the second."""
+HALF = math.sqrt(0.5)
+"""Input scale of half the pixels, measured beside all view sets and what each of them costs as input resolution."""
 
 SHOWN_EXAMPLES = 6
 SHOWN_WORST = 8
@@ -88,7 +88,8 @@ def _settings(config: BenchmarkConfig, test_set: TestSet, console: Console) -> l
         raise DesertSegError(f"found --tta without a view set; name one or more of: {', '.join(VIEW_SETS)}, all")
     settings = [Setting(name) for name in dict.fromkeys(views)]
     if "all" in config.tta:
-        settings += [Setting(settings[0].views, scale=scale) for scale in INPUT_SCALES]
+        scales = [HALF, *(math.sqrt(pixels(name)) for name in VIEW_SETS if name != "none")]
+        settings += [Setting(scale=scale) for scale in scales]
     if config.suppress_absent and test_set.absent:
         settings.append(Setting(settings[0].views, test_set.absent))
     elif config.suppress_absent:
