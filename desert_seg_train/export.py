@@ -56,7 +56,15 @@ def to_onnx(network: SegmentationNetwork, input_size: tuple[int, int]) -> onnx.M
             dynamic_shapes=({1: side["rows"], 2: side["columns"]},),
             external_data=False,
         )
-        return onnx.load(path)
+        model = onnx.load(path)
+    _forget_source(model.graph)
+    return model
+
+
+def _forget_source(graph: onnx.GraphProto) -> None:
+    """Remove the stack traces that torch notes down: they name folders of the machine that exported, and help nobody."""
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
 
 
 def weights_file(network: SegmentationNetwork) -> bytes:

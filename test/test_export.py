@@ -116,6 +116,12 @@ def test_the_int8_graph_is_standard_onnx_of_the_stated_opset_with_8_bit_weights(
     assert len(in_8_bits) >= 0.75 * len(convolutions)
 
 
+def test_graphs_do_not_name_folders_of_the_machine_that_made_them(light_with_int8):
+    for artifact in (light_with_int8, load_artifact(LIGHT)):
+        for path in (artifact.onnx, artifact.int8_onnx):
+            assert b"network.py" not in path.read_bytes(), path
+
+
 def test_exporting_a_model_again_keeps_what_it_says_and_names_where_it_came_from(light_with_int8):
     before, after = load_artifact(LIGHT), light_with_int8
     assert after.weights.read_bytes() == before.weights.read_bytes()
