@@ -62,7 +62,7 @@ def to_onnx(network: SegmentationNetwork, input_size: tuple[int, int]) -> onnx.M
 
 
 def _forget_source(graph: onnx.GraphProto) -> None:
-    """Remove the stack traces that torch notes down: they name folders of the machine that exported, and help nobody."""
+    """Remove the stack traces that torch notes down: they name folders of the machine that exported."""
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from desert_seg.artifact import INT8_ONNX, ONNX, PARITY, WEIGHTS, load_artifact
+from desert_seg.artifact import INT8_ONNX, ONNX, PARITY, WEIGHTS, load_artifact, save_artifact
 from desert_seg.errors import ArtifactError, DataError, DesertSegError
 from desert_seg.images import write_image
 from desert_seg.labels import load_label_map
@@ -202,8 +202,10 @@ def test_a_damaged_model_is_refused_and_nothing_is_written(tmp_path):
 
 
 def test_a_graph_that_the_description_does_not_list_is_not_trusted(tmp_path):
-    damaged = copy_of_light(tmp_path)
-    (damaged / INT8_ONNX).write_bytes((damaged / ONNX).read_bytes())
+    light = load_artifact(LIGHT)
+    files = {WEIGHTS: light.weights.read_bytes(), ONNX: light.onnx.read_bytes()}
+    damaged = save_artifact(tmp_path / "light", light.card, files).path
+    (damaged / INT8_ONNX).write_bytes(light.int8_onnx.read_bytes())
     with pytest.raises(ArtifactError, match=rf"{INT8_ONNX}: is not among the files"):
         load_artifact(damaged)
 
