@@ -28,10 +28,10 @@ from experiments.protocol import FOLDS, HERE, READINGS, SHIFTS, YCOR, Run, read_
 from experiments.test_time import WAYS, Way, class_shares, prepare
 from experiments.worlds import render
 
-TEST_TIME_ARM = "combined"
-"""The arm that is also judged in every way of test_time.py."""
+TEST_TIME_ARMS = ("combined", "geologies16")
+"""The arms that are also judged in every way of test_time.py."""
 
-YCOR_ARMS = ("reference", "tuned", "combined", "combined_rocks")
+YCOR_ARMS = ("rare", "style", "geologies16")
 """The arms that are also taught photographs with other classes."""
 
 
@@ -71,7 +71,7 @@ def run(item: Run, options: Options) -> None:
     if not (artifact / "artifact.json").exists():
         train(item, options)
     tests = test_folders(item, options)
-    for name in WAYS if item.arm.name == TEST_TIME_ARM else ("",):
+    for name in WAYS if item.arm.name in TEST_TIME_ARMS else ("",):
         path = HERE / "results" / f"{item.name}{'@' if name else ''}{name}.npz"
         known = read_counts(path) if path.exists() else {}
         missing = {test: folder for test, folder in tests.items() if test not in known and (test != "val" or not name)}
