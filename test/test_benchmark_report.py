@@ -251,7 +251,7 @@ def test_all_view_sets_stand_beside_one_view_of_as_many_pixels_with_what_each_co
     assert pixels == pytest.approx([1, 1, 1, 1, 0.5, 2, 1 + 0.75**2 + 1.25**2, 2 * (1 + 0.75**2 + 1.25**2)])
     assert all({"miou", "verdict"} <= each["gain"].keys() for each in passes[1:])
     printed, page = capsys.readouterr().out, (config.out / "report.html").read_text()
-    for name in ("views flip", "single view, 0.5 times the pixels", "single view, 6.2 times the pixels"):
+    for name in ("views flip", "0.5 x the pixels", "6.2 x the pixels"):
         assert name in printed
         assert name in page
 

@@ -56,13 +56,14 @@ def open_folder(root, segmenter=None, label_map=""):
 
 
 def measured(root, views="none", suppressed=(), **how):
-    return measure(seer(**how), open_folder(root), Setting(views, suppressed), silent)
+    (found,) = measure(seer(**how), open_folder(root), [Setting(views, suppressed)], silent)
+    return found
 
 
 def results_of(root, passes=None, name="seer", **how):
     segmenter, test_set = seer(**how), open_folder(root)
     segmenter.card = replace(segmenter.card, name=name)
-    passes = passes or [measure(segmenter, test_set, Setting(), silent)]
+    passes = passes or measure(segmenter, test_set, [Setting()], silent)
     return Results.of(Path("models/seer"), segmenter, test_set, passes, Run.here(segmenter))
 
 
@@ -520,6 +521,17 @@ def test_a_pass_at_twice_the_pixels_shows_the_network_twice_the_pixels(tmp_path)
     engine = Recorder()
     segmenter = Segmenter(engine, ModelCard("seer", {}, (256, 448), STONES), "5" * 64)
     test_set = open_test_set(write_folder(tmp_path, frames=2), "", segmenter, lambda items, total: items)
-    found = measure(segmenter, test_set, Setting(scale=2**0.5), lambda items, total: items)
+    (found,) = measure(segmenter, test_set, [Setting(scale=2**0.5)], lambda items, total: items)
     assert set(engine.sizes[-2:]) == {(352, 640)}
-    assert found.setting.name == "single view, 2.0 times the pixels"
+    assert found.setting.name == "2.0 x the pixels"
+
+
+def test_settings_take_turns_on_each_frame_and_cost_is_the_median_ratio_of_their_times(tmp_path):
+    engine = Recorder()
+    segmenter = Segmenter(engine, ModelCard("seer", {}, (256, 448), STONES), "5" * 64)
+    test_set = open_test_set(write_folder(tmp_path, frames=2), "", segmenter, silent)
+    plain, larger = measure(segmenter, test_set, [Setting(), Setting(scale=2**0.5)], silent)
+    assert engine.sizes[-4:] == [(256, 448), (352, 640)] * 2
+    times = np.array([[0, 0, 0, 2.0], [0, 0, 0, 8.0], [0, 0, 0, 1.0]])
+    slow, fast = replace(larger, latency_ms=times * [[3], [5], [4]]), replace(plain, latency_ms=times)
+    assert slow.cost(fast) == 4

@@ -22,7 +22,7 @@ from desert_seg_train.evaluation.context_charts import comparison_chart, setting
 from desert_seg_train.evaluation.earlier import check_same_truth, read_earlier
 from desert_seg_train.evaluation.evaluate import bar
 from desert_seg_train.evaluation.gap_charts import class_shares_chart, colours_chart
-from desert_seg_train.evaluation.measurement import Measurement, Setting
+from desert_seg_train.evaluation.measurement import Setting
 from desert_seg_train.evaluation.measuring import TestSet, measure, open_test_set
 from desert_seg_train.evaluation.output import RESULTS, OutputFolder
 from desert_seg_train.evaluation.page import draw_figures, render_page
@@ -69,7 +69,7 @@ def benchmark(config: BenchmarkConfig) -> None:
     with output as folder:
         predictions = Predictions(folder / "predictions", segmenter.labels)
         run = Run.here(segmenter)
-        passes = _measure(segmenter, test_set, settings, predictions, console)
+        passes = measure(segmenter, test_set, settings, bar(console, "segmenting"), predictions.write)
         results = Results.of(config.model, segmenter, test_set, passes, run, earlier, gap)
         no_pdf = _write(results, test_set, predictions, log, folder, console)
     print_summary(console, results)
@@ -114,14 +114,6 @@ def _domain_gap(data: Path, train_data: Path, test_set: TestSet, console: Consol
                 highlight=False,
             )
     return gap
-
-
-def _measure(
-    segmenter: Segmenter, test_set: TestSet, settings: Sequence[Setting], predictions: Predictions, console: Console
-) -> list[Measurement]:
-    first = measure(segmenter, test_set, settings[0], bar(console, settings[0].name), predictions.write)
-    others = [measure(segmenter, test_set, each, bar(console, each.name)) for each in settings[1:]]
-    return [first, *others]
 
 
 def _write(

@@ -66,8 +66,7 @@ def _mark_best(axes: Axes, log: TrainingLog, theme: Theme) -> None:
 def settings_chart(results: Results) -> Chart:
     """What each setting gains over the first, and what it costs."""
     passes = results.passes
-    times = [each.latency("total", 50) for each in passes]
-    costs = [f"{time / times[0]:.1f} times the time" for time in times[1:]]
+    costs = [f"{each.cost(passes[0]):.1f} times the time" for each in passes[1:]]
     rows = [(each.setting.name, gain.miou) for each, gain in zip(passes[1:], results.gains, strict=True)]
 
     def draw(figure: Figure, theme: Theme) -> None:

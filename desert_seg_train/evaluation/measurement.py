@@ -45,10 +45,10 @@ class Setting:
     @property
     def name(self) -> str:
         """For people."""
-        views = "single view" if self.views == "none" else f"views {self.views}"
-        if self.scale != 1.0:
-            views += f", {self.scale**2:.1f} times the pixels"
-        return f"{views}, without {', '.join(self.suppressed)}" if self.suppressed else views
+        size = "" if self.scale == 1.0 else f"{self.scale**2:.1f} x the pixels"
+        views = f"views {self.views}" if self.views != "none" else "" if size else "single view"
+        without = f"without {', '.join(self.suppressed)}" if self.suppressed else ""
+        return ", ".join(filter(None, (views, size, without)))
 
 
 @dataclass(frozen=True)
@@ -117,3 +117,8 @@ class Measurement:
     def latency(self, stage: str, percentile: float) -> float:
         """A percentile of a stage's times, milliseconds."""
         return float(np.percentile(self.latency_ms[:, STAGES.index(stage)], percentile))
+
+    def cost(self, other: Measurement) -> float:
+        """Time of a frame over that of the same frame in another pass of the same run, median over frames."""
+        total = STAGES.index("total")
+        return float(np.median(self.latency_ms[:, total] / other.latency_ms[:, total]))

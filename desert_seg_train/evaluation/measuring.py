@@ -7,7 +7,7 @@ Shape letters: N frames, K classes, B bands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -129,57 +129,84 @@ def _readings_beside(label_map: LabelMap, own: LabelMap, values: set[int]) -> tu
 def measure(
     segmenter: Segmenter,
     test_set: TestSet,
-    setting: Setting,
+    settings: Sequence[Setting],
     progress: Progress,
     keep: Callable[[Sample, Segmentation], None] = lambda sample, result: None,
-) -> Measurement:
-    """Segment every frame and count.
+) -> list[Measurement]:
+    """Segment every frame in every setting and count.
+
+    The settings take turns on each frame, so that other load on the machine slows all of them alike.
 
     Args:
         segmenter: The model.
         test_set: The frames.
-        setting: How to segment them.
+        settings: How to segment them, at least one.
         progress: Display for the frames done.
-        keep: Called with every frame and its result, which are forgotten afterwards.
+        keep: Called with every frame and its result in the first setting, which are forgotten afterwards.
 
     Raises:
         DataError: A file changed since the test set was opened.
     """
-    num_classes = len(segmenter.labels)
-    bias = segmenter.suppress(setting.suppressed)
-    options = SegmentOptions(setting.views, bias, scale=setting.scale, want_confidence=True)
-    names, sizes, confusions, latency = [], [], [], []
-    beside = {label_map.name: np.zeros((num_classes, num_classes + 1), np.int64) for label_map in test_set.beside}
-    bands = np.zeros((NUM_BANDS, num_classes, num_classes + 1), np.int64)
-    boundary, reliability = BoundaryCounts.none(num_classes), Reliability.none()
-    segmenter.warm_up(options)
+    beside = {label_map.name: label_map for label_map in test_set.beside}
+    tallies = [_Tally(setting, len(segmenter.labels), beside) for setting in settings]
+    options = [
+        SegmentOptions(each.views, segmenter.suppress(each.suppressed), scale=each.scale, want_confidence=True)
+        for each in settings
+    ]
+    for each in options:
+        segmenter.warm_up(each)
     for index in progress(range(len(test_set.folder)), len(test_set.folder)):
         sample = test_set.folder[index]
-        result = segmenter.segment(sample.image, options)
+        readings = {name: _target(test_set, index, label_map) for name, label_map in beside.items()}
+        for number, (tally, how) in enumerate(zip(tallies, options, strict=True)):
+            result = segmenter.segment(sample.image, how)
+            tally.add(sample, result, readings)
+            if not number:
+                keep(sample, result)
+    return [tally.measurement() for tally in tallies]
+
+
+class _Tally:
+    """What becomes a `Measurement`, frame by frame."""
+
+    def __init__(self, setting: Setting, num_classes: int, beside: Iterable[str]) -> None:
+        self._setting, self._num_classes = setting, num_classes
+        self._names: list[str] = []
+        self._sizes: list[tuple[int, int]] = []
+        self._confusions: list[npt.NDArray[np.int64]] = []
+        self._latency: list[tuple[float, ...]] = []
+        self._beside = {name: np.zeros((num_classes, num_classes + 1), np.int64) for name in beside}
+        self._bands = np.zeros((NUM_BANDS, num_classes, num_classes + 1), np.int64)
+        self._boundary, self._reliability = BoundaryCounts.none(num_classes), Reliability.none()
+
+    def add(self, sample: Sample, result: Segmentation, readings: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+        """Count a frame; `readings` are its truth as the other label maps read it."""
         assert result.confidence is not None
-        in_bands = count_bands(sample.target, result.mask, num_classes)
-        bands += in_bands
-        confusions.append(in_bands.sum(0))
-        boundary += BoundaryCounts.of(sample.target, result.mask, num_classes)
-        reliability += Reliability.of(sample.target, result.mask, result.confidence)
-        for label_map in test_set.beside:
-            beside[label_map.name] += count(_target(test_set, index, label_map), result.mask, num_classes)
+        in_bands = count_bands(sample.target, result.mask, self._num_classes)
+        self._bands += in_bands
+        self._confusions.append(in_bands.sum(0))
+        self._boundary += BoundaryCounts.of(sample.target, result.mask, self._num_classes)
+        self._reliability += Reliability.of(sample.target, result.mask, result.confidence)
+        for name, target in readings.items():
+            self._beside[name] += count(target, result.mask, self._num_classes)
         stages = (result.resize_ms, result.inference_ms, result.decode_ms)
-        latency.append((*stages, sum(stages)))
-        names.append(sample.name)
-        sizes.append((sample.image.shape[1], sample.image.shape[0]))
-        keep(sample, result)
-    return Measurement(
-        setting=setting,
-        names=tuple(names),
-        sizes=tuple(sizes),
-        confusions=np.stack(confusions),
-        beside=beside,
-        bands=bands,
-        boundary=boundary,
-        reliability=reliability,
-        latency_ms=np.array(latency),
-    )
+        self._latency.append((*stages, sum(stages)))
+        self._names.append(sample.name)
+        self._sizes.append((sample.image.shape[1], sample.image.shape[0]))
+
+    def measurement(self) -> Measurement:
+        """Of the frames so far, of which there must be at least one."""
+        return Measurement(
+            setting=self._setting,
+            names=tuple(self._names),
+            sizes=tuple(self._sizes),
+            confusions=np.stack(self._confusions),
+            beside=self._beside,
+            bands=self._bands,
+            boundary=self._boundary,
+            reliability=self._reliability,
+            latency_ms=np.array(self._latency),
+        )
 
 
 def count_bands(target: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.int64]:

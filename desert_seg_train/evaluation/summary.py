@@ -89,7 +89,14 @@ def _names(results: Results) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", no_wrap=index > 0)
     return table
@@ -127,14 +134,13 @@ def _latency(results: Results) -> Table:
 def _passes(results: Results) -> Table:
     table = _table("settings", "setting", "present", "all", "gain", "95 %", "p50 ms", "cost")
     for number, each in enumerate(results.passes):
-        time = each.latency("total", 50)
         table.add_row(
             escape(each.setting.name),
             score(each.scores.miou_present),
             score(each.scores.miou_all),
             *(_gain(results, number - 1) if number else ("", "")),
-            f"{time:.1f}",
-            f"{time / results.headline.latency('total', 50):.2f} x",
+            f"{each.latency('total', 50):.1f}",
+            f"{each.cost(results.headline):.2f} x",
         )
     return table
 
