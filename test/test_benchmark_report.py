@@ -159,7 +159,7 @@ def test_the_results_say_what_was_measured_with_what(report, tiny_artifact):
 def test_the_summary_fits_a_terminal_and_holds_the_headline(report):
     text = (report.out / "results_summary.txt").read_text()
     assert f"mIoU {report.results['passes'][0]['miou_present']:.4f}" in text
-    tables = [line for line in text.splitlines() if re.match(r"  \S+.* {3}", line)]
+    tables = [line for line in text.splitlines() if re.match(r" \S+.* {2}", line)]
     assert tables
     assert max(map(len, tables)) <= 100
 

@@ -236,7 +236,7 @@ def _machine_use(recording: Recording) -> dict[str, float]:
     busy, total, memory = np.array(
         [(each.machine.busy_s, each.machine.total_s, 100 * each.machine.memory_share) for each in samples_of(recording)]
     ).T
-    cpu = _percent(total, busy)
+    cpu = np.minimum(_percent(total, busy), 100)  # differences of seconds as floats end a little above
     use = {"RESOURCE_PROFILING_SAMPLING_RATE": 1 / PERIOD_S}
     for name, values in (("OVERALL_CPU", cpu), ("HOST_MEMORY", memory)):
         for how, value in (
