@@ -40,7 +40,7 @@ COLUMNS = STAGES[:-1]
 """What the table shows: all but the rest, which is next to nothing."""
 
 _COLORS = dict(zip(STAGES, ("cyan", "blue", "green", "magenta", "yellow", "red", "bright_black"), strict=True))
-_BAR = 16
+_BAR = 10
 _NUM_WARM = 2
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
