@@ -30,16 +30,13 @@ def decode(
     Returns:
         HxW uint8, 0..K-1; ties go to the lower index; `IGNORE` everywhere if every class is removed.
     """
-    mask = np.full(size, IGNORE, np.uint8)
-    best: npt.NDArray[np.float32] | None = None
-    for index, plane in _planes(scores, size, bias):
-        if best is None:
-            best = plane
-            mask.fill(index)
-        else:
-            wins = cv2.compare(plane, best, cv2.CMP_GT)
-            cv2.max(plane, best, dst=best)
-            cv2.copyTo(np.full_like(mask, index), wins, mask)
+    mask, label, wins = (np.full(size, IGNORE, np.uint8) for _ in range(3))
+    best = np.full(size, -np.inf, np.float32)
+    for index, plane in _planes(scores, size, bias, np.empty_like(best)):
+        cv2.compare(plane, best, cv2.CMP_GT, dst=wins)
+        cv2.max(plane, best, dst=best)
+        label.fill(index)
+        cv2.copyTo(label, wins, mask)
     return mask
 
 
@@ -92,19 +89,27 @@ def probabilities(
     return result
 
 
-def enlarge(plane: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """One plane hw brought to (H, W) on OpenCV's half-pixel grid, as every plane of scores is."""
-    return np.asarray(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+def enlarge(
+    plane: npt.NDArray[np.float32], size: tuple[int, int], out: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
+    """One plane hw brought to (H, W) on OpenCV's half-pixel grid, as every plane of scores is; into `out` if given."""
+    return np.asarray(cv2.resize(plane, size[::-1], dst=out, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _planes(
-    scores: npt.NDArray[np.float32], size: tuple[int, int], bias: npt.NDArray[np.float32] | None
+    scores: npt.NDArray[np.float32],
+    size: tuple[int, int],
+    bias: npt.NDArray[np.float32] | None,
+    out: npt.NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Class index and upsampled HxW plane of every class that is not removed."""
+    """Class index and upsampled HxW plane of every class that is not removed.
+
+    With `out` all planes are written there, each until the next: new memory costs as much as the resizing.
+    """
     for index, plane in enumerate(scores):
         if bias is not None and np.isneginf(bias[index]):
             continue
-        large = enlarge(plane, size)
+        large = enlarge(plane, size, out)
         if bias is not None and bias[index] != 0:
             large += bias[index]  # a constant survives the resizing, so the bias may come after it
         yield index, large
