@@ -31,7 +31,7 @@ from experiments.worlds import render
 TEST_TIME_ARMS = ("combined", "geologies16")
 """The arms that are also judged in every way of test_time.py."""
 
-YCOR_ARMS = ("rare", "style", "geologies16")
+YCOR_ARMS = ("rare", "geologies16")
 """The arms that are also taught photographs with other classes."""
 
 
