@@ -177,7 +177,9 @@ def load_artifact(path: str | Path) -> Artifact:
     try:
         height, width = content["input_size"]
         label_map = label_map_from_dict(content["label_map"], str(path / _JSON))
-        calibration = content.get("calibration")
+        calibration = None
+        if "calibration" in content:
+            calibration = calibration_from_dict(content["calibration"], len(label_map.labels))
         card = ModelCard(
             name=content["name"],
             network=content["network"],
@@ -185,7 +187,7 @@ def load_artifact(path: str | Path) -> Artifact:
             label_map=label_map,
             metrics=content["metrics"],
             provenance=content["provenance"],
-            calibration=calibration_from_dict(calibration, len(label_map.labels.names)) if calibration else None,
+            calibration=calibration,
         )
         parity = parity_from_json((path / PARITY).read_bytes()) if PARITY in content["files"] else None
     except (KeyError, TypeError, ValueError, DataError) as error:

@@ -150,5 +150,6 @@ def calibration_from_dict(content: Mapping[str, Any], num_classes: int) -> Calib
     frames = values.pop("frames")
     if frames is not None:
         frames = FrameStatistics(tuple(frames["mean"]), tuple(frames["spread"]), frames["usual"])
-    comparable = frames is not None and len(frames.mean) == _description_length(num_classes)
-    return Calibration(**values, frames=frames if comparable else None)
+        if len(frames.mean) != _description_length(num_classes):
+            frames = None
+    return Calibration(**values, frames=frames)

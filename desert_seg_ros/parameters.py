@@ -63,7 +63,7 @@ class NodeParameters:
     device: str = _parameter("auto", "Device the engine runs on.", choices=DEVICES)
     precision: str = _parameter(
         "auto",
-        "Arithmetic; auto is bf16 where it is fast, else f32; int8 takes three quarters of f32's time.",
+        "Arithmetic; auto is bf16 where it is fast, else f32; int8 is faster than f32, with slightly other masks.",
         choices=PRECISIONS,
     )
     threads: int = _parameter(0, "CPU threads of the engine; 0 = all cores.", minimum=0, maximum=256)
