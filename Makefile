@@ -45,11 +45,11 @@ test: lint
 
 bench:
 	@$(PYTHON) scripts/bootstrap.py dev
-	@$(ROS) $(BIN)/python -m bench $(if $(CHECK),--check) $(ARGS)
+	@$(ROS) $(BIN)/python -m speed $(if $(CHECK),--check) $(ARGS)
 
 bench-train:
 	@$(PYTHON) scripts/bootstrap.py dev
-	$(BIN)/python -m desert_seg_train.training_benchmark --full --train $(DATA)/falcon/train --validation $(DATA)/falcon/val \
+	$(BIN)/python -m desert_seg_train.train.cost --full --train $(DATA)/falcon/train --validation $(DATA)/falcon/val \
 		--encoder-weights $(DATA)/weights/tf_efficientnet_lite0_imagenet.safetensors
 
 clean:

@@ -54,7 +54,7 @@ EXTRAS = {
     # DDS implementations that are not ROS's, for tests.
     "interop": ["cyclonedds>=11", "rosless>=0.5"],
     # colcon looks here to see that the tests are pytest's.
-    "test": ["pytest>=8,<9", "pytest-timeout>=2.3", "hypothesis>=6.100"],
+    "test": ["pytest>=8,<9", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100"],
     "dev": [
         "catkin_pkg>=1.0",
         "colcon-common-extensions>=0.3",
@@ -96,13 +96,13 @@ setup(
     packages=find_packages(include=["desert_seg*"]),
     package_data={
         "desert_seg": ["label_maps/*.yaml"],
-        "desert_seg_ros": ["benchmark/*.j2"],
+        "desert_seg_ros": ["bag_benchmark/*.j2"],
         "desert_seg_train": [
-            "evaluation/*.j2",
-            "inspection/*.j2",
-            "synthetic/*.yaml",
-            "synthetic/worlds/*.yaml",
-            "synthetic/shaders/*",
+            "benchmark/*.j2",
+            "inspect/*.j2",
+            "synth/*.yaml",
+            "synth/worlds/*.yaml",
+            "synth/shaders/*",
         ],
     },
     data_files=data_files(),
@@ -113,7 +113,7 @@ setup(
             "segment_node = desert_seg_ros.start:main",
             "desert-seg = desert_seg_train.cli:main",
             "desert-seg-replay = desert_seg_ros.replay:main",
-            "desert-seg-benchmark = desert_seg_ros.benchmark.command:main",
+            "desert-seg-benchmark = desert_seg_ros.bag_benchmark.command:main",
             "desert-seg-demo = desert_seg_ros.demo:main",
         ]
     },

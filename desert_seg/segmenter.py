@@ -22,7 +22,8 @@ import numpy.typing as npt
 from desert_seg.artifact import ModelCard, load_artifact
 from desert_seg.calibration import Calibration, describe
 from desert_seg.decode import confidence, decode, enlarge, probabilities
-from desert_seg.engines.engine import DeviceEngine, Engine, create_engine
+from desert_seg.engines.choice import create_engine
+from desert_seg.engines.engine import DeviceEngine, Engine
 from desert_seg.labels import IGNORE
 from desert_seg.views import SIZE_MULTIPLE, View, fuse, view_set
 

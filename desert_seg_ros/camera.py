@@ -15,9 +15,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from desert_seg.recordings.image_codec import decode_compressed, decode_image
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.health import Health, Timing
-from desert_seg_ros.image_codec import decode_compressed, decode_image
 from desert_seg_ros.messages import camera_info_message, image_message, timing_message
 from desert_seg_ros.qos_watch import QosWatch
 from desert_seg_ros.worker import IMAGES, Lane, SegmentedFrame

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from desert_seg.labels import LabelMap
     from desert_seg.scoring import Scores
-    from desert_seg_ros.benchmark.masks import Masked
-    from desert_seg_ros.benchmark.results import Frames, Spread, Start
+    from desert_seg_ros.bag_benchmark.masks import Masked
+    from desert_seg_ros.bag_benchmark.results import Frames, Spread, Start
 
 SHEET_ROWS = 4
 OVERLAY_ALPHA = 0.55
@@ -58,15 +58,15 @@ def demo(options: argparse.Namespace) -> None:
     from desert_seg.artifact import load_artifact
     from desert_seg.images import write_bytes
     from desert_seg.machine import processor
-    from desert_seg_ros.benchmark import measures
-    from desert_seg_ros.benchmark.frames import prepared_frames, stored_transport
-    from desert_seg_ros.benchmark.masks import masked_frames
-    from desert_seg_ros.benchmark.node_process import launch_command, node_command
-    from desert_seg_ros.benchmark.pace import Length, Recorded
-    from desert_seg_ros.benchmark.run import Subject, measure
-    from desert_seg_ros.drive import open_drive
+    from desert_seg.recordings.drive import open_drive
+    from desert_seg.share import find_artifact, share_directory
+    from desert_seg_ros.bag_benchmark import measures
+    from desert_seg_ros.bag_benchmark.frames import prepared_frames, stored_transport
+    from desert_seg_ros.bag_benchmark.masks import masked_frames
+    from desert_seg_ros.bag_benchmark.node_process import launch_command, node_command
+    from desert_seg_ros.bag_benchmark.pace import Length, Recorded
+    from desert_seg_ros.bag_benchmark.run import Subject, measure
     from desert_seg_ros.environment import require_ros, use_dds_profile
-    from desert_seg_ros.share import find_artifact, share_directory
 
     require_ros()
     console = Console(highlight=False)

@@ -12,8 +12,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
 from desert_seg.labels import IGNORE, UNKNOWN_NAME, LabelSet
+from desert_seg.recordings.image_codec import fill_image
 from desert_seg_ros.health import STAGES, Report, Timing
-from desert_seg_ros.image_codec import fill_image
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from desert_seg.painter import Painter
 from desert_seg.segmenter import Segmenter, SegmentOptions
+from desert_seg.share import find_artifact
+from desert_seg.traversability import CostPainter, read_policy
 from desert_seg_ros.budget import Effort, efforts
 from desert_seg_ros.parameters import NodeParameters
-from desert_seg_ros.share import find_artifact
-from desert_seg_ros.traversability import CostPainter, read_policy
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from desert_seg.errors import DesertSegError
+from desert_seg.share import share_directory
 from desert_seg_ros.environment import require_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
-from desert_seg_ros.share import share_directory
 
 LOOK_S = 0.5
 """How often it is looked whether the process is to end."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from desert_seg.errors import DesertSegError
 
 if TYPE_CHECKING:
-    from desert_seg_ros.drive import Drive, DriveFrame
+    from desert_seg.recordings.drive import Drive, DriveFrame
 
 TRANSPORTS = ("auto", "raw", "compressed")
 
@@ -98,7 +98,7 @@ class Replayer:
         Raises:
             DesertSegError: The drive is damaged, or ends before `start_s`.
         """
-        from desert_seg_ros.bag import serialize
+        from desert_seg.recordings.bag import serialize
 
         num_published = 0
         begin = 0.0
@@ -160,7 +160,7 @@ class Replayer:
         """What to publish for a frame and where; the image comes last, so that whoever has it has the rest."""
         from rosbags.typesys.stores.ros2_kilted import rosgraph_msgs__msg__Clock as Clock
 
-        from desert_seg_ros.bag import COMPRESSED_IMAGE, sibling_topic
+        from desert_seg.recordings.bag import COMPRESSED_IMAGE, sibling_topic
 
         base = self._options.image_topic
         messages: list[tuple[str, Any]] = []
@@ -236,7 +236,7 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from desert_seg_ros.drive import open_drive
+    from desert_seg.recordings.drive import open_drive
 
     drive = open_drive(arguments.path, arguments.topic, arguments.hz)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,9 @@
-"""`desert-seg`: every offline command. A command's code is imported when it runs, so that `--help` is instant."""
+"""`desert-seg`: every offline command, found by its name.
+
+`desert-seg NAME` runs the function `NAME` of `desert_seg_train.NAME.command` with the settings `NameConfig` of
+`desert_seg_train.NAME.config`. Commands are imported when they run, so that `--help` is instant. A name that is none of
+ours is looked for as the program `desert-seg-NAME`, as git does.
+"""
 
 from __future__ import annotations
 
@@ -13,37 +18,24 @@ from typing import Annotated, Any
 import tyro
 
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg_train.calibration.config import CalibrateConfig
-from desert_seg_train.config import AdaptConfig, ConsumersConfig, InfoConfig, TrainConfig
-from desert_seg_train.deployment.config import ExportConfig
-from desert_seg_train.evaluation.config import BenchmarkConfig, EvaluateConfig
-from desert_seg_train.inspection.config import InspectConfig
-from desert_seg_train.labelling.config import LabelConfig, ReadLabelsConfig
-from desert_seg_train.prediction.config import PredictConfig
-from desert_seg_train.profiling.config import ProfileConfig
-from desert_seg_train.synthetic.config import SynthConfig
 from desert_seg_train.yaml_config import read_yaml_config
 
-COMMANDS: dict[str, tuple[type, str]] = {
-    "train": (TrainConfig, "desert_seg_train.training"),
-    "adapt": (AdaptConfig, "desert_seg_train.adaptation"),
-    "evaluate": (EvaluateConfig, "desert_seg_train.evaluation.evaluate"),
-    "benchmark": (BenchmarkConfig, "desert_seg_train.evaluation.benchmark"),
-    "calibrate": (CalibrateConfig, "desert_seg_train.calibration.command"),
-    "predict": (PredictConfig, "desert_seg_train.prediction.predict"),
-    "export": (ExportConfig, "desert_seg_train.deployment.command"),
-    "consumers": (ConsumersConfig, "desert_seg_train.consumers"),
-    "info": (InfoConfig, "desert_seg_train.information"),
-    "inspect": (InspectConfig, "desert_seg_train.inspection.command"),
-    "label": (LabelConfig, "desert_seg_train.labelling.propose"),
-    "read-labels": (ReadLabelsConfig, "desert_seg_train.labelling.read_back"),
-    "profile": (ProfileConfig, "desert_seg_train.profiling.command"),
-    "synth": (SynthConfig, "desert_seg_train.synthesis"),
-}
-"""Command -> what it is told, and the module with the function of the command's name that does it."""
-
-FORWARDED = {"replay": "desert_seg_ros.replay"}
-"""Command -> module of the robot's side whose `main` takes the rest of the command line."""
+COMMANDS = (
+    "train",
+    "adapt",
+    "evaluate",
+    "benchmark",
+    "calibrate",
+    "predict",
+    "export",
+    "consumers",
+    "info",
+    "inspect",
+    "label",
+    "read-labels",
+    "profile",
+    "synth",
+)
 
 DESCRIPTION = """Make and judge datasets and models for off-road segmentation.
 
@@ -54,13 +46,12 @@ command, `desert-seg replay`, publishes a bag or a folder of images on live topi
 def main() -> None:
     """Parse the command line and run the command; an expected failure ends with one line and exit code 1."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name in FORWARDED:
-        importlib.import_module(FORWARDED[name]).main(sys.argv[2:])
-        return
+    program = Path(sys.argv[0]).with_name(f"desert-seg-{name}")
+    if name not in COMMANDS and os.access(program, os.X_OK):
+        os.execv(program, [str(program), *sys.argv[2:]])
     try:
         name, config = parse(sys.argv[1:])
-        _, module = COMMANDS[name]
-        getattr(importlib.import_module(module), name.replace("-", "_"))(config)
+        _part(name, "command", name.replace("-", "_"))(config)
     except DesertSegError as error:
         sys.exit(f"error: {error}")
     except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
@@ -83,15 +74,26 @@ def parse(arguments: list[str]) -> tuple[str, Any]:
         SystemExit: The command line is not, or help was asked for; everything is said by then.
     """
     rest, path = _take_config_option(arguments)
+    kinds = {name: config_of(name) for name in COMMANDS}
     defaults: dict[str, Any] = {}
     if path is not None and rest and rest[0] in COMMANDS:
-        defaults[rest[0]] = read_yaml_config(COMMANDS[rest[0]][0], path)
-    kinds: list[Any] = []
-    for name, (kind, _) in COMMANDS.items():
+        defaults[rest[0]] = read_yaml_config(kinds[rest[0]], path)
+    subcommands: list[Any] = []
+    for name, kind in kinds.items():
         default = {"default": defaults[name]} if name in defaults else {}
-        kinds.append(Annotated[kind, tyro.conf.subcommand(name, prefix_name=False, **default)])
-    config: Any = tyro.cli(reduce(or_, kinds), args=rest, prog="desert-seg", description=DESCRIPTION)
-    return next((name, config) for name, (kind, _) in COMMANDS.items() if isinstance(config, kind))
+        subcommands.append(Annotated[kind, tyro.conf.subcommand(name, prefix_name=False, **default)])
+    config: Any = tyro.cli(reduce(or_, subcommands), args=rest, prog="desert-seg", description=DESCRIPTION)
+    return next((name, config) for name, kind in kinds.items() if isinstance(config, kind))
+
+
+def config_of(name: str) -> type:
+    """The dataclass of a command's settings: `ReadLabelsConfig` for `read-labels`."""
+    found: type = _part(name, "config", name.title().replace("-", "") + "Config")
+    return found
+
+
+def _part(name: str, module: str, attribute: str) -> Any:
+    return getattr(importlib.import_module(f"desert_seg_train.{name.replace('-', '_')}.{module}"), attribute)
 
 
 def _take_config_option(arguments: list[str]) -> tuple[list[str], Path | None]:

@@ -29,10 +29,10 @@ from desert_seg.labels import load_label_map
 from desert_seg.network import NetworkConfig, SegmentationNetwork
 from desert_seg.scoring import class_iou, count, mean_iou
 from desert_seg.segmenter import Segmenter, SegmentOptions
-from desert_seg_train.config import NetworkChoice
-from desert_seg_train.export import save_network
 from desert_seg_train.folder import SegmentationFolder
-from desert_seg_train.start import start_network
+from desert_seg_train.saving import save_network
+from desert_seg_train.train.config import NetworkChoice
+from desert_seg_train.train.start import start_network
 from experiments.protocol import READINGS
 
 LABEL_MAP = load_label_map("falcon7_stones")

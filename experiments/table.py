@@ -17,7 +17,7 @@ import numpy.typing as npt
 from desert_seg.images import write_bytes
 from desert_seg.labels import load_label_map
 from desert_seg.scoring import class_iou, mean_iou
-from desert_seg_train.evaluation.comparison import Interval, compare
+from desert_seg_train.evaluate.comparison import Interval, compare
 from experiments.counts import read_counts
 from experiments.protocol import FOLDS, HERE, READINGS, SHIFTS, YCOR, read_arms
 

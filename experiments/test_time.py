@@ -21,9 +21,9 @@ from desert_seg.artifact import load_artifact
 from desert_seg.decode import probabilities
 from desert_seg.network import DeployedNetwork, NetworkConfig
 from desert_seg.segmenter import Segmenter, SegmentOptions
-from desert_seg_train.export import save_network
 from desert_seg_train.folder import SegmentationFolder
-from desert_seg_train.start import start_network
+from desert_seg_train.saving import save_network
+from desert_seg_train.train.start import start_network
 
 OBSTACLES = ("Trees", "Rocks")
 """Classes that a correction may raise but never lower: what it argues away, a robot drives into."""

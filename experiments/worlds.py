@@ -36,7 +36,7 @@ class RenderedSet:
 
 def shipped(name: str) -> dict[str, Any]:
     """Content of a shipped world."""
-    text = (files("desert_seg_train.synthetic") / "worlds" / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (files("desert_seg_train.synth") / "worlds" / f"{name}.yaml").read_text(encoding="utf-8")
     content: dict[str, Any] = yaml.safe_load(text)
     return content
 
@@ -55,7 +55,7 @@ def _other_appearance(world: dict[str, Any]) -> dict[str, Any]:
 
 def _geologies(number: int) -> dict[str, Any]:
     """The world of rocks with so many geologies of all there are."""
-    known = list(yaml.safe_load((files("desert_seg_train.synthetic") / "geologies.yaml").read_text(encoding="utf-8")))
+    known = list(yaml.safe_load((files("desert_seg_train.synth") / "geologies.yaml").read_text(encoding="utf-8")))
     return shipped("rockfield") | {"geologies": known[:number], "geologies_per_scene": min(number, 3)}
 
 

@@ -18,7 +18,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 
-from desert_seg_ros.image_codec import fill_image
+from desert_seg.recordings.image_codec import fill_image
 
 TIMEOUT_S = 60.0
 MODEL = Path(__file__).resolve().parent.parent / "models" / "light"

@@ -12,8 +12,8 @@ from desert_seg.images import write_image
 torch = pytest.importorskip("torch")
 
 from desert_seg.artifact import load_artifact  # noqa: E402
-from desert_seg_train.adaptation import adapt, parse_duration  # noqa: E402
-from desert_seg_train.config import AdaptConfig  # noqa: E402
+from desert_seg_train.adapt.command import adapt, parse_duration  # noqa: E402
+from desert_seg_train.adapt.config import AdaptConfig  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__String as String
 
 from desert_seg.errors import DataError
-from desert_seg_ros.bag import (
+from desert_seg.recordings.bag import (
     COMPRESSED_IMAGE,
     Bag,
     BagMessage,

@@ -38,24 +38,24 @@ from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
 from desert_seg.errors import DesertSegError
 from desert_seg.labels import load_label_map
-from desert_seg_ros.bag import BagWriter, serialize
-from desert_seg_ros.benchmark import charts, measures
-from desert_seg_ros.benchmark.frames import prepared_frames, stamp_of, stamped
-from desert_seg_ros.benchmark.judge import Flips, determinism, judge
-from desert_seg_ros.benchmark.masks import masked_frames, recorded_masks
-from desert_seg_ros.benchmark.measures import Timeline
-from desert_seg_ros.benchmark.node_process import NodeError, node_command
-from desert_seg_ros.benchmark.node_status import Counters, NodeStatus
-from desert_seg_ros.benchmark.options import parse
-from desert_seg_ros.benchmark.pace import Fixed, Length, Lockstep, Multiple, Recorded, parse_pace, schedule
-from desert_seg_ros.benchmark.page import render_page
-from desert_seg_ros.benchmark.recording import Recording, Sent
-from desert_seg_ros.benchmark.report import describe_machine, describe_model, make_run, to_json
-from desert_seg_ros.benchmark.resources import Sampler
-from desert_seg_ros.benchmark.results import Results, Source, meanings
-from desert_seg_ros.benchmark.warp import find_surroundings
-from desert_seg_ros.drive import Drive, open_drive
-from desert_seg_ros.image_codec import decode
+from desert_seg.recordings.bag import BagWriter, serialize
+from desert_seg.recordings.drive import Drive, open_drive
+from desert_seg.recordings.image_codec import decode
+from desert_seg_ros.bag_benchmark import charts, measures
+from desert_seg_ros.bag_benchmark.frames import prepared_frames, stamp_of, stamped
+from desert_seg_ros.bag_benchmark.judge import Flips, determinism, judge
+from desert_seg_ros.bag_benchmark.masks import masked_frames, recorded_masks
+from desert_seg_ros.bag_benchmark.measures import Timeline
+from desert_seg_ros.bag_benchmark.node_process import NodeError, node_command
+from desert_seg_ros.bag_benchmark.node_status import Counters, NodeStatus
+from desert_seg_ros.bag_benchmark.options import parse
+from desert_seg_ros.bag_benchmark.pace import Fixed, Length, Lockstep, Multiple, Recorded, parse_pace, schedule
+from desert_seg_ros.bag_benchmark.page import render_page
+from desert_seg_ros.bag_benchmark.recording import Recording, Sent
+from desert_seg_ros.bag_benchmark.report import describe_machine, describe_model, make_run, to_json
+from desert_seg_ros.bag_benchmark.resources import Sampler
+from desert_seg_ros.bag_benchmark.results import Results, Source, meanings
+from desert_seg_ros.bag_benchmark.warp import find_surroundings
 
 NUM_FRAMES = 5
 SIZE = (240, 136)
@@ -63,7 +63,7 @@ SIZE = (240, 136)
 
 
 def run_command(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "desert_seg_ros.benchmark.command", *map(str, arguments)]
+    command = [sys.executable, "-m", "desert_seg_ros.bag_benchmark.command", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=250, **options)
 
 
@@ -277,8 +277,8 @@ def test_a_node_that_is_running_is_measured_at_a_multiple_of_what_it_can_sustain
     pytest.importorskip("rclpy")
     from ros import NodeProcess
 
-    from desert_seg_ros.benchmark import session
-    from desert_seg_ros.benchmark.command import benchmark
+    from desert_seg_ros.bag_benchmark import session
+    from desert_seg_ros.bag_benchmark.command import benchmark
 
     monkeypatch.setattr(session, "PROBE", Length(loops=2))
     remaps = ["-r", "__node:=eyes", "-r", "image/compressed:=/eyes_in/compressed", "-p", "image_transport:=compressed"]
@@ -307,7 +307,14 @@ def test_a_node_that_is_running_is_measured_at_a_multiple_of_what_it_can_sustain
 
 def test_the_benchmark_is_interrupted_without_leaving_a_node_behind(compressed_mcap: Path, tmp_path: Path) -> None:
     pytest.importorskip("rclpy")
-    command = [sys.executable, "-m", "desert_seg_ros.benchmark.command", str(compressed_mcap), "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "desert_seg_ros.bag_benchmark.command",
+        str(compressed_mcap),
+        "--out",
+        str(tmp_path),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         log = tmp_path / "logs" / "recorded.log"
         deadline = time.monotonic() + 60
@@ -331,7 +338,7 @@ def children(pid: int) -> list[int]:
 
 def test_a_node_that_dies_ends_the_run_with_its_last_words(compressed_mcap: Path, tmp_path: Path) -> None:
     pytest.importorskip("rclpy")
-    from desert_seg_ros.benchmark.run import Subject, measure
+    from desert_seg_ros.bag_benchmark.run import Subject, measure
 
     drive = open_drive(compressed_mcap)
     log = tmp_path / "node.log"
@@ -407,7 +414,7 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path: Path, arguments: list[st
 
 def test_help_is_instant_because_nothing_heavy_is_imported() -> None:
     heavy = "{'rclpy', 'numpy', 'cv2', 'rich', 'rosbags', 'jinja2', 'openvino'}"
-    script = f"import sys, desert_seg_ros.benchmark.command; print({heavy} & sys.modules.keys())"
+    script = f"import sys, desert_seg_ros.bag_benchmark.command; print({heavy} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
@@ -415,7 +422,7 @@ def test_help_is_instant_because_nothing_heavy_is_imported() -> None:
 def test_a_drive_too_large_for_the_memory_is_refused_before_anything_starts(
     raw_db3: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from desert_seg_ros.benchmark import frames
+    from desert_seg_ros.bag_benchmark import frames
 
     monkeypatch.setattr(frames, "MEMORY_SHARE", 1e-9)
     with pytest.raises(DesertSegError, match=r"must be in memory before the clock starts.*use --limit"):
@@ -513,7 +520,7 @@ def test_a_stamp_put_into_a_serialised_message_is_the_only_thing_that_changes(se
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
 def test_prepared_frames_hold_the_drive_s_pictures_in_the_form_asked_for(raw_db3: Path, transport: str) -> None:
-    from desert_seg_ros.bag import BagMessage, deserialize
+    from desert_seg.recordings.bag import BagMessage, deserialize
 
     drive = open_drive(raw_db3)
     kind = f"sensor_msgs/msg/{'Image' if transport == 'raw' else 'CompressedImage'}"

@@ -22,10 +22,11 @@ pytest.importorskip("rich")
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
-from desert_seg_train.evaluation.benchmark import benchmark
-from desert_seg_train.evaluation.config import BenchmarkConfig, EvaluateConfig
-from desert_seg_train.evaluation.evaluate import evaluate
-from desert_seg_train.evaluation.pdf import BROWSERS
+from desert_seg_train.benchmark.command import benchmark
+from desert_seg_train.benchmark.config import BenchmarkConfig
+from desert_seg_train.benchmark.pdf import BROWSERS
+from desert_seg_train.evaluate.command import evaluate
+from desert_seg_train.evaluate.config import EvaluateConfig
 
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 LOG = "epoch,loss,skipped_steps,seconds,learning_rate,val_miou,val_loss\n1,2.5,0,9,0.001,,\n2,1.5,0,9,0.0005,0.4,1.75\n"

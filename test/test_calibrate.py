@@ -12,11 +12,11 @@ from desert_seg.artifact import ONNX, WEIGHTS, load_artifact, save_artifact
 from desert_seg.calibration import Calibration
 from desert_seg.errors import DataError
 from desert_seg.segmenter import Segmenter, SegmentOptions
-from desert_seg_train.calibration.command import calibrate
-from desert_seg_train.calibration.config import CalibrateConfig
-from desert_seg_train.calibration.fit import Detector, fit_temperature, negative_log_likelihood, reliability
-from desert_seg_train.config import InfoConfig
-from desert_seg_train.information import info
+from desert_seg_train.calibrate.command import calibrate
+from desert_seg_train.calibrate.config import CalibrateConfig
+from desert_seg_train.calibrate.fit import Detector, fit_temperature, negative_log_likelihood, reliability
+from desert_seg_train.info.command import info
+from desert_seg_train.info.config import InfoConfig
 
 FALCON_VAL = ROOT.parent / "shared" / "data" / "falcon" / "val"
 

@@ -14,8 +14,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from ros import LATCHED, MODEL, NodeProcess, Peer, String  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
-from desert_seg_ros.consumers import write_consumers  # noqa: E402
-from desert_seg_ros.drive import open_drive  # noqa: E402
+from desert_seg.consumers import write_consumers  # noqa: E402
+from desert_seg.recordings.drive import open_drive  # noqa: E402
 from desert_seg_ros.parameters import NodeParameters  # noqa: E402
 
 TOPICS = ("mask", "confidence", "unknown", "traversability", "probabilities", "mask_color", "overlay")

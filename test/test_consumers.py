@@ -10,9 +10,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from desert_seg.consumers import hydra_colors, hydra_label_space, nav2_layer, read_policy
 from desert_seg.errors import DataError
 from desert_seg.labels import load_label_map, shipped_label_maps
-from desert_seg_ros.consumers import hydra_colors, hydra_label_space, nav2_layer, read_policy
 from desert_seg_ros.messages import label_info_message
 
 POLICY = ROOT / "config" / "traversability.yaml"

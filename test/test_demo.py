@@ -15,8 +15,8 @@ from conftest import ROOT
 pytest.importorskip("rclpy")
 
 from desert_seg.images import write_image
-from desert_seg_ros.benchmark.masks import recorded_masks
-from desert_seg_ros.drive import open_drive
+from desert_seg.recordings.drive import open_drive
+from desert_seg_ros.bag_benchmark.masks import recorded_masks
 from desert_seg_ros.pictures import Video
 
 

@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import arrays
 
 from desert_seg import decode, views
 from desert_seg.calibration import Calibration
-from desert_seg.engines.engine import DeviceEngine, create_engine
+from desert_seg.engines.choice import create_engine
+from desert_seg.engines.engine import DeviceEngine
 from desert_seg.labels import IGNORE
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg.views import VIEW_SETS, view_set

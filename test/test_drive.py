@@ -14,8 +14,8 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__RegionOfInteres
 
 from desert_seg.errors import DataError, FrameError
 from desert_seg.images import write_image
-from desert_seg_ros.bag import BagWriter
-from desert_seg_ros.drive import Drive, DriveFrame, open_drive
+from desert_seg.recordings.bag import BagWriter
+from desert_seg.recordings.drive import Drive, DriveFrame, open_drive
 
 NUM_FRAMES = 12
 

@@ -10,11 +10,10 @@ import pytest
 from conftest import ROOT
 
 from desert_seg.artifact import load_artifact
-from desert_seg.engines.choice import candidates, choice_file, read_choice
-from desert_seg.engines.engine import create_engine
+from desert_seg.engines.choice import candidates, choice_file, create_engine, read_choice
 from desert_seg.machine import has_cuda_driver
-from desert_seg_train.config import InfoConfig
-from desert_seg_train.information import info
+from desert_seg_train.info.command import info
+from desert_seg_train.info.config import InfoConfig
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")

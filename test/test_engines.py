@@ -11,13 +11,13 @@ from conftest import ROOT
 
 from desert_seg.artifact import INT8_ONNX, ONNX, PARITY, WEIGHTS, load_artifact, save_artifact
 from desert_seg.decode import decode
-from desert_seg.engines.engine import create_engine
+from desert_seg.engines.choice import create_engine
 from desert_seg.errors import EngineError
 from desert_seg.labels import load_label_map
 from desert_seg.network import DeployedNetwork, NetworkConfig, SegmentationNetwork
 from desert_seg.parity import MIN_AGREEMENT, ParityReport, ParityResult
-from desert_seg_ros.drive import open_drive
-from desert_seg_train.export import save_network
+from desert_seg.recordings.drive import open_drive
+from desert_seg_train.saving import save_network
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
@@ -103,7 +103,7 @@ def test_one_thread_is_one_core(tiny_artifact, engine):
     code = (
         "import sys, time; import numpy as np\n"
         "from desert_seg.artifact import load_artifact\n"
-        "from desert_seg.engines.engine import create_engine\n"
+        "from desert_seg.engines.choice import create_engine\n"
         "engine = create_engine(load_artifact(sys.argv[1]), sys.argv[2], 'cpu', 'f32', threads=1)\n"
         "image = np.zeros((1, 256, 256, 3), np.uint8); engine.scores(image)\n"
         "wall, busy = time.perf_counter(), time.process_time()\n"

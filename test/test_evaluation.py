@@ -29,17 +29,17 @@ pytest.importorskip("matplotlib")
 
 from labelled_folder import STONES, Seer, seer, write_folder
 
-from desert_seg_train.evaluation.boundary import BoundaryCounts, outline_strip, strip_width
-from desert_seg_train.evaluation.comparison import bootstrap, compare
-from desert_seg_train.evaluation.config import EvaluateConfig
-from desert_seg_train.evaluation.earlier import check_same_truth, read_earlier
-from desert_seg_train.evaluation.evaluate import evaluate
-from desert_seg_train.evaluation.measurement import Setting
-from desert_seg_train.evaluation.measuring import count_bands, measure, open_test_set
-from desert_seg_train.evaluation.reliability import NUM_BINS, Reliability
-from desert_seg_train.evaluation.results import Results, Run
-from desert_seg_train.evaluation.results_file import results_json
-from desert_seg_train.evaluation.training_log import find_training_log, read_training_log
+from desert_seg_train.benchmark.training_log import find_training_log, read_training_log
+from desert_seg_train.evaluate.boundary import BoundaryCounts, outline_strip, strip_width
+from desert_seg_train.evaluate.command import evaluate
+from desert_seg_train.evaluate.comparison import bootstrap, compare
+from desert_seg_train.evaluate.config import EvaluateConfig
+from desert_seg_train.evaluate.earlier import check_same_truth, read_earlier
+from desert_seg_train.evaluate.measurement import Setting
+from desert_seg_train.evaluate.measuring import count_bands, measure, open_test_set
+from desert_seg_train.evaluate.reliability import NUM_BINS, Reliability
+from desert_seg_train.evaluate.results import Results, Run
+from desert_seg_train.evaluate.results_file import results_json
 
 TARGETS = arrays(np.uint8, (24, 32), elements=st.sampled_from([0, 1, 2, IGNORE]))
 BLOBS = arrays(np.uint8, (4, 6), elements=st.sampled_from([0, 1, 2, IGNORE])).map(
@@ -499,7 +499,7 @@ def test_evaluate_prints_both_conventions_and_writes_every_number(tmp_path, tiny
 
 def test_the_help_of_evaluate_and_benchmark_loads_nothing_heavy():
     code = (
-        "import sys; import desert_seg_train.evaluation.config;"
+        "import sys; import desert_seg_train.benchmark.config;"
         "assert not {'cv2', 'numpy', 'torch', 'jinja2', 'matplotlib', 'rich'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

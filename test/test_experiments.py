@@ -8,8 +8,8 @@ from labelled_folder import write_folder
 from desert_seg.artifact import load_artifact
 from desert_seg.labels import load_label_map
 from desert_seg.network import NetworkConfig, SegmentationNetwork
-from desert_seg_train.export import save_network
 from desert_seg_train.folder import SegmentationFolder
+from desert_seg_train.saving import save_network
 from experiments.counts import Counts, read_counts, write_counts
 from experiments.finish import LABEL_MAP, averaged, tried, with_offset
 from experiments.protocol import FOLDS, read_arms

@@ -12,8 +12,8 @@ from desert_seg.errors import ArtifactError, DataError, DesertSegError
 from desert_seg.images import write_image
 from desert_seg.labels import load_label_map
 from desert_seg.parity import MAX_MIOU_CHANGE, MIN_AGREEMENT
+from desert_seg.recordings.drive import open_drive
 from desert_seg.segmenter import Segmenter
-from desert_seg_ros.drive import open_drive
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
@@ -23,11 +23,11 @@ pytest.importorskip("rich")
 from labelled_folder import write_folder  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from desert_seg_train.deployment.command import export  # noqa: E402
-from desert_seg_train.deployment.config import ExportConfig  # noqa: E402
-from desert_seg_train.deployment.frames import choose_frames  # noqa: E402
-from desert_seg_train.deployment.judge import Judge  # noqa: E402
-from desert_seg_train.validation import NetworkEngine  # noqa: E402
+from desert_seg_train.export.command import export  # noqa: E402
+from desert_seg_train.export.config import ExportConfig  # noqa: E402
+from desert_seg_train.export.frames import choose_frames  # noqa: E402
+from desert_seg_train.export.judge import Judge  # noqa: E402
+from desert_seg_train.train.validation import NetworkEngine  # noqa: E402
 
 LIGHT = ROOT / "models" / "light"
 STONES = load_label_map("falcon7_stones")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desert_seg.errors import FrameError
-from desert_seg_ros.image_codec import (
+from desert_seg.recordings.image_codec import (
     SUPPORTED_ENCODINGS,
     decode_compressed,
     decode_image,

@@ -24,13 +24,13 @@ pytest.importorskip("rich")
 pytest.importorskip("jinja2")
 pytest.importorskip("tyro")
 
-from desert_seg_train.inspection.command import inspect
-from desert_seg_train.inspection.config import InspectConfig
-from desert_seg_train.inspection.dataset_statistics import Gap, Statistics
-from desert_seg_train.inspection.fault import Fault
-from desert_seg_train.inspection.image_check import check_image, fingerprint
-from desert_seg_train.inspection.mask_check import check_mask
-from desert_seg_train.inspection.twins import MAX_DISTANCE
+from desert_seg_train.inspect.command import inspect
+from desert_seg_train.inspect.config import InspectConfig
+from desert_seg_train.inspect.dataset_statistics import Gap, Statistics
+from desert_seg_train.inspect.fault import Fault
+from desert_seg_train.inspect.image_check import check_image, fingerprint
+from desert_seg_train.inspect.mask_check import check_mask
+from desert_seg_train.inspect.twins import MAX_DISTANCE
 
 FALCON = load_label_map("falcon10")
 RAW = np.array(sorted(FALCON.values), np.uint16)
@@ -239,7 +239,7 @@ def test_a_jpeg_without_its_end_is_found_whatever_opencv_thinks_of_it(tmp_path, 
     assert not isinstance(check_image(path), Fault)
     whole = read_image(path)
     cut(path)
-    monkeypatch.setattr("desert_seg_train.inspection.image_check.read_image", lambda path: whole)
+    monkeypatch.setattr("desert_seg_train.inspect.image_check.read_image", lambda path: whole)
     fault = check_image(path)
     assert isinstance(fault, Fault)
     assert fault.kind == "unreadable"
@@ -443,7 +443,7 @@ def test_a_folder_in_which_nothing_can_be_used_still_gets_its_page(tmp_path, run
 
 def test_the_help_loads_nothing_heavy():
     code = (
-        "import sys; import desert_seg_train.inspection.config;"
+        "import sys; import desert_seg_train.inspect.config;"
         "assert not {'cv2', 'numpy', 'torch', 'jinja2'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

@@ -14,8 +14,8 @@ rclpy = pytest.importorskip("rclpy")
 from ros import MODEL, TIMEOUT_S, NodeProcess  # noqa: E402
 
 from desert_seg.labels import IGNORE  # noqa: E402
+from desert_seg.recordings.drive import open_drive  # noqa: E402
 from desert_seg.segmenter import Segmenter  # noqa: E402
-from desert_seg_ros.drive import open_drive  # noqa: E402
 
 DOMAIN = int(os.environ["ROS_DOMAIN_ID"])
 

@@ -19,11 +19,12 @@ from desert_seg.labels import IGNORE, load_label_map, shipped_label_maps
 from desert_seg.segmenter import Segmenter
 from desert_seg_train.cli import parse
 from desert_seg_train.data.sources import open_source
-from desert_seg_train.labelling.config import LabelConfig, ReadLabelsConfig
-from desert_seg_train.labelling.polygons import to_mask, to_polygons
-from desert_seg_train.labelling.propose import label
-from desert_seg_train.labelling.read_back import raw_values, read_labels
-from desert_seg_train.labelling.selection import Candidate, choose
+from desert_seg_train.label.command import label
+from desert_seg_train.label.config import LabelConfig
+from desert_seg_train.label.polygons import to_mask, to_polygons
+from desert_seg_train.label.selection import Candidate, choose
+from desert_seg_train.read_labels.command import raw_values, read_labels
+from desert_seg_train.read_labels.config import ReadLabelsConfig
 
 pytest.importorskip("openvino")
 
@@ -139,7 +140,7 @@ def test_proposals_read_back_are_the_masks_of_the_model(proposed, tmp_path, caps
 
 
 def test_the_images_are_the_frames_of_the_drive(proposed, sample_drive):
-    from desert_seg_train.prediction.inputs import find_chunks
+    from desert_seg_train.predict.inputs import find_chunks
 
     frames = dict(frame for chunk in find_chunks(str(sample_drive), "") for frame in chunk.frames())
     paths = sorted((proposed / "frames").glob("*.png"))

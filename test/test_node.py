@@ -24,8 +24,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from desert_seg.artifact import ONNX, load_artifact  # noqa: E402
 from desert_seg.labels import IGNORE  # noqa: E402
+from desert_seg.recordings.drive import open_drive  # noqa: E402
 from desert_seg.segmenter import Segmenter  # noqa: E402
-from desert_seg_ros.drive import open_drive  # noqa: E402
 from desert_seg_ros.parameters import NodeParameters  # noqa: E402
 
 

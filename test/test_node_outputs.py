@@ -22,9 +22,9 @@ from std_srvs.srv import SetBool, Trigger  # noqa: E402
 from desert_seg.artifact import ONNX, WEIGHTS, load_artifact, save_artifact  # noqa: E402
 from desert_seg.calibration import Calibration  # noqa: E402
 from desert_seg.labels import IGNORE  # noqa: E402
+from desert_seg.recordings.drive import open_drive  # noqa: E402
 from desert_seg.segmenter import Segmenter, SegmentOptions  # noqa: E402
-from desert_seg_ros.drive import open_drive  # noqa: E402
-from desert_seg_ros.traversability import CostPainter, read_policy  # noqa: E402
+from desert_seg.traversability import CostPainter, read_policy  # noqa: E402
 from desert_seg_ros.worker import IMAGES  # noqa: E402
 
 CALIBRATION = Calibration(temperature=1.5, unknown_score="entropy", unknown_threshold=0.5)
@@ -381,7 +381,7 @@ def test_a_camera_that_can_never_be_heard_is_named_in_diagnostics(start, peer_of
 CAMERA = """
 import numpy as np, rclpy
 from sensor_msgs.msg import Image
-from desert_seg_ros.image_codec import fill_image
+from desert_seg.recordings.image_codec import fill_image
 rclpy.init()
 node, message = rclpy.create_node("camera"), Image()
 fill_image(message, np.zeros((540, 960, 3), np.uint8), "rgb8", message.header)

@@ -8,9 +8,9 @@ import pytest
 
 from desert_seg.errors import DataError
 from desert_seg.images import write_image
-from desert_seg_ros.bag import Bag, deserialize
-from desert_seg_ros.drive import open_drive
-from desert_seg_ros.pack import pack_drive
+from desert_seg.recordings.bag import Bag, deserialize
+from desert_seg.recordings.drive import open_drive
+from desert_seg.recordings.pack import pack_drive
 
 
 def pose(x, angle, axis):

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from desert_seg.errors import DataError
 from desert_seg.images import read_image, read_mask, write_image
+from desert_seg.recordings.bag import BagWriter
+from desert_seg.recordings.drive import open_drive
 from desert_seg.segmenter import Segmenter, SegmentOptions
-from desert_seg_ros.bag import BagWriter
-from desert_seg_ros.drive import open_drive
 
 pytest.importorskip("torch")
 
-from desert_seg_train.prediction.config import PredictConfig
-from desert_seg_train.prediction.inputs import find_chunks, frame_names
-from desert_seg_train.prediction.predict import predict
+from desert_seg_train.predict.command import predict
+from desert_seg_train.predict.config import PredictConfig
+from desert_seg_train.predict.inputs import find_chunks, frame_names
 
 
 @pytest.fixture

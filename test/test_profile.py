@@ -10,10 +10,10 @@ from conftest import ROOT
 
 from desert_seg.errors import DesertSegError
 from desert_seg.segmenter import Segmenter
-from desert_seg_train.profiling.command import STAGES, profile, stage_bar
-from desert_seg_train.profiling.command import test_picture as picture
-from desert_seg_train.profiling.config import ProfileConfig
-from desert_seg_train.profiling.stages import rgb_message, time_frame
+from desert_seg_train.profile.command import STAGES, profile, stage_bar
+from desert_seg_train.profile.command import test_picture as picture
+from desert_seg_train.profile.config import ProfileConfig
+from desert_seg_train.profile.stages import rgb_message, time_frame
 
 pytest.importorskip("openvino")
 

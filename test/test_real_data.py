@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from desert_seg.recordings.drive import open_drive
 from desert_seg.segmenter import Segmenter
-from desert_seg_ros.drive import open_drive
 
 FALCON = ROOT.parent / "shared" / "data" / "falcon"
 pytestmark = pytest.mark.skipif(not FALCON.is_dir(), reason="the private dataset is not beside this checkout")

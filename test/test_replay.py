@@ -17,9 +17,9 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__RegionOfInteres
 
 from desert_seg.errors import DesertSegError
 from desert_seg.images import write_image
-from desert_seg_ros.bag import BagWriter
-from desert_seg_ros.drive import Drive, open_drive
-from desert_seg_ros.image_codec import decode, decode_mask
+from desert_seg.recordings.bag import BagWriter
+from desert_seg.recordings.drive import Drive, open_drive
+from desert_seg.recordings.image_codec import decode, decode_mask
 from desert_seg_ros.replay import Replayer, ReplayOptions
 
 needs_ros = pytest.mark.skipif(

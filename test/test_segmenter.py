@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from desert_seg.engines.engine import create_engine
+from desert_seg.engines.choice import create_engine
 from desert_seg.errors import DataError, DesertSegError, EngineError
 from desert_seg.labels import IGNORE
 from desert_seg.segmenter import Segmenter, SegmentOptions

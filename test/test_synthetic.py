@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.images import read_image, read_mask
-from desert_seg_train.synthetic.config import SynthConfig
+from desert_seg_train.synth.config import SynthConfig
 
 pytest.importorskip("moderngl", reason="the renderer's package moderngl is not installed")
 
-from desert_seg_train.synthetic import gl
-from desert_seg_train.synthetic.camera import Camera, Stance, vehicle_pose
-from desert_seg_train.synthetic.dataset import synth
-from desert_seg_train.synthetic.randomise import draw_world
-from desert_seg_train.synthetic.renderer import Renderer
-from desert_seg_train.synthetic.rocks import Geology, Rock
-from desert_seg_train.synthetic.scene import Scene
-from desert_seg_train.synthetic.worlds import LABELS, Layer, dump_world, load_world, shipped_worlds
+from desert_seg_train.synth import gl
+from desert_seg_train.synth.camera import Camera, Stance, vehicle_pose
+from desert_seg_train.synth.dataset import render
+from desert_seg_train.synth.randomise import draw_world
+from desert_seg_train.synth.renderer import Renderer
+from desert_seg_train.synth.rocks import Geology, Rock
+from desert_seg_train.synth.scene import Scene
+from desert_seg_train.synth.worlds import LABELS, Layer, dump_world, load_world, shipped_worlds
 
 SIZE = {"width": 240, "height": 135}
 NUM_FRAMES = 7  # two scenes
@@ -51,14 +51,14 @@ def rendered_set(renderer, tmp_path_factory):
     config = SynthConfig(
         tmp_path_factory.mktemp("set") / "redrock", "redrock", NUM_FRAMES, seed=3, depth=True, processes=2, **SIZE
     )
-    assert synth(config) == config.out
+    assert render(config) == config.out
     return config
 
 
 @pytest.fixture(scope="session")
 def drive(renderer, tmp_path_factory):
     out = tmp_path_factory.mktemp("drive") / "mojave"
-    return synth(SynthConfig(out, "mojave", seed=2, drive=True, hz=10, seconds=0.3, depth=True, processes=1, **SIZE))
+    return render(SynthConfig(out, "mojave", seed=2, drive=True, hz=10, seconds=0.3, depth=True, processes=1, **SIZE))
 
 
 def content(folder):
@@ -67,11 +67,11 @@ def content(folder):
 
 def test_world_yaml_makes_the_same_bytes_again_whatever_the_number_of_processes(rendered_set, tmp_path):
     again = replace(rendered_set, world=str(rendered_set.out / "world.yaml"), out=tmp_path / "again", processes=1)
-    assert content(synth(again)) == content(rendered_set.out)
+    assert content(render(again)) == content(rendered_set.out)
 
 
 def test_another_seed_makes_other_frames(rendered_set, tmp_path):
-    other = synth(replace(rendered_set, seed=4, frames=1, out=tmp_path / "other"))
+    other = render(replace(rendered_set, seed=4, frames=1, out=tmp_path / "other"))
     name = "Color_Images/redrock_00000.jpg"
     assert (other / name).read_bytes() != (rendered_set.out / name).read_bytes()
 
@@ -106,17 +106,17 @@ def test_a_frame_that_was_deleted_comes_back_and_the_others_are_left_alone(rende
     before = content(rendered_set.out)
     written = {path: path.stat().st_mtime_ns for path in image.parent.iterdir()}
     image.unlink()
-    synth(rendered_set)
+    render(rendered_set)
     assert content(rendered_set.out) == before
     assert [path for path in image.parent.iterdir() if path.stat().st_mtime_ns != written[path]] == [image]
 
 
 def test_a_folder_begun_with_other_options_is_refused(rendered_set, tmp_path):
     with pytest.raises(DataError, match="begun with other options"):
-        synth(replace(rendered_set, seed=99))
+        render(replace(rendered_set, seed=99))
     (tmp_path / "Color_Images").mkdir()
     with pytest.raises(DataError, match=r"no world\.yaml"):
-        synth(SynthConfig(tmp_path))
+        render(SynthConfig(tmp_path))
 
 
 def test_what_is_labelled_sky_is_infinitely_far_and_nothing_else_is(renderer):
@@ -195,7 +195,7 @@ def test_consecutive_frames_of_a_drive_agree_when_warped_by_depth_and_pose(drive
 
 @pytest.mark.parametrize("name", REAL_SHARES)
 def test_the_mirror_worlds_have_the_class_shares_of_their_deserts(name, renderer, tmp_path):
-    out = synth(SynthConfig(tmp_path / name, name, frames=24, seed=7, **SIZE))
+    out = render(SynthConfig(tmp_path / name, name, frames=24, seed=7, **SIZE))
     masks = np.stack([read_mask(path) for path in (out / "Segmentation").iterdir()])
     value_of = {LABELS.labels.names[index]: value for value, index in LABELS.values.items()}
     for label, expected in REAL_SHARES[name].items():
@@ -289,7 +289,7 @@ def test_a_randomised_world_is_valid_and_follows_from_its_seed(seed):
 
 
 def test_a_randomised_set_has_a_world_of_its_own_for_each_scene(renderer, tmp_path):
-    out = synth(SynthConfig(tmp_path / "mixed", "dusk", NUM_FRAMES, seed=1, randomise=True, **SIZE))
+    out = render(SynthConfig(tmp_path / "mixed", "dusk", NUM_FRAMES, seed=1, randomise=True, **SIZE))
     worlds = [frame["desert"] for frame in json.loads((out / "camera.json").read_text())["frames"]]
     assert len(set(worlds)) == 2
     assert worlds[0] == worlds[5] != worlds[6]
@@ -326,12 +326,12 @@ def test_a_machine_without_opengl_is_told_which_packages_to_install(monkeypatch)
 )
 def test_options_that_make_no_set_are_refused_before_anything_is_written(options, message, tmp_path):
     with pytest.raises(DataError, match=message):
-        synth(SynthConfig(tmp_path / "none", **options))
+        render(SynthConfig(tmp_path / "none", **options))
     assert not (tmp_path / "none").exists()
 
 
 def test_the_command_line_can_be_described_without_loading_the_renderer():
-    code = "import sys, desert_seg_train.synthetic.config; print({'numpy', 'cv2', 'moderngl'} & set(sys.modules))"
+    code = "import sys, desert_seg_train.synth.config; print({'numpy', 'cv2', 'moderngl'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -24,24 +24,19 @@ from safetensors.torch import save_file  # noqa: E402
 from tiny_model import TINY  # noqa: E402
 
 from desert_seg.checkpoint import read_checkpoint, state_dict_of  # noqa: E402
-from desert_seg_train.config import (  # noqa: E402
-    LossConfig,
-    NetworkChoice,
-    OptimizerConfig,
-    SamplingConfig,
-    TrainConfig,
-)
-from desert_seg_train.losses import CrossEntropyAndDice  # noqa: E402
-from desert_seg_train.optimization import (  # noqa: E402
+from desert_seg_train.data.config import SamplingConfig  # noqa: E402
+from desert_seg_train.train.command import StoppedError, train  # noqa: E402
+from desert_seg_train.train.config import LossConfig, NetworkChoice, OptimizerConfig, TrainConfig  # noqa: E402
+from desert_seg_train.train.cost import BenchmarkTrainingConfig, compare_with_pure_steps  # noqa: E402
+from desert_seg_train.train.losses import CrossEntropyAndDice  # noqa: E402
+from desert_seg_train.train.optimization import (  # noqa: E402
     gradient_is_sane,
     make_optimizer,
     make_schedule,
     set_encoder_trainable,
 )
-from desert_seg_train.run_state import EpochResult, Position  # noqa: E402
-from desert_seg_train.start import start_network  # noqa: E402
-from desert_seg_train.training import StoppedError, train  # noqa: E402
-from desert_seg_train.training_benchmark import BenchmarkTrainingConfig, compare_with_pure_steps  # noqa: E402
+from desert_seg_train.train.run_state import EpochResult, Position  # noqa: E402
+from desert_seg_train.train.start import start_network  # noqa: E402
 
 FALCON = load_label_map("falcon7").labels
 THREE = replace(FALCON, names=FALCON.names[:3], colors=FALCON.colors[:3])
@@ -314,8 +309,8 @@ def test_a_model_of_another_kind_is_no_start(config, tiny_artifact):
 
 def test_imagenet_weights_that_cannot_be_fetched_are_explained():
     code = (
-        "from pathlib import Path; from desert_seg_train.config import TrainConfig\n"
-        "from desert_seg_train.start import start_network; from tiny_model import TINY\n"
+        "from pathlib import Path; from desert_seg_train.train.config import TrainConfig\n"
+        "from desert_seg_train.train.start import start_network; from tiny_model import TINY\n"
         "from desert_seg.labels import load_label_map; from desert_seg.errors import DesertSegError\n"
         "try: start_network(TINY, 'imagenet', load_label_map('falcon7').labels)\n"
         "except DesertSegError as error: print(error)\n"

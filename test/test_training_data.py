@@ -1,7 +1,6 @@
 """From labelled folders to training crops: folders, splits, sampling and augmentation."""
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,12 +18,13 @@ torch = pytest.importorskip("torch")
 
 from PIL import Image  # noqa: E402
 
-from desert_seg_train.config import AugmentationConfig, SamplingConfig, TrainConfig  # noqa: E402
 from desert_seg_train.data.augmentation import color_cast, compress, mix_style, random_crop  # noqa: E402
+from desert_seg_train.data.config import AugmentationConfig, SamplingConfig  # noqa: E402
 from desert_seg_train.data.crops import Crops, batches  # noqa: E402
 from desert_seg_train.data.sampling import Sampler  # noqa: E402
 from desert_seg_train.data.sources import absent_classes, open_source, split  # noqa: E402
 from desert_seg_train.folder import Sample, SegmentationFolder, scene_of  # noqa: E402
+from desert_seg_train.train.config import TrainConfig  # noqa: E402
 
 QUIET = Console(quiet=True)
 ROCKS = load_label_map("falcon7").labels.index("Rocks")
@@ -190,7 +190,7 @@ def test_balanced_scenes_come_equally_often_however_many_frames_they_have(datase
 def test_processes_divide_every_batch_and_a_later_start_leaves_the_rest_alone(dataset, world_size):
     config = TrainConfig((), Path(), batch_size=8, sampling=SamplingConfig(height=32, width=32))
     sources = [open_source(dataset, "falcon7", 1.0, QUIET)]
-    crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 24), config)
+    crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 24), config.sampling, config.augmentation)
     whole = [crops[index][0] for index in range(24)]
     for first_step in (0, 2):
         loaders = [batches(crops, 8, first_step, rank, world_size, 0) for rank in range(world_size)]
@@ -204,7 +204,7 @@ def test_worker_processes_change_nothing(dataset):
         (), Path(), sampling=SamplingConfig(height=32, width=32), augmentation=AugmentationConfig(1.0, 0.5)
     )
     sources = [open_source(dataset, "falcon7", 1.0, QUIET)]
-    crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 8), config)
+    crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 8), config.sampling, config.augmentation)
     (alone,), (helped,) = batches(crops, 8, 0, 0, 1, 0), batches(crops, 8, 0, 0, 1, 2)
     assert torch.equal(alone[0], helped[0])
     assert torch.equal(alone[1], helped[1])
@@ -279,9 +279,9 @@ def test_a_frame_in_another_style_takes_on_its_mean_colour_and_keeps_its_structu
 def test_the_same_draw_gives_the_same_crop_whatever_was_drawn_before(dataset):
     config = TrainConfig((), Path(), sampling=SamplingConfig(height=32, width=32))
     sources = [open_source(dataset, "falcon7", 1.0, QUIET)]
-    crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 8), config)
+    crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 8), config.sampling, config.augmentation)
     first, _ = crops[3]
     torch.manual_seed(99)
     assert torch.equal(crops[3][0], first)
-    plain = Crops(sources, crops._draws, replace(config, augmentation=AugmentationConfig(photometric=0.0)))
+    plain = Crops(sources, crops._draws, config.sampling, AugmentationConfig(photometric=0.0))
     assert not torch.equal(plain[3][0], first)

@@ -18,7 +18,7 @@ from ros import DiagnosticArray, NodeProcess, Peer, mask_of  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402
 
-from desert_seg_ros.drive import open_drive  # noqa: E402
+from desert_seg.recordings.drive import open_drive  # noqa: E402
 
 NUM_MALFORMED = 1000
 BETWEEN = 20

@@ -4,7 +4,7 @@ import torch
 
 from desert_seg.labels import load_label_map
 from desert_seg.network import NetworkConfig, SegmentationNetwork
-from desert_seg_train.export import save_network
+from desert_seg_train.saving import save_network
 
 TINY = NetworkConfig("DeepLabV3Plus", "timm-tf_efficientnet_lite0", 7, (0.5,) * 3, (0.5,) * 3)
 

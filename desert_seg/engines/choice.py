@@ -1,4 +1,4 @@
-"""Which engine is the fastest here: measured once for an artifact on a machine, and remembered.
+"""Which engine runs an artifact here: the one asked for, or the fastest, measured once on a machine and remembered.
 
 The measurement takes about a second. It is kept in the user's cache folder under the artifact's digest, the hardware,
 the versions of the engines and what was asked for; when any of these changes, it is made again.
@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from desert_seg.artifact import Artifact
-from desert_seg.engines.engine import ENGINES, Engine, build_engine, is_installed
+from desert_seg.engines.build import build_engine
+from desert_seg.engines.engine import DEVICES, ENGINES, PRECISIONS, Engine, is_installed
 from desert_seg.errors import EngineError
 from desert_seg.images import write_bytes
 from desert_seg.machine import accelerator, cache_folder, has_cuda_driver, processor
@@ -48,10 +49,39 @@ class Choice:
     machine: str
 
 
+def create_engine(
+    artifact: Artifact, engine: str = "auto", device: str = "auto", precision: str = "auto", threads: int = 0
+) -> Engine:
+    """Build an engine for an artifact.
+
+    Args:
+        artifact: A verified artifact.
+        engine: One of `ENGINES`. `auto`: the fastest on this machine, which is measured once.
+        device: One of `DEVICES`. `auto`: CUDA if the engine finds a CUDA device, which OpenVINO never does.
+        precision: One of `PRECISIONS`. `auto`: bf16 where the device computes in it, except torch on a CPU, else f32;
+            never a precision that the artifact's parity report refuses. int8 needs a quantised graph in the artifact.
+        threads: CPU threads, 0 = as many as there are cores.
+
+    Raises:
+        EngineError: A name is unknown, a package is missing, the device is not there, or the engine or the artifact
+            does not have the precision.
+    """
+    for name, value, allowed in (
+        ("engine", engine, ENGINES),
+        ("device", device, DEVICES),
+        ("precision", precision, PRECISIONS),
+    ):
+        if value not in allowed:
+            raise EngineError(f"there is no {name} {value!r}; choose one of: {', '.join(allowed)}")
+    if engine == "auto":
+        return fastest_engine(artifact, device, precision, threads)
+    return build_engine(artifact, engine, device, precision, threads)
+
+
 def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int) -> Engine:
     """Build the engine that is fastest on this machine; measures if there are several and it is not known yet.
 
-    Arguments are those of `desert_seg.engines.engine.create_engine`, without names that do not exist.
+    Arguments are those of `create_engine`, without names that do not exist.
 
     Raises:
         EngineError: No engine can be had.

@@ -1,4 +1,4 @@
-"""What an engine is, and how one is chosen for this machine.
+"""What an engine is, and what the engines share.
 
 An engine maps frames at network size to class scores on the decoder's grid. It knows nothing of views, masks,
 labels or ROS; normalisation and channel layout are inside the graph it runs.
@@ -51,61 +51,6 @@ class DeviceEngine(Engine, Protocol):
     def device_scores(self, images: npt.NDArray[np.uint8]) -> Tensor:
         """As `scores`, but NKhw float32 on the device, computed when this returns; valid until the next call."""
         ...
-
-
-def create_engine(
-    artifact: Artifact, engine: str = "auto", device: str = "auto", precision: str = "auto", threads: int = 0
-) -> Engine:
-    """Build an engine for an artifact.
-
-    Args:
-        artifact: A verified artifact.
-        engine: One of `ENGINES`. `auto`: the fastest on this machine, which is measured once; see
-            `desert_seg.engines.choice`.
-        device: One of `DEVICES`. `auto`: CUDA if the engine finds a CUDA device, which OpenVINO never does.
-        precision: One of `PRECISIONS`. `auto`: bf16 where the device computes in it, except torch on a CPU, else f32;
-            never a precision that the artifact's parity report refuses. int8 needs a quantised graph in the artifact.
-        threads: CPU threads, 0 = as many as there are cores.
-
-    Raises:
-        EngineError: A name is unknown, a package is missing, the device is not there, or the engine or the artifact
-            does not have the precision.
-    """
-    for name, value, allowed in (
-        ("engine", engine, ENGINES),
-        ("device", device, DEVICES),
-        ("precision", precision, PRECISIONS),
-    ):
-        if value not in allowed:
-            raise EngineError(f"there is no {name} {value!r}; choose one of: {', '.join(allowed)}")
-    if engine == "auto":
-        from desert_seg.engines.choice import fastest_engine
-
-        return fastest_engine(artifact, device, precision, threads)
-    return build_engine(artifact, engine, device, precision, threads)
-
-
-def build_engine(artifact: Artifact, engine: str, device: str, precision: str, threads: int) -> Engine:
-    """Build an engine by its name; arguments and errors are those of `create_engine`, without `auto` for an engine."""
-    if not is_installed(engine):
-        others = [name for name in ENGINES[1:] if is_installed(name)]
-        raise EngineError(
-            f"engine {engine} needs the package {engine}, which is not installed; pip install {engine}"
-            + (f", or use {' or '.join(others)}" if others else "")
-        )
-    if engine == "torch":
-        from desert_seg.engines.torch import torch_engine
-
-        return torch_engine(artifact, device, precision, threads)
-    if engine == "onnxruntime":
-        from desert_seg.engines.onnxruntime import OnnxRuntimeEngine
-
-        return OnnxRuntimeEngine(artifact, device, precision, threads)
-    if device == "cuda":
-        raise EngineError("OpenVINO has no CUDA device; choose engine torch for device cuda, or device cpu")
-    from desert_seg.engines.openvino import OpenVinoEngine
-
-    return OpenVinoEngine(artifact, precision, threads)
 
 
 def is_installed(engine: str) -> bool:

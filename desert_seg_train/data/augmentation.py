@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from torchvision.transforms import v2
 
-from desert_seg_train.config import SamplingConfig
+from desert_seg_train.data.config import SamplingConfig
 from desert_seg_train.folder import Sample
 
 PLACES = 8

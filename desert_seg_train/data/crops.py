@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from desert_seg_train.config import TrainConfig
 from desert_seg_train.data.augmentation import color_cast, compress, mix_style, photometric, random_crop
+from desert_seg_train.data.config import AugmentationConfig, SamplingConfig
 from desert_seg_train.data.sampling import Draw
 from desert_seg_train.data.sources import Source
 
@@ -22,24 +22,30 @@ from desert_seg_train.data.sources import Source
 class Crops(Dataset[tuple[Tensor, Tensor]]):
     """Augmented crops, one for each draw; the same draw always gives the same crop."""
 
-    def __init__(self, sources: Sequence[Source], draws: Sequence[Draw], config: TrainConfig) -> None:
-        self._sources, self._draws, self._config = sources, draws, config
-        self._change_colors = photometric(config.augmentation.photometric)
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        draws: Sequence[Draw],
+        sampling: SamplingConfig,
+        augmentation: AugmentationConfig,
+    ) -> None:
+        self._sources, self._draws, self._sampling, self._augmentation = sources, draws, sampling, augmentation
+        self._change_colors = photometric(augmentation.photometric)
 
     def __len__(self) -> int:
         return len(self._draws)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Make a sample: 3hw uint8 image and hw int64 target."""
-        draw, augmentation = self._draws[index], self._config.augmentation
+        draw = self._draws[index]
         rng = np.random.default_rng(draw.seed)
         source = self._sources[draw.source]
-        image, target = random_crop(source[draw.frame], self._config.sampling, draw.wanted, rng)
-        if rng.random() < augmentation.style:
+        image, target = random_crop(source[draw.frame], self._sampling, draw.wanted, rng)
+        if rng.random() < self._augmentation.style:
             donor = self._sources[int(rng.integers(len(self._sources)))]
             image = mix_style(image, donor[int(rng.integers(len(donor)))].image, rng)
-        if augmentation.photometric:
-            image = self._change(image, augmentation.photometric, rng)
+        if self._augmentation.photometric:
+            image = self._change(image, self._augmentation.photometric, rng)
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(target).long()
 
     def _change(self, image: npt.NDArray[np.uint8], strength: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from desert_seg_train.config import SamplingConfig
+from desert_seg_train.data.config import SamplingConfig
 from desert_seg_train.data.sources import Source
 
 MIN_PIXELS = 200

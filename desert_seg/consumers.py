@@ -1,0 +1,141 @@
+"""Configuration that others need to read our masks, generated from a model's own class list so that nothing can drift.
+
+Nav2's semantic segmentation layer refuses a label that its YAML does not name; Hydra wants every id in a label space
+and a colour for each; elevation_mapping_cupy wants the channels of the probabilities by name; nvblox's mask input is
+binary. The formats are those of the consumers' own documentation.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from desert_seg.artifact import load_artifact
+from desert_seg.images import write_bytes
+from desert_seg.labels import IGNORE, UNKNOWN_COLOR, UNKNOWN_NAME, LabelSet
+from desert_seg.share import find_artifact
+from desert_seg.traversability import LETHAL, NO_INFORMATION, read_policy
+
+GROUND_COST = 100
+"""A class that costs less is a surface in Hydra's sense, one that costs more an object."""
+
+
+def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> list[Path]:
+    """Write nav2.yaml, hydra_label_space.yaml, hydra_colors.csv, elevation_mapping.yaml and nvblox.yaml.
+
+    Args:
+        artifact: A folder, or the name of a shipped model.
+        out: Folder to write to.
+        policy: YAML with a cost for each class, see `read_policy`; None is the shipped one.
+
+    Returns:
+        The files.
+
+    Raises:
+        ArtifactError: The model is missing or damaged.
+        DataError: The policy is unusable.
+    """
+    labels = load_artifact(find_artifact(artifact)).card.label_map.labels
+    costs = read_policy(policy)
+    texts = {
+        "nav2.yaml": _yaml(nav2_layer(labels, costs), "A layer for the plugins of a Nav2 costmap."),
+        "hydra_label_space.yaml": _yaml(hydra_label_space(labels, costs), "Label space of Hydra for ~/mask."),
+        "hydra_colors.csv": hydra_colors(labels),
+        "elevation_mapping.yaml": _yaml(elevation_mapping(labels), "Semantic layers of elevation_mapping_cupy."),
+        "nvblox.yaml": _yaml(nvblox(), "Remappings of nvblox: unknown terrain stays out of the static map."),
+    }
+    for name, text in texts.items():
+        write_bytes(out / name, text.encode())
+    return [out / name for name in texts]
+
+
+def nav2_layer(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
+    """The block of kiwicampus/semantic_segmentation_layer: a class type of its own for every label we publish."""
+    types = {layer_name(name): name for name in (*labels.names, UNKNOWN_NAME)}
+    camera: dict[str, Any] = {
+        "segmentation_topic": "/segment/mask",
+        "confidence_topic": "/segment/confidence",
+        "labels_topic": "/segment/label_info",
+        "pointcloud_topic": "/camera/depth/points",
+        "max_obstacle_distance": 10.0,
+        "min_obstacle_distance": 0.3,
+        "tile_map_decay_time": 5.0,
+        "class_types": list(types),
+    }
+    for key, name in types.items():
+        cost = NO_INFORMATION if name == UNKNOWN_NAME else costs.get(name, LETHAL)
+        camera[key] = {
+            "classes": [name],
+            "base_cost": cost,
+            "max_cost": cost,
+            "mark_confidence": 0,
+            "samples_to_max_cost": 0,
+            "dominant_priority": False,
+        }
+    layer = {"plugin": "semantic_segmentation_layer::SemanticSegmentationLayer", "enabled": True}
+    return {"semantic_segmentation_layer": {**layer, "observation_sources": "camera", "camera": camera}}
+
+
+def hydra_label_space(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
+    """Which ids there are and what kind of thing each is; 255 is there, too, since masks hold it."""
+    ids = {name: costs.get(name, LETHAL) for name in labels.names}
+    return {
+        "total_semantic_labels": IGNORE + 1,
+        "dynamic_labels": [],
+        "invalid_labels": [*(labels.index(name) for name, cost in ids.items() if cost == NO_INFORMATION), IGNORE],
+        "object_labels": [labels.index(name) for name, cost in ids.items() if GROUND_COST <= cost < NO_INFORMATION],
+        "surface_places_labels": [labels.index(name) for name, cost in ids.items() if cost < GROUND_COST],
+        "label_names": [
+            *({"label": index, "name": name} for index, name in enumerate(labels.names)),
+            {"label": IGNORE, "name": UNKNOWN_NAME},
+        ],
+    }
+
+
+def hydra_colors(labels: LabelSet) -> str:
+    """CSV of name, colour and id."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "red", "green", "blue", "alpha", "id"])
+    for index, (name, color) in enumerate(zip(labels.names, labels.colors, strict=True)):
+        writer.writerow([name, *color, 255, index])
+    writer.writerow([UNKNOWN_NAME, *UNKNOWN_COLOR, 255, IGNORE])
+    return text.getvalue()
+
+
+def elevation_mapping(labels: LabelSet) -> dict[str, Any]:
+    """An image subscriber for ~/probabilities, a channel for each class, and how channels are fused into the map.
+
+    The list of channels is also what its ChannelInfo topic has to say; the node does not publish that message type.
+    """
+    channels = [layer_name(name) for name in labels.names]
+    return {
+        "image_channel_fusions": {**dict.fromkeys(channels, "class_average"), "default": "exponential"},
+        "subscribers": {
+            "segmentation": {
+                "topic_name": "/segment/probabilities",
+                "camera_info_topic_name": "/segment/camera_info",
+                "data_type": "image",
+                "channels": channels,
+            }
+        },
+    }
+
+
+def layer_name(name: str) -> str:
+    """A class's name as a map layer or YAML key."""
+    return name.lower().replace(" ", "_")
+
+
+def nvblox() -> dict[str, str]:
+    """Topic -> remapping. Pixels of nvblox's mask that are not 0 are left to its dynamic map."""
+    return {"camera_0/mask/image": "/segment/unknown", "camera_0/mask/camera_info": "/segment/camera_info"}
+
+
+def _yaml(content: dict[str, Any], heading: str) -> str:
+    return f"# {heading} Generated by `desert-seg consumers`.\n{yaml.safe_dump(content, sort_keys=False)}"

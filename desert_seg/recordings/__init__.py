@@ -1,0 +1,1 @@
+"""Bags, drives and image messages, read and written without ROS."""

@@ -1,0 +1,236 @@
+"""A drive: the frames of a bag or of a folder of images, in time order, as one kind of thing.
+
+Frames are read one by one as they are asked for, and decoded only on demand. A drive knows nothing of live topics,
+of pacing, or of what is done with the frames.
+
+Shape letters: H, W.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rosbags.typesys.stores.ros2_kilted import builtin_interfaces__msg__Time as Time
+from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CameraInfo as CameraInfo
+from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CompressedImage as CompressedImage
+from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__Image as Image
+from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
+
+from desert_seg.errors import DataError
+from desert_seg.images import list_images
+from desert_seg.recordings.bag import Bag, deserialize, find_image_topic, is_bag, sibling_topic
+from desert_seg.recordings.image_codec import decode, decode_mask
+
+FOLDER_START_NS = 1_700_000_000_000_000_000
+"""Stamp of a folder's first frame: arbitrary, the same on every run, and not zero, which ROS takes for "no time"."""
+
+FOLDER_FRAME_ID = "camera_optical_frame"
+
+_LOOKAHEAD = 5
+"""How many images later a camera_info or true mask may be recorded and still find its image."""
+
+_JPEG_QUALITY = 95
+
+MessageT = TypeVar("MessageT", Image, CompressedImage, Image | CompressedImage, CameraInfo)
+
+
+@dataclass(frozen=True)
+class DriveFrame:
+    """One camera frame; the messages are `rosbags` objects with the fields of their ROS types.
+
+    Attributes:
+        stamp_ns: When the image was taken, from its header.
+        recorded_ns: When it was recorded; never decreases within a drive, and sets the pace of a replay.
+        image: As stored.
+        camera_info: The one of the image's stamp, else the latest one before it, else None.
+        truth: The true mask of exactly the image's stamp, as stored, or None.
+    """
+
+    stamp_ns: int
+    recorded_ns: int
+    image: Image | CompressedImage
+    camera_info: CameraInfo | None
+    truth: Image | CompressedImage | None
+
+    @property
+    def frame_id(self) -> str:
+        """The coordinate frame the image was taken in."""
+        return self.image.header.frame_id
+
+    def rgb(self) -> npt.NDArray[np.uint8]:
+        """Decode the image: HxWx3 uint8 RGB; raises FrameError if it is broken."""
+        return decode(self.image)
+
+    def ground_truth(self) -> npt.NDArray[Any] | None:
+        """Decode the true mask: HxW uint8 or uint16 raw values, or None; raises FrameError if it is broken."""
+        return None if self.truth is None else decode_mask(self.truth)
+
+    def with_stamp(self, stamp_ns: int) -> DriveFrame:
+        """The same frame as if taken at another time: all its messages carry the new stamp."""
+        return replace(
+            self,
+            stamp_ns=stamp_ns,
+            image=_with_stamp(self.image, stamp_ns),
+            camera_info=self.camera_info and _with_stamp(self.camera_info, stamp_ns),
+            truth=self.truth and _with_stamp(self.truth, stamp_ns),
+        )
+
+    def as_raw(self) -> DriveFrame:
+        """The same frame with image and mask as Image; raises FrameError if a compressed one is broken."""
+        image, truth = self.image, self.truth
+        if isinstance(image, CompressedImage):
+            image = _raw(image.header, self.rgb(), "rgb8")
+        if isinstance(truth, CompressedImage):
+            mask = decode_mask(truth)
+            truth = _raw(truth.header, mask, "mono8" if mask.dtype == np.uint8 else "mono16")
+        return replace(self, image=image, truth=truth)
+
+    def as_compressed(self) -> DriveFrame:
+        """The same frame with image (JPEG) and mask (PNG) as CompressedImage; raises FrameError if one is broken."""
+        image, truth = self.image, self.truth
+        if isinstance(image, Image):
+            jpeg_options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+            image = _compressed(image.header, cv2.cvtColor(self.rgb(), cv2.COLOR_RGB2BGR), "jpeg", jpeg_options)
+        if isinstance(truth, Image):
+            truth = _compressed(truth.header, decode_mask(truth), "png", [])
+        return replace(self, image=image, truth=truth)
+
+
+@dataclass(frozen=True)
+class Drive:
+    """Frames in time order, to be walked through as often as needed.
+
+    Attributes:
+        path: Where the frames come from.
+        num_frames: How many `frames` yields.
+        read: Opens the source and yields the frames from the first on.
+    """
+
+    path: Path
+    num_frames: int
+    read: Callable[[], Iterator[DriveFrame]]
+
+    def frames(self) -> Iterator[DriveFrame]:
+        """Read the frames from the first on.
+
+        Raises:
+            DataError: A file is unreadable or a bag is damaged.
+        """
+        return islice(self.read(), self.num_frames)
+
+
+def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, limit: int | None = None) -> Drive:
+    """Find the frames in a bag or folder.
+
+    Args:
+        path: A bag folder, a .mcap or .db3 file, a folder of images, or a dataset folder: `Color_Images/` and perhaps
+            `Segmentation/`, whose masks are the ground truth of the images of the same stem.
+        topic: The image topic of a bag; needed only if there are several.
+        hz: Frames per second of a folder; a bag has its own times.
+        limit: Take at most this many frames.
+
+    Raises:
+        DataError: There are no frames there, or an argument is out of range.
+    """
+    path = Path(path)
+    if not 0 < hz < math.inf:
+        raise DataError(f"found a rate of {hz} frames per second, expected a positive number")
+    if limit is not None and limit <= 0:
+        raise DataError(f"found a limit of {limit} frames, expected a positive number")
+    if not path.exists():
+        raise DataError(f"there is no {path}; give a bag or a folder of images")
+    if is_bag(path) or path.is_file():
+        with Bag(path) as bag:
+            image_topic = find_image_topic(bag, topic)
+        num_stored, read = image_topic.num_messages, partial(_bag_frames, path, image_topic.name)
+    else:
+        images, masks = _folder_files(path)
+        num_stored, read = len(images), partial(_folder_frames, images, masks, hz)
+    return Drive(path, num_stored if limit is None else min(limit, num_stored), read)
+
+
+def _bag_frames(path: Path, topic: str) -> Iterator[DriveFrame]:
+    info_topic, truth_topic = sibling_topic(topic, "camera_info"), sibling_topic(topic, "ground_truth")
+    waiting: deque[tuple[int, Image | CompressedImage]] = deque()
+    infos: dict[int, CameraInfo] = {}
+    truths: dict[int, Image | CompressedImage] = {}
+
+    def next_frame() -> DriveFrame:
+        recorded_ns, image = waiting.popleft()
+        stamp_ns = _nanoseconds(image.header.stamp)
+        info_ns = max((info_ns for info_ns in infos if info_ns <= stamp_ns), default=None)
+        info = None if info_ns is None else infos[info_ns]
+        return DriveFrame(stamp_ns, recorded_ns, image, info, truths.get(stamp_ns))
+
+    with Bag(path) as bag:
+        for stored in bag.messages((topic, info_topic, truth_topic, f"{truth_topic}/compressed")):
+            message = deserialize(stored)
+            if stored.topic == topic:
+                waiting.append((stored.recorded_ns, message))
+            else:
+                beside = infos if stored.topic == info_topic else truths
+                beside[_nanoseconds(message.header.stamp)] = message
+                if len(beside) > 3 * _LOOKAHEAD:
+                    del beside[next(iter(beside))]
+            if len(waiting) > _LOOKAHEAD:
+                yield next_frame()
+        while waiting:
+            yield next_frame()
+
+
+def _folder_files(path: Path) -> tuple[list[Path], dict[str, Path]]:
+    """The images of a folder, and the masks there are for them by stem."""
+    if not (path / "Color_Images").is_dir():
+        return list_images(path), {}
+    masks = list_images(path / "Segmentation") if (path / "Segmentation").is_dir() else []
+    return list_images(path / "Color_Images"), {mask.stem: mask for mask in masks}
+
+
+def _folder_frames(images: list[Path], masks: dict[str, Path], hz: float) -> Iterator[DriveFrame]:
+    for index, path in enumerate(images):
+        stamp_ns = FOLDER_START_NS + round(index * 1e9 / hz)
+        mask = masks.get(path.stem)
+        truth = None if mask is None else _file_message(mask, stamp_ns)
+        yield DriveFrame(stamp_ns, stamp_ns, _file_message(path, stamp_ns), None, truth)
+
+
+def _file_message(path: Path, stamp_ns: int) -> CompressedImage:
+    """An image file as the message it could have been recorded from: its bytes are passed on undecoded."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    suffix = path.suffix.lower().removeprefix(".")
+    return CompressedImage(_header(stamp_ns, FOLDER_FRAME_ID), "jpeg" if suffix == "jpg" else suffix, data)
+
+
+def _raw(header: Header, image: npt.NDArray[Any], encoding: str) -> Image:
+    height, width = image.shape[:2]
+    data = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
+    return Image(header, height, width, encoding, 0, data.size // height, data)
+
+
+def _compressed(header: Header, image: npt.NDArray[Any], kind: str, options: list[int]) -> CompressedImage:
+    return CompressedImage(header, kind, cv2.imencode(f".{kind}", image, options)[1].reshape(-1))
+
+
+def _with_stamp(message: MessageT, stamp_ns: int) -> MessageT:
+    return replace(message, header=_header(stamp_ns, message.header.frame_id))
+
+
+def _header(stamp_ns: int, frame_id: str) -> Header:
+    return Header(Time(*divmod(stamp_ns, 10**9)), frame_id)
+
+
+def _nanoseconds(stamp: Time) -> int:
+    return stamp.sec * 10**9 + stamp.nanosec

@@ -1,0 +1,142 @@
+"""`desert-seg-benchmark`: a bag through the live node, and what it was like.
+
+Writes to the output folder: `report.html`, `results.json`, `masks/` with a bag for every run, and `logs/`.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from desert_seg.errors import DesertSegError
+from desert_seg_ros.bag_benchmark.options import Options, parse
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from desert_seg_ros.bag_benchmark.frames import PreparedFrame
+    from desert_seg_ros.bag_benchmark.results import Results
+
+
+def benchmark(options: Options) -> Results:
+    """Make every run, judge it, write everything.
+
+    Raises:
+        DesertSegError: The drive, the model or the node is unusable.
+    """
+    from desert_seg_ros.environment import require_ros
+
+    require_ros()
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from desert_seg.artifact import load_artifact
+    from desert_seg.images import write_bytes
+    from desert_seg.recordings.drive import open_drive
+    from desert_seg.share import find_artifact, share_directory
+    from desert_seg_ros.bag_benchmark.frames import prepare, prepared_frames, stored_transport
+    from desert_seg_ros.bag_benchmark.page import render_page
+    from desert_seg_ros.bag_benchmark.report import to_json
+    from desert_seg_ros.bag_benchmark.session import Session
+    from desert_seg_ros.environment import use_dds_profile
+
+    _check_parameters(options)
+    console = Console(highlight=False)
+    drive = open_drive(options.bag or share_directory() / "sample_drive", options.topic, options.hz, options.limit)
+    artifact = load_artifact(find_artifact(options.model)) if options.model else None
+    transport = stored_transport(drive) if options.transport == "stored" else options.transport
+    use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # Drawing costs processor time that the node could use: twice a second is enough.
+    with Progress(*columns, console=console, refresh_per_second=2) as progress:
+        task = progress.add_task("preparing frames", total=drive.num_frames)
+        each = _counted(prepared_frames(drive, transport), lambda: progress.advance(task))
+        frames = prepare(each, drive.num_frames, drive.path)
+        progress.remove_task(task)
+        results = Session(options, drive, frames, transport, artifact, progress).results()
+    page = render_page(results).encode()
+    # The page goes first: where there are results, there is everything.
+    write_bytes(options.out / "report.html", page)
+    write_bytes(options.out / "results.json", to_json(results))
+    _say(results, options, console)
+    return results
+
+
+def _check_parameters(options: Options) -> None:
+    """A parameter that the node does not have would be ignored in silence."""
+    from dataclasses import fields
+
+    from desert_seg_ros.parameters import NodeParameters
+
+    known = [item.name for item in fields(NodeParameters)]
+    for name in options.parameters:
+        if name not in known and name != "use_sim_time" and not name.startswith("qos_overrides."):
+            raise DesertSegError(f"the node has no parameter {name!r}; its parameters are: {', '.join(known)}")
+
+
+def _counted(frames: Iterator[PreparedFrame], advance: Callable[[], None]) -> Iterator[PreparedFrame]:
+    for frame in frames:
+        yield frame
+        advance()
+
+
+def _say(results: Results, options: Options, console: Console) -> None:
+    """Print the table of runs, the verdicts, and where everything is."""
+    from rich.table import Table
+
+    from desert_seg_ros.bag_benchmark.wording import rows_of, verdicts
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    for run in results.runs:
+        table.add_column(run.name, justify="right")
+    for row in rows_of(results.runs):
+        table.add_row(row.name, *row.cells)
+    console.print()
+    console.print(table)
+    console.print()
+    colors = {"good": "green", "mild": "yellow", "bad": "red"}
+    for verdict in verdicts(results):
+        console.print(f"[{colors[verdict.kind]}]{verdict.text}[/]", soft_wrap=True)
+    if results.runs[-1].consistency.warped_missing:
+        missing = results.runs[-1].consistency.warped_missing
+        console.print(f"warped agreement not measured: {missing}", soft_wrap=True, markup=False)
+    if results.runs[-1].accuracy_missing:
+        console.print(f"accuracy not measured: {results.runs[-1].accuracy_missing}", soft_wrap=True, markup=False)
+    for name, what in (
+        ("report.html", "the runs with charts, one file"),
+        ("results.json", "every number; the page says what each key means"),
+        ("masks", "the masks of every run as bags, with the stamps of the drive"),
+    ):
+        console.print(f"[bold]{options.out / name}[/bold]  {what}", soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the command; an expected failure is one sentence on stderr, below the node's last words."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        results = benchmark(parse(sys.argv[1:] if arguments is None else arguments))
+    except DesertSegError as error:
+        sys.stderr.write(_last_words(error))
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if results.determinism is not None and not results.determinism.identical:
+        sys.exit("error: the two runs did not give the same masks; the node, its engine or the machine is to blame")
+
+
+def _last_words(error: DesertSegError) -> str:
+    """The end of the node's log, if a node was started here and said more than the error repeats."""
+    from desert_seg_ros.bag_benchmark.node_process import NodeError, tail
+
+    if not isinstance(error, NodeError) or error.log is None:
+        return ""
+    lines = tail(error.log)
+    return "".join(f"node | {line}\n" for line in lines) if len(lines) > 1 else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The node under test as a process of its own: how it is started, how it is stopped, what it said last."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from desert_seg.errors import EngineError
+from desert_seg.recordings.bag import sibling_topic
+
+NODE_NAME = "segment"
+"""What the node calls itself unless it is told otherwise."""
+
+IMAGE_TOPIC = "/camera/image_raw"
+STOP_TIMEOUT_S = 15.0
+TAIL_LINES = 12
+
+
+class NodeError(EngineError):
+    """The node did not start, ended too early or does not answer; `log` is its output, if it was started here."""
+
+    def __init__(self, sentence: str, log: Path | None = None) -> None:
+        super().__init__(sentence if log is None else f"{sentence}; {last_line(log)}")
+        self.log = log
+
+
+class NodeProcess:
+    """A started node; made by `running`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.pid, self.log = process.pid, log
+        self._process = process
+
+    def check(self) -> None:
+        """Raise NodeError if the process has ended."""
+        code = self._process.poll()
+        if code is not None:
+            raise NodeError(f"the node ended with {_exit(code)}", self.log)
+
+
+def node_command(parameters: Mapping[str, str], image_topic: str = IMAGE_TOPIC) -> list[str]:
+    """The command line that starts the node, and nothing else that would have to be measured with it.
+
+    Args:
+        parameters: Of the node, by name.
+        image_topic: Base name of the topic to take images from.
+    """
+    remaps = {
+        "image": image_topic,
+        "image/compressed": f"{image_topic}/compressed",
+        "camera_info": sibling_topic(image_topic, "camera_info"),
+    }
+    return [
+        *(sys.executable, "-m", "desert_seg_ros.start", "--ros-args"),
+        *(part for name, target in remaps.items() for part in ("-r", f"{name}:={target}")),
+        *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")),
+    ]
+
+
+def launch_command(parameters: Mapping[str, str]) -> list[str]:
+    """The command line that starts the node as people do where there is a `ros2`.
+
+    Args:
+        parameters: Of the node, by name; those that the launch file has arguments for.
+    """
+    arguments = [f"{name}:={value}" for name, value in parameters.items()]
+    return ["ros2", "launch", "desert_seg_ros", "segment.launch.py", f"image:={IMAGE_TOPIC}", *arguments]
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path) -> Iterator[NodeProcess]:
+    """Run a node for the time of a `with` block, which ends when the process has obeyed a SIGINT.
+
+    Raises:
+        NodeError: It did not end with exit code 0.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield NodeProcess(process, log)
+    finally:
+        code = _stop(process)
+    if code not in (0, 128 + signal.SIGINT):  # the latter is how `ros2 launch` may report that it obeyed
+        raise NodeError(f"the node ended with {_exit(code)} when it was asked to stop", log)
+
+
+def last_line(log: Path) -> str:
+    """The last thing a log says, for an error message."""
+    lines = _lines(log)
+    return f"its log {log} ends with: {lines[-1]}" if lines else f"its log {log} is empty"
+
+
+def tail(log: Path) -> list[str]:
+    """The last lines of a log, for a person to read."""
+    return _lines(log)[-TAIL_LINES:]
+
+
+def _lines(log: Path) -> list[str]:
+    return [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+
+
+def _stop(process: subprocess.Popen[bytes]) -> int:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _exit(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

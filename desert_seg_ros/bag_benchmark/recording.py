@@ -1,0 +1,106 @@
+"""What was seen in a run, as raw as it came. What it means is for others to say. Knows nothing of rclpy.
+
+Moments are on `time.perf_counter`, in seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from desert_seg.recordings.bag import IMAGE, BagWriter
+from desert_seg_ros.bag_benchmark.frames import PreparedFrame, stamped
+from desert_seg_ros.bag_benchmark.node_status import Counters, NodeStatus
+from desert_seg_ros.bag_benchmark.pace import Pace
+from desert_seg_ros.bag_benchmark.resources import Sample
+
+
+@dataclass
+class Sent:
+    """A frame that went out.
+
+    Attributes:
+        index: Of the frame in the drive.
+        at_s: Just before its image was published.
+        due_s: When it should have been; in lockstep the same.
+        answered_s: When its mask was here, None if it never was.
+    """
+
+    index: int
+    at_s: float
+    due_s: float
+    answered_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was seen in a run.
+
+    Attributes:
+        pace: How fast frames went out.
+        sent: Every frame that went out, in that order.
+        counters: What the node counted during the run.
+        status: The node's last report.
+        ready_s: From starting the node to its subscription, a duration; None if it was running already.
+        first_mask_s: From starting the node to its first mask, a duration; None if it was running already.
+        pid: Of the node's process; None if it is not known.
+        samples: What processes used, from before the first frame to after the last mask.
+        peak_rss_bytes: The most memory the node has had since its start; None if its process is not known.
+        mask_bag: The first mask of every frame of the drive, with the drive's stamps.
+        mask_topic: Its topic in there.
+    """
+
+    pace: Pace
+    sent: Sequence[Sent]
+    counters: Counters
+    status: NodeStatus
+    ready_s: float | None
+    first_mask_s: float | None
+    pid: int | None
+    samples: Sequence[Sample]
+    peak_rss_bytes: int | None
+    mask_bag: Path
+    mask_topic: str
+
+    @property
+    def answered(self) -> list[Sent]:
+        """The frames whose mask arrived here, in the order they were sent."""
+        return [sent for sent in self.sent if sent.answered_s is not None]
+
+
+class Ledger:
+    """Which frames are out and which are answered. Two threads write to it: the sender's and the receiver's."""
+
+    def __init__(self, writer: BagWriter, mask_topic: str) -> None:
+        """Start empty; the first mask of every frame goes to `writer`."""
+        self.sent: list[Sent] = []
+        self.num_masks = 0
+        self._writer, self._mask_topic = writer, mask_topic
+        self._lock = threading.Lock()
+        self._waiting: dict[int, tuple[Sent, PreparedFrame]] = {}
+        self._kept: set[int] = set()
+
+    def note(self, stamp_ns: int, at_s: float, frame: PreparedFrame, due_s: float | None) -> None:
+        """Enter a frame that goes out now, under a stamp that is its name; `due_s` is None in lockstep."""
+        sent = Sent(frame.index, at_s, at_s if due_s is None else due_s)
+        with self._lock:
+            self.sent.append(sent)
+            self._waiting[stamp_ns] = (sent, frame)
+
+    def on_mask(self, stamp_ns: int, at_s: float, cdr: bytes) -> None:
+        """Enter a mask."""
+        with self._lock:
+            if stamp_ns not in self._waiting:
+                return
+            sent, frame = self._waiting.pop(stamp_ns)
+            sent.answered_s = at_s
+            self.num_masks += 1
+        if frame.index not in self._kept:
+            self._kept.add(frame.index)
+            self._writer.write(self._mask_topic, IMAGE, frame.recorded_ns, stamped(cdr, frame.stamp_ns))
+
+    def num_unanswered(self, newest: int) -> int:
+        """How many of the `newest` frames have no mask yet."""
+        return sum(sent.answered_s is None for sent in self.sent[-newest:])

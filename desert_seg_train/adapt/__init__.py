@@ -1,0 +1,1 @@
+"""`desert-seg adapt`: a model learns a few frames of another place."""

@@ -1,0 +1,42 @@
+"""What `desert-seg benchmark` is told. Imports nothing heavy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """Measure a model on a labelled folder and report: predictions, every number, figures, one HTML page.
+
+    Attributes:
+        model: Artifact folder.
+        data: Folder with Color_Images/ and Segmentation/.
+        out: Folder for the report; an earlier one in it is replaced.
+        train_data: The folder the model was trained on: the report then shows how far the two are apart.
+        against: The results.json of another model on the same frames, to compare with.
+        label_map: Label map of the targets, by name or path; default: the model's own.
+        tta: View sets, each one pass over the folder; the first is the headline, and the others are shown with what
+            they cost and gain. `all` also measures one view of as many pixels as each set sees, and of half the pixels:
+            what the time buys as resolution.
+        suppress_absent: Also measure with the classes suppressed that the targets do not hold.
+        training_log: log.csv of the training; default: the one beside the artifact, if there is one.
+        engine: Inference engine.
+        precision: Arithmetic.
+        threads: CPU threads, 0 = all.
+    """
+
+    model: Path
+    data: Path
+    out: Path = Path("out/benchmark")
+    train_data: Path | None = None
+    against: Path | None = None
+    label_map: str = ""
+    tta: tuple[Literal["none", "flip", "scales", "full", "all"], ...] = ("none",)
+    suppress_absent: bool = False
+    training_log: Path | None = None
+    engine: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    threads: int = 0

@@ -1,0 +1,1 @@
+"""`desert-seg consumers`: configuration for whoever reads the masks."""

@@ -1,0 +1,32 @@
+"""What `desert-seg evaluate` is told. Imports nothing heavy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Measure a model on a labelled folder.
+
+    Attributes:
+        model: Artifact folder.
+        data: Folder with Color_Images/ and Segmentation/.
+        label_map: Label map of the targets, by name or path; default: the model's own.
+        tta: View set.
+        engine: Inference engine.
+        precision: Arithmetic.
+        threads: CPU threads, 0 = all.
+        json: Also write every number to this file, as benchmark does to results.json.
+    """
+
+    model: Path
+    data: Path
+    label_map: str = ""
+    tta: Literal["none", "flip", "scales", "full"] = "none"
+    engine: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
+    precision: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    threads: int = 0
+    json: Path | None = None

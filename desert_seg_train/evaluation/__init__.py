@@ -1,1 +1,0 @@
-"""Judging a model on a labelled folder: every number of it, and the report that shows them."""

@@ -1,0 +1,1 @@
+"""`desert-seg info`: what a model artifact is."""

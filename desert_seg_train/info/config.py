@@ -1,0 +1,20 @@
+"""What `desert-seg info` is told. Imports nothing heavy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    """Show what a model artifact is and what would run it here.
+
+    Attributes:
+        model: Artifact folder.
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]

@@ -1,0 +1,85 @@
+"""`desert-seg inspect`: every faulty file of a dataset folder with its cure, and one page that shows what is in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from desert_seg.images import write_bytes
+from desert_seg.labels import load_label_map
+from desert_seg_train.inspect.config import InspectConfig
+from desert_seg_train.inspect.fault import Fault, by_kind
+from desert_seg_train.inspect.image_check import CHANNELS
+from desert_seg_train.inspect.page import percent, render_page
+from desert_seg_train.inspect.report import Report, make_report
+from desert_seg_train.inspect.survey import Frame, Progress
+
+SHOWN_PER_KIND = 5
+
+
+def inspect(config: InspectConfig) -> None:
+    """Look at every file; print what was found and write it as a page and as JSON.
+
+    Raises:
+        DataError: A folder or the label map cannot be used at all.
+        SystemExit: With exit code 1, after everything is printed and written, if there is any fault.
+    """
+    console = Console()
+
+    def progress(name: str) -> Progress:
+        def wrap(frames: Iterable[Frame], total: int) -> Iterable[Frame]:
+            return track(frames, escape(name), total, console=console)
+
+        return wrap
+
+    report = make_report(config.data, config.against, load_label_map(config.label_map), progress)
+    for place, faults in report.faults.items():
+        if faults:
+            console.print(_fault_table(place, faults))
+    for warning in report.warnings:
+        console.print(f"[yellow]warning[/]: {escape(warning)}", highlight=False)
+    _print_numbers(console, report)
+    page, numbers = config.out / "index.html", config.out / "report.json"
+    write_bytes(page, render_page(report).encode())
+    write_bytes(numbers, json.dumps(report.to_dict(), indent=2).encode())
+    console.print(f"wrote {page} and {numbers}", soft_wrap=True, markup=False)
+    if report.num_faults:
+        console.print(f"[bold red]faults: {report.num_faults}[/]")
+        raise SystemExit(1)
+    console.print("[bold green]no faults[/]")
+
+
+def _fault_table(place: str, faults: tuple[Fault, ...]) -> Table:
+    """File, fault and cure; of each kind the first few."""
+    table = Table(title=f"{escape(place)}, faults: {len(faults)}", title_justify="left")
+    for column in ("file", "fault", "cure"):
+        table.add_column(column, overflow="fold")
+    for kind, group in by_kind(faults).items():
+        for fault in group[:SHOWN_PER_KIND]:
+            table.add_row(escape(fault.file), f"[bold]{kind}[/]: {escape(fault.found)}", escape(fault.cure))
+        if len(group) > SHOWN_PER_KIND:
+            table.add_row(f"{len(group) - SHOWN_PER_KIND} more", f"[bold]{kind}[/]", "see the page or report.json")
+        table.add_section()
+    return table
+
+
+def _print_numbers(console: Console, report: Report) -> None:
+    table = Table("share of pixels", title=f"label map {escape(report.label_map.name)}", title_justify="left")
+    for folder in report.folders:
+        table.add_column(escape(folder.name), justify="right")
+    for index, name in enumerate(report.label_map.labels.names):
+        table.add_row(escape(name), *(percent(folder.total.shares[index]) for folder in report.folders))
+    table.add_section()
+    for index, channel in enumerate(CHANNELS):
+        table.add_row(f"mean {channel}", *(f"{folder.total.means[index]:.1f}" for folder in report.folders))
+    console.print(table)
+    if report.gap:
+        console.print(
+            f"{report.gap.class_distance:.1%} of the pixels would have to change class to make the class shares equal; "
+            f"the brightness histograms overlap by {report.gap.brightness_overlap:.0%}"
+        )

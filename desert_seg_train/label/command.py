@@ -1,0 +1,140 @@
+"""`desert-seg label`: the frames worth labelling, each with a proposed mask that labelme can open.
+
+desert-seg label my_drive --model models/light --count 20 --out out/label
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from desert_seg.errors import DataError, DesertSegError
+from desert_seg.images import write_image
+from desert_seg.segmenter import Segmenter, SegmentOptions
+from desert_seg_train.label.config import LabelConfig
+from desert_seg_train.label.labelme import LabelledImage, write_labelme, write_labels_txt
+from desert_seg_train.label.polygons import to_polygons
+from desert_seg_train.label.preview import Proposal, row, sheet
+from desert_seg_train.label.selection import Candidate, Choice, assess, choose
+from desert_seg_train.predict.inputs import BagChunk, Chunk, Read, find_chunks
+
+FRAMES = "frames"
+"""Folder of the images and their labelme files; everything else is beside it, for labelme shows any image it finds."""
+
+
+def label(config: LabelConfig) -> None:
+    """Choose frames, write proposals, and say why they were chosen and what to do next.
+
+    Raises:
+        DataError: There is no frame, a setting makes no sense, or the folder holds frames already.
+        ArtifactError: The model is missing or damaged.
+        EngineError: The engine cannot be had.
+    """
+    _check(config)
+    console = Console()
+    chunks = [chunk for text in config.inputs for chunk in _whole(find_chunks(text, config.topic))]
+    segmenter = Segmenter.load(config.model)
+    candidates = _assess(config, chunks, segmenter, console)
+    choices = choose(candidates, config.count)
+    _print_choices(candidates, choices, config.count, console)
+    _write(config, chunks, segmenter, [candidates[choice.index] for choice in choices], console)
+    frames, labels = config.out / FRAMES, config.out / "labels.txt"
+    for line in (
+        f"wrote {config.out}: {FRAMES}/, labels.txt, preview.png",
+        f"correct them and tick `checked`: labelme {frames} --labels {labels}",
+        f"then: desert-seg read-labels {config.out} --model {config.model} --out {config.out / 'dataset'}",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _check(config: LabelConfig) -> None:
+    if not config.inputs:
+        raise DataError("found no input, expected bags, folders or images; name at least one before the options")
+    for name, value, least in (("count", config.count, 1), ("every", config.every, 1)):
+        if value < least:
+            raise DataError(f"found {value} for {name}, expected {least} or more; give --{name} a larger number")
+    if config.tolerance < 0:
+        raise DataError(f"found {config.tolerance} for tolerance, expected pixels, 0 or more; give --tolerance 0.7")
+    if (config.out / FRAMES).exists():
+        raise DataError(f"{config.out}: holds frames already, perhaps with your corrections; choose another --out")
+
+
+def _whole(chunks: list[Chunk]) -> list[Chunk]:
+    """The same frames with a bag in one chunk, for every chunk of a bag reads what is before it."""
+    first = chunks[0]
+    return [replace(first, length=sum(map(len, chunks)))] if isinstance(first, BagChunk) else chunks
+
+
+def _frames(chunks: list[Chunk], every: int) -> Iterator[tuple[str, Read]]:
+    """Name and decoder of every frame that is looked at; a name that is there already goes on with _2 and so on."""
+    taken: set[str] = set()
+    for index, (name, read) in enumerate(each for chunk in chunks for each in chunk.frames()):
+        if index % every:
+            continue
+        unique, repeated = name, 1
+        while unique in taken:
+            repeated += 1
+            unique = f"{name}_{repeated}"
+        taken.add(unique)
+        yield unique, read
+
+
+def _assess(config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, console: Console) -> list[Candidate]:
+    """Look at every frame; those that cannot be read are said and left out."""
+    total = -(-sum(map(len, chunks)) // config.every)
+    candidates, failures = [], []
+    frames = _frames(chunks, config.every)
+    for name, read in track(frames, "looking at frames", total, console=console, transient=True):
+        try:
+            candidates.append(assess(name, read(), segmenter))
+        except DesertSegError as error:
+            failures.append(str(error))
+    if not candidates:
+        raise DataError(f"none of {total} frames could be read; the first: {failures[0] if failures else 'is missing'}")
+    if failures:
+        text = f"warning: {len(failures)} of {total} frames could not be read; the first: {failures[0]}"
+        console.print(text, soft_wrap=True, markup=False)
+    return candidates
+
+
+def _print_choices(candidates: list[Candidate], choices: list[Choice], wanted: int, console: Console) -> None:
+    mean = sum(candidate.uncertainty for candidate in candidates) / len(candidates)
+    console.print(
+        f"{len(choices)} of {len(candidates)} frames, by uncertainty times distance to those chosen before; "
+        f"the mean uncertainty is {mean:.3f}",
+        soft_wrap=True,
+    )
+    table = Table("frame", "uncertainty", "distance", "hesitates between")
+    for choice in choices:
+        candidate = candidates[choice.index]
+        distance = f"{choice.distance:.2f}" if choice.index != choices[0].index else "first"
+        between = " and ".join(map(escape, candidate.hesitation))
+        table.add_row(escape(candidate.name), f"{candidate.uncertainty:.3f}", distance, between)
+    console.print(table)
+    if len(choices) < min(wanted, len(candidates)):
+        console.print(f"no more than {len(choices)}: the other frames are near-duplicates of these")
+
+
+def _write(
+    config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, chosen: list[Candidate], console: Console
+) -> None:
+    """Write the images with their labelme files, labels.txt and the preview, in order of choice."""
+    labels, rows = segmenter.labels, {}
+    positions = {candidate.name: position for position, candidate in enumerate(chosen)}
+    frames = ((name, read) for name, read in _frames(chunks, config.every) if name in positions)
+    for name, read in track(frames, "proposing masks", len(chosen), console=console, transient=True):
+        rgb = read()
+        mask = segmenter.segment(rgb, SegmentOptions(views=config.tta)).mask
+        polygons = tuple(to_polygons(mask, config.tolerance, config.min_pixels))
+        image = config.out / FRAMES / f"{name}.png"
+        write_image(image, rgb)
+        write_labelme(image.with_suffix(".json"), LabelledImage(image, mask.shape, polygons, False), labels)
+        caption = f"{positions[name] + 1}. {name}, uncertainty {chosen[positions[name]].uncertainty:.3f}"
+        rows[positions[name]] = row(Proposal(caption, rgb, polygons), labels)
+    write_labels_txt(config.out / "labels.txt", labels)
+    write_image(config.out / "preview.png", sheet((rows[position] for position in sorted(rows)), labels))

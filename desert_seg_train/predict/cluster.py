@@ -1,0 +1,77 @@
+"""Handing chunks to the workers of a Ray cluster. A chunk whose worker is lost is done again by its successor.
+
+Doing a frame twice does no harm and what is done is skipped, so nothing is lost or doubled. The machines of the cluster
+must see the same files. Ray is an optional package.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from desert_seg.errors import DesertSegError
+from desert_seg_train.predict.inputs import Chunk
+from desert_seg_train.predict.worker import Done, Job, Worker
+
+MAX_LOSSES = 5
+"""Times that a worker is started again and a chunk is tried again; what kills more of them will not work at all."""
+
+
+def do_on_cluster(job: Job, chunks: Sequence[Chunk], address: str, num_workers: int) -> Iterator[Done]:
+    """Do all chunks on a cluster.
+
+    Args:
+        job: What is the same for all chunks; of its threads, 0 shares the processors among the workers.
+        chunks: The work.
+        address: Of the cluster; `local` starts one on this machine, which ends with this process.
+        num_workers: 0 = one per machine.
+
+    Yields:
+        What became of every frame, in no particular order.
+
+    Raises:
+        DesertSegError: Ray is not installed, there is no such cluster, or workers were lost again and again.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+        from ray.util import ActorPool
+    except ModuleNotFoundError as error:
+        raise DesertSegError("--ray needs the package ray; install the extra: pip install '.[cluster]'") from error
+    options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DesertSegError(f"there is no Ray cluster at {address} ({reason}); start one, or give local") from error
+    try:
+        num_workers = num_workers or sum(bool(node["Alive"]) for node in ray.nodes())
+        processors = int(ray.cluster_resources().get("CPU", 1))
+        threads = job.threads or max(1, processors // num_workers)
+        kind = ray.remote(num_cpus=min(threads, processors), max_restarts=MAX_LOSSES, max_task_retries=MAX_LOSSES)(
+            _RemoteWorker
+        )
+        pool = ActorPool([kind.remote(replace(job, threads=threads)) for _ in range(num_workers)])
+        for done in pool.map_unordered(lambda worker, chunk: worker.do_all.remote(chunk), list(chunks)):
+            yield from done
+    except RayTaskError as error:
+        raise DesertSegError(f"a worker failed: {_last_line(error.cause)}") from error
+    except RayActorError as error:
+        raise DesertSegError(f"workers were lost again and again: {_last_line(error)}; see their logs") from error
+    finally:
+        ray.shutdown()
+
+
+def _last_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[-1]
+
+
+class _RemoteWorker(Worker):
+    """A worker whose results travel in one message."""
+
+    def do_all(self, chunk: Chunk) -> list[Done]:
+        return list(self.do(chunk))

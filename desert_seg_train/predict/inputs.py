@@ -1,0 +1,111 @@
+"""What there is to predict: image files or the frames of a bag, cut into chunks that can be done anywhere.
+
+Listing costs no decoding. Every frame has a name of its own, from which the names of its output files follow.
+
+Shape letters: H, W.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from desert_seg.errors import DataError
+from desert_seg.images import IMAGE_SUFFIXES, list_images, read_image
+from desert_seg_train.folder import image_and_mask_folders
+from desert_seg_train.predict.bag_frames import bag_frames, count_bag_frames, is_bag
+
+FILES_PER_CHUNK = 8
+BAG_FRAMES_PER_CHUNK = 64
+"""More, because a reader of a bag has to pass over everything before its chunk."""
+
+Read = Callable[[], npt.NDArray[np.uint8]]
+"""Decodes a frame: HxWx3 uint8 RGB."""
+
+
+@dataclass(frozen=True)
+class FileChunk:
+    """Some image files, each with the frame's name."""
+
+    files: tuple[tuple[str, Path], ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def frames(self) -> Iterator[tuple[str, Read]]:
+        """Name and decoder of every frame; a decoder raises DataError for an unreadable file."""
+        for name, path in self.files:
+            yield name, partial(read_image, path)
+
+
+@dataclass(frozen=True)
+class BagChunk:
+    """`length` frames of a bag from the `first` on; their names are their stamps in nanoseconds."""
+
+    path: Path
+    topic: str
+    first: int
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def frames(self) -> Iterator[tuple[str, Read]]:
+        """Name and decoder of every frame; a decoder raises FrameError for a broken image."""
+        return bag_frames(self.path, self.topic, self.first, self.length)
+
+
+Chunk = FileChunk | BagChunk
+
+
+def find_chunks(text: str, topic: str) -> list[Chunk]:
+    """Find out what an input is and cut it into chunks.
+
+    Args:
+        text: An image, a folder of images, a pattern, or a bag.
+        topic: Image topic of a bag; empty = the only one.
+
+    Raises:
+        DataError: There is nothing there that could be predicted.
+    """
+    path = Path(text).resolve()
+    if is_bag(path):
+        total = count_bag_frames(path, topic)
+        starts = range(0, total, BAG_FRAMES_PER_CHUNK)
+        return [BagChunk(path, topic, first, min(BAG_FRAMES_PER_CHUNK, total - first)) for first in starts]
+    if path.is_dir():
+        images, _ = image_and_mask_folders(path)
+        paths = list_images(images if images.is_dir() else path)
+    elif path.exists():
+        paths = [path]
+    else:
+        found = sorted(Path(name).resolve() for name in glob.glob(text, recursive=True))  # noqa: PTH207 - any root
+        paths = [each for each in found if each.suffix.lower() in IMAGE_SUFFIXES]
+        if not paths:
+            raise DataError(f"found no image at {text}; give an image, a folder of images, a quoted pattern or a bag")
+    files = list(zip(frame_names(paths), paths, strict=True))
+    return [FileChunk(tuple(files[i : i + FILES_PER_CHUNK])) for i in range(0, len(files), FILES_PER_CHUNK)]
+
+
+def frame_names(paths: list[Path]) -> list[str]:
+    """A name for every file: its stem; where stems repeat, as much of the path as tells the files apart."""
+    names = [path.stem for path in paths]
+    depth = 0
+    while True:
+        counts = Counter(names)
+        repeated = [i for i, name in enumerate(names) if counts[name] > 1]
+        if not repeated:
+            return names
+        for i in repeated:
+            # a.jpg and a.png become a_jpg and a_png; left/a.png and right/a.png become left_a_png and right_a_png.
+            names[i] = "_".join(
+                [*paths[i].parts[len(paths[i].parts) - 1 - depth : -1], paths[i].name.replace(".", "_")]
+            )
+        depth += 1

@@ -1,0 +1,59 @@
+"""Doing chunks: the same work in this process or in a worker of a cluster. Knows nothing of who hands them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from desert_seg.errors import DesertSegError
+from desert_seg.segmenter import Segmenter, SegmentOptions
+from desert_seg_train.predict.inputs import Chunk
+from desert_seg_train.predict.output import Output
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all chunks; see `PredictConfig`."""
+
+    model: Path
+    output: Output
+    tta: str
+    engine: str
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a frame: `failure` is the sentence of an error, or empty."""
+
+    name: str
+    failure: str = ""
+    was_there: bool = False
+
+
+class Worker:
+    """A model, loaded once, that does chunk after chunk."""
+
+    def __init__(self, job: Job) -> None:
+        """Load the model; raises ArtifactError or EngineError."""
+        self._job = job
+        self._segmenter = Segmenter.load(job.model, job.engine, job.device, job.precision, job.threads)
+        self._options = SegmentOptions(views=job.tta, want_confidence="confidence" in job.output.kinds)
+
+    def do(self, chunk: Chunk) -> Iterator[Done]:
+        """Predict the frames of a chunk that are not done yet; one that cannot be used does not end the others."""
+        output = self._job.output
+        for name, read in chunk.frames():
+            if output.is_done(name):
+                yield Done(name, was_there=True)
+                continue
+            try:
+                rgb = read()
+            except DesertSegError as error:
+                yield Done(name, str(error))
+                continue
+            output.write(name, rgb, self._segmenter.segment(rgb, self._options), self._segmenter.labels)
+            yield Done(name)

@@ -1,0 +1,1 @@
+"""`desert-seg read-labels`: frames corrected in labelme become a labelled folder."""

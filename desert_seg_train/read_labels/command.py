@@ -1,0 +1,137 @@
+"""`desert-seg read-labels`: corrected labelme files as a labelled folder that a model can learn from.
+
+    desert-seg read-labels out/label --model models/light --out out/label/dataset
+
+The folder gets a label map of its own: the one of the labels, in which the value of unlabelled pixels is ignored.
+
+Shape letters: H, W, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from rich.console import Console
+from rich.progress import track
+
+from desert_seg.artifact import load_artifact
+from desert_seg.errors import DataError
+from desert_seg.images import read_image, write_bytes, write_image
+from desert_seg.labels import IGNORE, LabelMap, load_label_map, shipped_label_maps
+from desert_seg_train.folder import LAYOUTS
+from desert_seg_train.label.command import FRAMES
+from desert_seg_train.label.labelme import LabelledImage, label_values, read_labelme
+from desert_seg_train.label.polygons import to_mask
+from desert_seg_train.read_labels.config import ReadLabelsConfig
+
+LABEL_MAP = "label_map.yaml"
+
+
+def read_labels(config: ReadLabelsConfig) -> None:
+    """Write images and masks, and say how to teach them to the model.
+
+    Raises:
+        DataError: A labelme file or its image is unusable, or the folder holds something else.
+        ArtifactError: The model is missing or damaged.
+    """
+    console = Console()
+    own = load_label_map(config.label_map) if config.label_map else load_artifact(config.model).card.label_map
+    label_map, unlabelled = _with_unlabelled(own)
+    content = yaml.safe_dump(label_map.to_dict(), sort_keys=False).encode()
+    _check_out(config.out, content)
+    files, told = _labelled_files(config, label_values(label_map.labels), console)
+    table = np.full(256, unlabelled, np.uint16)
+    table[: len(label_map.labels)] = raw_values(label_map)
+    images, masks = (config.out / name for name in LAYOUTS[0])
+    write_bytes(config.out / LABEL_MAP, content)
+    num_ignored = num_pixels = 0
+    for path, labelled in track(files.items(), "drawing masks", console=console, transient=True):
+        mask = to_mask(labelled.polygons, labelled.size)
+        write_image(masks / f"{path.stem}.png", table[mask])
+        write_bytes(images / f"{path.stem}{labelled.image.suffix}", labelled.image.read_bytes())
+        num_ignored += np.count_nonzero(mask == IGNORE)
+        num_pixels += mask.size
+    share = f"{num_ignored / num_pixels:.1%} of the pixels without a label, which are ignored"
+    adapt = f"desert-seg adapt {config.model} --frames {config.out} --label-map {config.out / LABEL_MAP}"
+    for line in (
+        f"{len(files)} frames in {config.out}: {LAYOUTS[0][0]}/, {LAYOUTS[0][1]}/, {LABEL_MAP}; {share}",
+        *told,
+        f"teach them to the model: {adapt} --out runs/{config.out.resolve().name}",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def raw_values(label_map: LabelMap) -> npt.NDArray[np.uint16]:
+    """The mask value to write for each class, K uint16: where it has several, the one that other label maps agree on.
+
+    Raises:
+        DataError: A class has none.
+    """
+    shipped = [load_label_map(name) for name in shipped_label_maps()]
+
+    def support(value: int, name: str) -> int:
+        return sum(_meaning(other, value) == name for other in shipped)
+
+    chosen = []
+    for name in label_map.labels.names:
+        values = [value for value in label_map.values if _meaning(label_map, value) == name]
+        if not values:
+            raise DataError(f"label map {label_map.name} has no mask value for {name}; add one to its values")
+        chosen.append(max(sorted(values), key=lambda value: support(value, name)))
+    return np.array(chosen, np.uint16)
+
+
+def _meaning(label_map: LabelMap, value: int) -> str | None:
+    """Name of the class of a mask value; None if it is ignored or not in the map."""
+    target = label_map.values.get(value, IGNORE)
+    return None if target == IGNORE else label_map.labels.names[target]
+
+
+def _with_unlabelled(own: LabelMap) -> tuple[LabelMap, int]:
+    """The label map with a value to ignore that is a class in no label map, and that value."""
+    known = [own, *map(load_label_map, shipped_label_maps())]
+    value = next(value for value in range(65536) if all(_meaning(other, value) is None for other in known))
+    return LabelMap(own.name, own.labels, {value: IGNORE, **own.values}), value
+
+
+def _check_out(out: Path, label_map: bytes) -> None:
+    """Refuse a folder that holds anything but an earlier reading with the same classes."""
+    path = out / LABEL_MAP
+    if out.exists() and any(out.iterdir()) and not (path.is_file() and path.read_bytes() == label_map):
+        raise DataError(f"{out}: holds something else, or frames with other classes; choose another --out")
+
+
+def _labelled_files(
+    config: ReadLabelsConfig, values: Mapping[str, int], console: Console
+) -> tuple[dict[Path, LabelledImage], list[str]]:
+    """The labelme files to take, all of them checked, and what is to be said about the others."""
+    folder = config.labels / FRAMES if (config.labels / FRAMES).is_dir() else config.labels
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise DataError(f"{folder}: found no labelme file; give the folder that `desert-seg label` wrote")
+    files = {path: read_labelme(path, values) for path in paths}
+    for path, labelled in track(files.items(), "reading images", console=console, transient=True):
+        if (found := read_image(labelled.image).shape[:2]) != labelled.size:
+            raise DataError(
+                f"{path}: found an image of {found[1]}x{found[0]}, expected {labelled.size[1]}x{labelled.size[0]}; put "
+                "back the image that was labelled"
+            )
+    unchecked = sum(not labelled.is_checked for labelled in files.values())
+    taken = {p: each for p, each in files.items() if each.polygons and (each.is_checked or not config.checked)}
+    if not taken:
+        raise DataError(
+            f"{folder}: none of {len(files)} frames is {'ticked `checked`' if config.checked else 'labelled'}"
+        )
+    told = []
+    if len(taken) < len(files):
+        told.append(f"left out: {len(files) - len(taken)} frames without a shape or a tick")
+    if unchecked and not config.checked:
+        told.append(
+            f"warning: {unchecked} of {len(files)} frames are not ticked `checked`, so their masks may be as proposed; "
+            "tick those you have looked at and leave out the others with --checked"
+        )
+    return taken, told

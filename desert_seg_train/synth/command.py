@@ -1,0 +1,27 @@
+"""`desert-seg synth`: render labelled frames or a drive, and pack a drive into a bag if asked to.
+
+The one module of this package that knows of bags; the renderer does not.
+"""
+
+from __future__ import annotations
+
+from desert_seg.errors import DataError
+from desert_seg.recordings.pack import pack_drive
+from desert_seg_train.synth.config import SynthConfig
+from desert_seg_train.synth.dataset import render
+
+
+def synth(config: SynthConfig) -> None:
+    """Render, pack, and say where everything is.
+
+    Raises:
+        DataError: An option is wrong, or something that must not be overwritten is in the way.
+        DesertSegError: The machine has no OpenGL.
+    """
+    if config.bag is not None and not config.drive:
+        raise DataError("a bag holds a drive; give --drive too, or leave out --bag")
+    folder = render(config)
+    print(f"wrote {folder}")
+    if config.bag is not None:
+        pack_drive(folder, config.bag, config.hz, config.bag_mb)
+        print(f"wrote {config.bag}")

@@ -1,0 +1,252 @@
+"""Worlds: a desert described as data, read from YAML and written back to it.
+
+A world says what there is and how much of it, never where: places are drawn from a seed by `scene.py`. Colours are
+linear light (not sRGB), lengths metres, angles degrees. Shipped worlds are the files in `worlds/`, and
+`geologies.yaml` is the catalogue of rocks they name; a world may also describe a rock of its own in place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import yaml
+
+from desert_seg.errors import DataError
+from desert_seg.labels import load_label_map
+from desert_seg_train.synth.records import from_data, to_data
+from desert_seg_train.synth.rocks import Geology, Rock
+from desert_seg_train.synth.species import BroadTree, Bush, Color, Flowers, Grass, JoshuaTree, Litter, Log
+
+LABELS = load_label_map("falcon10")
+"""The classes of a rendered mask and the raw values they are stored as."""
+
+Range: TypeAlias = tuple[float, float]
+"""Smallest and largest."""
+
+_SHIPPED = Path(__file__).parent / "worlds"
+_GEOLOGIES = Path(__file__).parent / "geologies.yaml"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The soil and the shape of the land.
+
+    Attributes:
+        color: Albedo.
+        second_color: Albedo that it changes to from place to place.
+        track_color: Albedo of the track.
+        track: How visible the track is, 0..1.
+        ripples: Wind ripples, 0..1.
+        gravel: Grain of the soil, 0..1.
+        straw: Dead stalks lying on the soil, 0..1.
+        relief_m: Height of the bumps of some 70 m.
+        hills_m: Height of the hills of some 400 m.
+        mountains_m: Height of what stands at the horizon.
+        mountains: Its shape.
+        strata: Colour bands on slopes, 0..1.
+    """
+
+    color: Color
+    second_color: Color
+    track_color: Color
+    track: float = 0.75
+    ripples: float = 0.3
+    gravel: float = 0.4
+    straw: float = 0.0
+    relief_m: float = 3.0
+    hills_m: float = 14.0
+    mountains_m: float = 60.0
+    mountains: Literal["ridges", "mesas"] = "ridges"
+    strata: float = 0.0
+
+
+@dataclass(frozen=True)
+class Light:
+    """Sun and sky.
+
+    Attributes:
+        elevation_deg: Of the sun.
+        sun: Its light.
+        zenith: Of the sky.
+        horizon: Of the sky.
+        ambient: Share of the sky's light that reaches a surface.
+        exposure: Of the camera.
+    """
+
+    elevation_deg: Range
+    sun: Color
+    zenith: Color
+    horizon: Color
+    ambient: float = 0.5
+    exposure: float = 0.8
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What is between the sun and the ground.
+
+    Attributes:
+        haze_per_m: Share of a surface's light lost in a metre of air.
+        clouds: Share of the sky, 0..1.
+    """
+
+    haze_per_m: float = 0.001
+    clouds: float = 0.5
+
+
+@dataclass(frozen=True)
+class Rig:
+    """The camera on the vehicle.
+
+    Attributes:
+        height_m: Over the ground.
+        pitch_deg: Over the vehicle's, up is positive; a drive has the middle.
+        fov_deg: Horizontal field of view.
+    """
+
+    height_m: Range = (1.3, 2.3)
+    pitch_deg: Range = (-6.0, 2.0)
+    fov_deg: float = 70.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One kind of thing strewn over the land.
+
+    Attributes:
+        label: Its class.
+        shape: What it looks like.
+        per_m2: How many to the square metre where a patch is full.
+        size: Scale of the shape.
+        patch_m: Wavelength of the patches.
+        patch: Value of the noise where patches begin, and where they are full; 0..1.
+        reach_m: Furthest distance from the track.
+        clear_m: Nearest distance to the middle of the track.
+        thin_per_m: Share that is left out, the rest being wider for it, per metre beyond 12 m from the track.
+        sink: Depth in the ground in parts of the size.
+        contact: How much it darkens the ground around it, 0..1.
+        shadow: Whether it casts one.
+        variants: Different meshes.
+    """
+
+    label: str
+    shape: Grass | Bush | BroadTree | JoshuaTree | Flowers | Litter | Log | Rock
+    per_m2: float
+    size: Range = (0.7, 1.3)
+    patch_m: float = 20.0
+    patch: Range = (0.4, 0.6)
+    reach_m: float = 100.0
+    clear_m: float = 1.6
+    thin_per_m: float = 0.0
+    sink: float = 0.0
+    contact: float = 0.4
+    shadow: bool = True
+    variants: int = 4
+
+    def __post_init__(self) -> None:
+        if self.label not in LABELS.labels.names or self.label in ("Landscape", "Sky"):
+            others = [name for name in LABELS.labels.names if name not in ("Landscape", "Sky")]
+            raise ValueError(f"nothing can be strewn as {self.label!r}; labels are {', '.join(others)}")
+        if not (self.per_m2 >= 0 and self.variants >= 1 and 0 < self.size[0] <= self.size[1]):
+            raise ValueError(
+                "per_m2 is not negative, variants are at least 1, and size is [smallest, largest], above 0"
+            )
+        if not (self.patch[0] < self.patch[1] and self.patch_m > 0 and self.reach_m > 0):
+            raise ValueError("patch is [begins, full], rising, and patch_m and reach_m are above 0")
+
+
+@dataclass(frozen=True)
+class World:
+    """A desert.
+
+    Attributes:
+        name: For people and file names.
+        about: A sentence.
+        ground: Soil and land.
+        light: Sun and sky.
+        weather: Haze and clouds.
+        camera: On the vehicle.
+        geologies: The rocks that there are.
+        geologies_per_scene: How many of them one scene has.
+        layers: What is strewn over the land.
+    """
+
+    name: str
+    about: str
+    ground: Ground
+    light: Light
+    weather: Weather
+    camera: Rig
+    geologies: tuple[Geology, ...]
+    geologies_per_scene: int
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.geologies_per_scene <= len(self.geologies):
+            raise ValueError(f"geologies_per_scene is {self.geologies_per_scene}, of {len(self.geologies)} geologies")
+        if not 10 <= self.camera.fov_deg <= 150:
+            raise ValueError(f"camera.fov_deg is {self.camera.fov_deg}, expected 10 to 150")
+        for name, pair in (
+            ("camera.height_m", self.camera.height_m),
+            ("camera.pitch_deg", self.camera.pitch_deg),
+            ("light.elevation_deg", self.light.elevation_deg),
+        ):
+            if pair[0] > pair[1]:
+                raise ValueError(f"{name} is {list(pair)}, expected [smallest, largest]")
+        if self.light.elevation_deg[0] <= 0 or self.light.elevation_deg[1] > 90:
+            raise ValueError("light.elevation_deg is above 0 and at most 90; a desert at night is not rendered")
+
+
+def shipped_worlds() -> list[str]:
+    """Names of the worlds that come with the package."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+
+
+def shipped_geologies() -> dict[str, Geology]:
+    """The catalogue of rocks by name."""
+    catalogue = yaml.safe_load(_GEOLOGIES.read_text(encoding="utf-8"))
+    return {
+        name: from_data(Geology, {"name": name} | data, f"{_GEOLOGIES.name}: {name}")
+        for name, data in catalogue.items()
+    }
+
+
+def load_world(name_or_path: str | Path) -> World:
+    """Read a shipped world by name, or any world by path.
+
+    Raises:
+        DataError: There is no such world, or the file is not one.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = _SHIPPED / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise DataError(
+            f"there is no world {str(name_or_path)!r}; give the path of a YAML file or one of: "
+            f"{', '.join(shipped_worlds())}"
+        )
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); fix the file") from error
+    return from_data(World, _with_catalogue(data, path), str(path))
+
+
+def dump_world(world: World) -> str:
+    """A world as YAML that stands alone: geologies are written out."""
+    return yaml.safe_dump(to_data(world), sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
+def _with_catalogue(data: Any, path: Path) -> Any:
+    """Replace the names of catalogued geologies by what they stand for."""
+    if not isinstance(data, dict) or not isinstance(data.get("geologies"), list):
+        return data
+    catalogue = shipped_geologies()
+    geologies = []
+    for entry in data["geologies"]:
+        if isinstance(entry, str) and entry not in catalogue:
+            raise DataError(f"{path}: there is no geology {entry!r}; there are: {', '.join(sorted(catalogue))}")
+        geologies.append(to_data(catalogue[entry]) if isinstance(entry, str) else entry)
+    return data | {"geologies": geologies}

@@ -1,0 +1,1 @@
+"""`desert-seg train`: a network learns from labelled folders."""
