@@ -114,7 +114,7 @@ def test_masks_of_random_weights_need_not_agree():
 
 
 def test_every_key_that_is_read_from_the_bag_benchmark_is_one_of_its_keys():
-    code = (ROOT / "bench" / "node_runs.py").read_text()
+    code = (ROOT / "speed" / "node_runs.py").read_text()
     known = {part.removesuffix("[]") for path, _ in meanings(Results) for part in path.split(".")}
     assert set(re.findall(r'\["(\w+)"\]', code)) <= known
 
