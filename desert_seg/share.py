@@ -23,7 +23,7 @@ def share_directory() -> Path:
         if (prefix / "share" / "ament_index" / "resource_index" / "packages" / PACKAGE).is_file():
             return prefix / "share" / PACKAGE
     raise DataError(
-        f"the package {PACKAGE} is neither in the ament index nor in {sys.prefix}; source the workspace it was "
+        f"the package desert_seg_ros is not in the ament index, nor in {sys.prefix}; source the workspace it was "
         "installed into, or set AMENT_PREFIX_PATH to the virtual environment's folder"
     )
 
