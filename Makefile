@@ -5,12 +5,14 @@ BIN := .venv/bin
 ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
 .DEFAULT_GOAL := help
 DATA ?= ../shared/data
-.PHONY: help setup demo lint test bench bench-train clean
+.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train clean
 
 help:
 	@echo "make demo [DRIVE=bag-or-folder] [MODEL=artifact]   replay a drive through the node; results in out/demo"
 	@echo "make setup                                         only install what the demo needs into .venv"
 	@echo "make test                                          checks and tests, as CI runs them"
+	@echo "make test ARGS=test/test_node.py                   only some tests; ARGS is pytest's"
+	@echo "make soak                                          the tests that take minutes each"
 	@echo "make lint                                          only the checks: ruff, mypy, import rules"
 	@echo "make bench [CHECK=1] [ARGS=...]                    how fast everything is, as ratios; CHECK: fail if a bar is missed"
 	@echo "make bench-train [DATA=folder]                     what training costs and reaches, an hour and a half on two cores"
@@ -26,22 +28,37 @@ lint:
 	@$(PYTHON) scripts/bootstrap.py dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
-# The node's own tests once more on an older ROS, from wheels, whatever is sourced.
+# The node's own tests once more on an older ROS, from wheels, whatever is sourced. They run beside the others, since
+# both mostly wait, and say how they ended.
 JAZZY := env -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO -u _ROS_WHEELS_BOOTSTRAP_COMPLETE \
 	ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv-jazzy"
 NODE := $(addprefix test/test_,node.py node_outputs.py node_parts.py messages.py consumer_contracts.py under_fire.py replay.py interop.py)
-# Training, and the tutorial, get processes of their own: after a whole suite of DDS and inference engines in one process,
-# starting another process from it has crashed.
-TRAINING := test/test_adaptation.py test/test_training.py test/test_training_data.py
-test: lint
-	$(ROS) $(BIN)/python -m pytest $(addprefix --ignore=,$(TRAINING) test/test_tutorial.py)
-	$(ROS) $(BIN)/python -m pytest $(TRAINING)
-	$(ROS) $(BIN)/python -m pytest test/test_tutorial.py
+ifdef ARGS
+test:
+	@$(PYTHON) scripts/bootstrap.py dev
+	@$(ROS) $(BIN)/python -m pytest $(ARGS)
+else
+test:
+	@$(PYTHON) scripts/bootstrap.py dev
+	@$(MAKE) --no-print-directory -j2 test-kilted test-jazzy
+endif
+
+test-kilted: lint
+	$(ROS) $(BIN)/python -m pytest --numprocesses 3
+
+test-jazzy:
 	@$(PYTHON) scripts/bootstrap.py jazzy
-	$(JAZZY) .venv-jazzy/bin/python -m pytest $(NODE)
+	@mkdir -p out
+	@$(JAZZY) .venv-jazzy/bin/python -m pytest $(NODE) >out/test-jazzy.log 2>&1 || (cat out/test-jazzy.log; exit 1)
+	@echo "on jazzy: $$(tail -n 1 out/test-jazzy.log)"
+
+# What takes longer than a test may: minutes of overload, thousands of messages.
+soak:
+	@$(PYTHON) scripts/bootstrap.py dev
+	$(ROS) $(BIN)/python -m pytest -m soak --durations=0 $(ARGS)
 
 bench:
 	@$(PYTHON) scripts/bootstrap.py dev

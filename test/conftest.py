@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,27 @@ os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(filter(None, dict.fromkeys([sy
 
 # Before anything imports torch: threads that wait give their core away, or tiny trainings crawl on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder or file that the first process of a run to need it makes and all others use; never write into it.
+
+    Args:
+        tmp_path_factory: pytest's.
+        name: Of the folder or file, unique in a run.
+        make: Makes it at the path it is given.
+    """
+    # Processes of pytest-xdist have folders of their own inside the run's.
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made_once"
+    folder.mkdir(exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        finished = folder / f"{name}.finished"
+        if not finished.exists():
+            make(folder / name)
+            finished.touch()
+    return folder / name
 
 
 @dataclass(frozen=True)
@@ -88,13 +109,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     )
     if listing.returncode:
         pytest.skip("this copy of the project is no git checkout")
-    root = tmp_path_factory.mktemp("workspace")
-    for name in listing.stdout.decode().rstrip("\0").split("\0"):
-        target = root / "src" / "desert_seg" / name
-        if (ROOT / name).is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
-    colcon("build", folder=root)
+
+    def build(root: Path) -> None:
+        for name in listing.stdout.decode().rstrip("\0").split("\0"):
+            target = root / "src" / "desert_seg" / name
+            if (ROOT / name).is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, target)
+        colcon("build", folder=root)
+
+    root = made_once(tmp_path_factory, "workspace", build)
     script = ["bash", "-c", "source install/setup.bash && env -0"]
     output = subprocess.run(script, cwd=root, capture_output=True, check=True).stdout.decode()
     environment = dict(entry.split("=", 1) for entry in output.rstrip("\0").split("\0"))
@@ -115,7 +139,9 @@ def tiny_artifact(tiny_network, tmp_path_factory):
     """An artifact of it with a small input size."""
     from tiny_model import make_tiny_artifact
 
-    return make_tiny_artifact(tmp_path_factory.mktemp("models") / "tiny", tiny_network)
+    from desert_seg.artifact import load_artifact
+
+    return load_artifact(made_once(tmp_path_factory, "tiny", lambda path: make_tiny_artifact(path, tiny_network)))
 
 
 @pytest.fixture(scope="session")

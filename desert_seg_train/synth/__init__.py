@@ -1,1 +1,1 @@
-"""Deserts made to order: a scene described as data becomes geometry, then a labelled frame. Knows nothing of ROS."""
+"""`desert-seg synth`: deserts made to order, from a scene described as data to geometry to a labelled frame."""
