@@ -150,7 +150,8 @@ def install_project(extras: list[str], options: list[str]) -> None:
             target = Path(folder) / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-        pip("--no-build-isolation", *options, folder + (f"[{','.join(extras)}]" if extras else ""))
+        # Without --use-pep517 a pip before 23.1 runs the old `setup.py install`, which leaves no .dist-info.
+        pip("--use-pep517", "--no-build-isolation", *options, folder + (f"[{','.join(extras)}]" if extras else ""))
 
 
 def pip(*arguments: str) -> None:
