@@ -50,7 +50,7 @@ def main() -> None:
     start = time.monotonic()
     ros = None if sys.argv[1] == "jazzy" else sourced_ros()
     base = f"{sys.version}, rclpy of {ros or 'wheels'}, in {VENV}"
-    found = json.loads(STAMP.read_text()) if STAMP.is_file() and PYTHON.exists() else {}
+    found = installed()
     if found.get("base") != base:
         found = {}
     wanted = {
@@ -79,6 +79,17 @@ def main() -> None:
     link_executables()
     STAMP.write_text(json.dumps(wanted, indent=1))
     say(f"ready after {time.monotonic() - start:.0f} s")
+
+
+def installed() -> dict[str, str]:
+    """What the last complete run wrote down, or nothing where a run was interrupted or its Python is gone."""
+    if not PYTHON.exists():
+        return {}
+    try:
+        found: dict[str, str] = json.loads(STAMP.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
 
 
 def say(text: str) -> None:
@@ -139,8 +150,18 @@ def create(ros: str | None) -> None:
             "error: this Python has no ensurepip, which a virtual environment needs; "
             f"install it (Debian, Ubuntu: sudo apt install python{version}-venv) and run this again"
         )
+    if os.pathsep in str(VENV):
+        sys.exit(f"error: found '{os.pathsep}' in the path {ROOT}, expected none; move the checkout and run this again")
     say(f"creating {VENV.name} ({f'on top of ROS 2 {ros}' if ros else 'rclpy from wheels'})")
-    venv.create(VENV, clear=True, with_pip=True, symlinks=True, system_site_packages=ros is not None)
+    STAMP.unlink(missing_ok=True)
+    try:
+        venv.create(VENV, clear=True, with_pip=True, symlinks=True, system_site_packages=ros is not None)
+    except subprocess.CalledProcessError as error:
+        said = error.output.decode(errors="replace").strip().splitlines()
+        sys.exit(
+            f"error: ensurepip could not put pip into {VENV} ({said[-1] if said else error}), expected free disk space "
+            f"and an undamaged {sys.executable}; free some or choose another Python, and run this again"
+        )
 
 
 def install_project(extras: list[str], options: list[str]) -> None:
@@ -150,7 +171,8 @@ def install_project(extras: list[str], options: list[str]) -> None:
             target = Path(folder) / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-        pip("--no-build-isolation", *options, folder + (f"[{','.join(extras)}]" if extras else ""))
+        # Without --use-pep517 a pip before 23.1 runs the old `setup.py install`, which leaves no .dist-info.
+        pip("--use-pep517", "--no-build-isolation", *options, folder + (f"[{','.join(extras)}]" if extras else ""))
 
 
 def pip(*arguments: str) -> None:
@@ -159,10 +181,16 @@ def pip(*arguments: str) -> None:
     # The Python of another environment with ROS wheels marks its children; ours must find its own libraries.
     marks = ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "PYTHONHOME")
     environment = {name: value for name, value in os.environ.items() if name not in marks}
+    # While pip works there is no stamp: if it or this script is killed, the next run starts afresh.
+    aside = STAMP.with_suffix(".aside")
+    if STAMP.exists():
+        STAMP.rename(aside)
     with LOG.open("a") as log:
         code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+    if aside.exists() and code >= 0:  # A pip that fails takes back what it had begun.
+        aside.rename(STAMP)
     if code:
-        print("\n".join(LOG.read_text().splitlines()[-15:]), file=sys.stderr)
+        print("\n".join(LOG.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
         sys.exit(
             "error: pip could not install the packages, see the lines above; check the network and the free disk "
             f"space and run this again (whole log: {LOG})"
@@ -193,9 +221,15 @@ def install_system_packages() -> None:
 
 def link_executables() -> None:
     """Put the commands where `ros2 run` and `ros2 launch` look for them: under lib/<package>."""
-    (entry_points,) = VENV.glob("lib/python*/site-packages/desert_seg_ros-*.dist-info/entry_points.txt")
+    pattern = "lib/python*/site-packages/desert_seg_ros-*.dist-info/entry_points.txt"
+    found = list(VENV.glob(pattern))
+    if len(found) != 1:
+        sys.exit(
+            f"error: found {len(found)} files {VENV / pattern} after pip had installed, expected one; look for what "
+            f"sends pip elsewhere in {LOG} and in `{PYTHON} -m pip config list`, unset it and run this again"
+        )
     parser = configparser.ConfigParser()
-    parser.read(entry_points)
+    parser.read(found[0])
     folder = VENV / "lib" / "desert_seg_ros"
     folder.mkdir(exist_ok=True)
     for name in parser["console_scripts"]:
@@ -204,4 +238,12 @@ def link_executables() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("error: interrupted before everything was installed; run this again")
+    except OSError as error:
+        sys.exit(
+            f"error: {error}, expected to be able to write {VENV} and temporary files; "
+            "free some disk space or make the checkout writable for this user, and run this again"
+        )

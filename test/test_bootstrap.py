@@ -1,9 +1,10 @@
-"""scripts/bootstrap.py: what it decides and how it says no. Installing is what `make demo` and `make test` do."""
+"""scripts/bootstrap.py: what it decides and how it says no. test_bootstrap_pythons.py installs."""
 
 from __future__ import annotations
 
 import importlib.util
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,32 @@ def test_a_python_without_ensurepip_is_told_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit, match=r"sudo apt install python3\.\d+-venv"):
         bootstrap.create(None)
+
+
+def test_a_half_written_stamp_counts_as_nothing_installed(
+    bootstrap: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stamp = tmp_path / "bootstrap.json"
+    monkeypatch.setattr(bootstrap, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(bootstrap, "STAMP", stamp)
+    stamp.write_text('{"base": "3.10"}')
+    assert bootstrap.installed() == {"base": "3.10"}
+    stamp.write_text('{"base": "3.')
+    assert bootstrap.installed() == {}
+
+
+def test_a_path_that_no_environment_can_have_is_one_sentence(bootstrap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "VENV", Path("/of:two/.venv"))
+    with pytest.raises(SystemExit, match=r"found ':' in the path .*, expected none; move the checkout"):
+        bootstrap.create(None)
+
+
+def test_a_pip_that_installed_elsewhere_is_one_sentence(
+    bootstrap: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path)
+    with pytest.raises(SystemExit, match=r"found 0 files .*entry_points\.txt .*, expected one; look for"):
+        bootstrap.link_executables()
 
 
 def test_an_edited_or_added_file_is_noticed(bootstrap: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
