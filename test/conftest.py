@@ -98,24 +98,24 @@ def colcon(*arguments: str, folder: Path) -> str:
     return done.stdout
 
 
+def copy_checkout(folder: Path) -> None:
+    """Copy the files that git knows or would add; skips the test where this is no git checkout."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this copy of the project is no git checkout")
+    for name in listed.stdout.rstrip("\0").split("\0"):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The files git knows or would add, built by colcon in a workspace of their own."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    if listing.returncode:
-        pytest.skip("this copy of the project is no git checkout")
 
     def build(root: Path) -> None:
-        for name in listing.stdout.decode().rstrip("\0").split("\0"):
-            target = root / "src" / "desert_seg" / name
-            if (ROOT / name).is_file():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, target)
+        copy_checkout(root / "src" / "desert_seg")
         colcon("build", folder=root)
 
     root = made_once(tmp_path_factory, "workspace", build)
