@@ -23,3 +23,8 @@ class EngineError(DesertSegError):
 
 class FrameError(DesertSegError):
     """One camera frame cannot be used; the next one may."""
+
+
+def quoted(text: str, length: int = 60) -> str:
+    """A found text in quotes, cut to `length` characters: what a message names may be of any size."""
+    return repr(text if len(text) <= length else f"{text[:length]}…")
