@@ -22,7 +22,15 @@ from desert_seg.image_header import check_size
 from desert_seg.recordings.bayer import BAYER_ENCODINGS, demosaic
 from desert_seg.recordings.compressed import DEPTH_ENCODINGS, decode_compressed, decompress, depth_error
 
-__all__ = ["SUPPORTED_ENCODINGS", "decode", "decode_compressed", "decode_image", "decode_mask", "fill_image"]
+__all__ = [
+    "BROKEN_VIDEO",
+    "SUPPORTED_ENCODINGS",
+    "decode",
+    "decode_compressed",
+    "decode_image",
+    "decode_mask",
+    "fill_image",
+]
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,9 @@ _LAYOUTS = {
 
 SUPPORTED_ENCODINGS = tuple(_LAYOUTS)
 
+BROKEN_VIDEO = {codec: f"{codec}; packet that cannot be decoded" for codec in ("h264", "hevc")}
+"""Encodings of what stands in a drive for a packet of a video that is broken or lacks the frames it builds on."""
+
 _HALF_WIDTH_CHROMA = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", "nv12", "nv21")
 _HALF_HEIGHT_CHROMA = ("nv12", "nv21")
 
@@ -100,6 +111,11 @@ def decode_image(message: Any) -> npt.NDArray[np.uint8]:
     encoding = message.encoding
     if encoding in DEPTH_ENCODINGS:
         raise depth_error(f"encoding {quoted(encoding)}")
+    if encoding in BROKEN_VIDEO.values():
+        raise FrameError(
+            f"found a packet of {encoding.partition(';')[0]} video that is broken, or comes before the first key frame "
+            "or after a lost packet; record from a key frame on and without losses"
+        )
     layout = _LAYOUTS.get(encoding)
     if layout is None:
         raise FrameError(
