@@ -20,7 +20,8 @@ from desert_seg.errors import DataError, FrameError
 from desert_seg.recordings.drive import open_drive
 from desert_seg.recordings.h264 import FrameNumbers
 from desert_seg.recordings.video_decoder import CODECS, VideoDecoder
-from desert_seg.recordings.video_messages import COMPRESSED_VIDEO, FFMPEG_PACKET, VIDEO_TYPES, video_packet
+from desert_seg.recordings.video_messages import COMPRESSED_VIDEO, FFMPEG_PACKET, VIDEO_TYPES
+from desert_seg.recordings.video_stream import video_packet
 
 pytest.importorskip("av", reason="needs the extra `video`")
 

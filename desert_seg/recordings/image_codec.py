@@ -21,6 +21,8 @@ from desert_seg.errors import DataError, FrameError, quoted
 from desert_seg.image_header import check_size
 from desert_seg.recordings.bayer import BAYER_ENCODINGS, demosaic
 from desert_seg.recordings.compressed import DEPTH_ENCODINGS, decode_compressed, decompress, depth_error
+from desert_seg.recordings.video_decoder import CODECS
+from desert_seg.recordings.video_stream import broken_video_error
 
 __all__ = [
     "BROKEN_VIDEO",
@@ -71,7 +73,7 @@ _LAYOUTS = {
 
 SUPPORTED_ENCODINGS = tuple(_LAYOUTS)
 
-BROKEN_VIDEO = {codec: f"{codec}; packet that cannot be decoded" for codec in ("h264", "hevc")}
+BROKEN_VIDEO = {codec: f"{codec}; packet that cannot be decoded" for codec in CODECS}
 """Encodings of what stands in a drive for a packet of a video that is broken or lacks the frames it builds on."""
 
 _HALF_WIDTH_CHROMA = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", "nv12", "nv21")
@@ -112,10 +114,7 @@ def decode_image(message: Any) -> npt.NDArray[np.uint8]:
     if encoding in DEPTH_ENCODINGS:
         raise depth_error(f"encoding {quoted(encoding)}")
     if encoding in BROKEN_VIDEO.values():
-        raise FrameError(
-            f"found a packet of {encoding.partition(';')[0]} video that is broken, or comes before the first key frame "
-            "or after a lost packet; record from a key frame on and without losses"
-        )
+        raise broken_video_error(encoding.partition(";")[0])
     layout = _LAYOUTS.get(encoding)
     if layout is None:
         raise FrameError(
