@@ -1,9 +1,9 @@
 """The segmentation node: wiring between ROS and the worker that turns frames into masks.
 
-Images come in on `image` (or `image/compressed`), masks go out on `~/mask` with the input's header; with several
-cameras on `NAME/image` and `~/NAME/mask`. A lifecycle node: configuring loads the model and warms it up, activating
-subscribes, deactivating stops, cleaning up frees the memory. With `autostart` (the default) the first two happen at
-start.
+Images come in on `image` (or `image/compressed` and so on, by `image_transport`), masks go out on `~/mask` with the
+input's header; with several cameras on `NAME/image` and `~/NAME/mask`. A lifecycle node: configuring loads the model
+and warms it up, activating subscribes, deactivating stops, cleaning up frees the memory. With `autostart` (the
+default) the first two happen at start.
 """
 
 from __future__ import annotations

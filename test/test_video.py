@@ -90,6 +90,16 @@ def test_any_bytes_are_accounted_for(codec: str, junk: list[bytes], begin: int) 
     assert sorted(decoded) == [index for index, _ in packets]
 
 
+@given(st.sampled_from(CODECS), st.integers(0, 14), st.floats(0, 0.999), st.binary(min_size=1, max_size=9))
+@settings(deadline=None, max_examples=40)
+def test_changed_bytes_are_survived(codec: str, index: int, place: float, junk: bytes) -> None:
+    data = STREAMS[codec][index][1]
+    start = int(place * len(data))
+    packets = [*STREAMS[codec]]
+    packets[index] = index, data[:start] + junk + data[start + len(junk) :]
+    decode(codec, packets)
+
+
 def test_frame_numbers_tell_a_gap() -> None:
     packets = [data for _, data in STREAMS["h264"]]
     numbers = FrameNumbers()

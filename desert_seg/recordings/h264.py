@@ -37,22 +37,27 @@ class FrameNumbers:
         self._last = None
 
     def is_next(self, packet: bytes) -> bool:
-        """Whether the frame in a packet follows those before it without a loss; raises ValueError if it is broken.
+        """Whether the frame in a packet is whole as far as can be told, and follows those before it without a loss.
 
         A key frame always does. Frames that no other is predicted from may be lost.
         """
-        for unit in nal_units(packet):
-            kind, is_reference = unit[0] & 0x1F, bool(unit[0] & 0x60)
-            if kind == _SPS:
-                self._sps = _read_sps(_Bits(unit[1:_MAX_SPS_BYTES]))
-            elif kind in (_SLICE, _IDR_SLICE) and self._sps is not None:
-                number = _read_frame_number(_Bits(unit[1:_HEADER_BYTES]), self._sps)
-                num_numbers = 1 << self._sps.frame_number_bits
-                first = kind == _IDR_SLICE or self._last is None or self._sps.gaps_allowed
-                if not first and (number - (self._last or 0)) % num_numbers > 1:
-                    return False
-                if is_reference:
-                    self._last = number
+        try:
+            return all(self._follows(unit) for unit in nal_units(packet))
+        except ValueError:
+            return False
+
+    def _follows(self, unit: bytes) -> bool:
+        kind, is_reference = unit[0] & 0x1F, bool(unit[0] & 0x60)
+        if kind == _SPS:
+            self._sps = _read_sps(_Bits(unit[1:_MAX_SPS_BYTES]))
+        if kind not in (_SLICE, _IDR_SLICE) or self._sps is None:
+            return True
+        number = _read_frame_number(_Bits(unit[1:_HEADER_BYTES]), self._sps)
+        may_jump = kind == _IDR_SLICE or self._sps.gaps_allowed
+        if self._last is not None and not may_jump and (number - self._last) % (1 << self._sps.frame_number_bits) > 1:
+            return False
+        if is_reference:
+            self._last = number
         return True
 
 

@@ -78,21 +78,13 @@ class VideoDecoder(Generic[TokenT]):
             return [Decoded(token, None)]
         self._in_step = True
         self._pending[self._num_packets] = token
-        try:
-            if self.codec == "h264" and not self._frame_numbers.is_next(packet):
-                return self._give_up()
-            frames = self._context.decode(self._packet(packet))
-        except (self._av.error.FFmpegError, ValueError):
+        if self.codec == "h264" and not self._frame_numbers.is_next(packet):
             return self._give_up()
-        return self._shown(frames)
+        return self._decode(self._packet(packet))
 
     def finish(self) -> list[Decoded[TokenT]]:
         """What is left after the last packet."""
-        try:
-            frames = self._context.decode(None)
-        except self._av.error.FFmpegError:
-            frames = []
-        return self._shown(frames) + self._give_up()
+        return self._decode(None) + self._give_up()
 
     def _packet(self, data: bytes) -> Any:
         packet = self._av.Packet(data)
@@ -105,13 +97,17 @@ class VideoDecoder(Generic[TokenT]):
             return any(unit[0] & 0x1F in (5, 7) for unit in nal_units(packet))
         return any(16 <= unit[0] >> 1 & 0x3F <= 23 or unit[0] >> 1 & 0x3F == 33 for unit in nal_units(packet))
 
-    def _shown(self, frames: list[Any]) -> list[Decoded[TokenT]]:
+    def _decode(self, packet: Any) -> list[Decoded[TokenT]]:
         decoded: list[Decoded[TokenT]] = []
-        for frame in frames:
-            if frame.is_corrupt:
-                return decoded + self._give_up()
-            token = self._pending.pop(frame.pts)
-            decoded.append(Decoded(token, frame.to_ndarray(format="rgb24")))
+        try:
+            for frame in self._context.decode(packet):
+                if frame.is_corrupt:
+                    return decoded + self._give_up()
+                rgb = frame.to_ndarray(format="rgb24")
+                if frame.pts in self._pending:  # else it is the second of its packet, or was given up already
+                    decoded.append(Decoded(self._pending.pop(frame.pts), rgb))
+        except (self._av.error.FFmpegError, ValueError):
+            return decoded + self._give_up()
         overdue = [number for number in self._pending if number < self._num_packets - _MAX_REORDERED]
         return [Decoded(self._pending.pop(number), None) for number in overdue] + decoded
 
