@@ -27,4 +27,5 @@ class FrameError(DesertSegError):
 
 def quoted(text: str, length: int = 60) -> str:
     """A found text in quotes, cut to `length` characters: what a message names may be of any size."""
-    return repr(text if len(text) <= length else f"{text[:length]}…")
+    shown = repr(text[: length + 1])
+    return shown if len(shown) <= length + 2 else f"{shown[:length]}…'"

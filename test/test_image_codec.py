@@ -365,6 +365,13 @@ def test_a_file_that_decodes_to_gigabytes_is_refused() -> None:
             read(SimpleNamespace(format="png", data=many))
 
 
+def test_a_long_encoding_is_cut_in_the_message() -> None:
+    for encoding in ("x" * 3_000_000, "\U000e0001" * 3_000_000):
+        with pytest.raises(FrameError, match="…', expected one of: rgb8") as caught:
+            decode_image(SimpleNamespace(encoding=encoding))
+        assert len(str(caught.value)) < 600
+
+
 SHORT = st.sampled_from(
     (
         *SUPPORTED_ENCODINGS,

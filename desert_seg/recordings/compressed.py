@@ -32,7 +32,7 @@ class _Format(NamedTuple):
 def decode_compressed(message: Any) -> npt.NDArray[np.uint8]:
     """Decode a sensor_msgs/CompressedImage: PNG, JPEG, WebP, TIFF or BMP.
 
-    Pixels come as they are stored: an orientation in EXIF turns nothing, because the calibration is not turned either.
+    JPEG, PNG and WebP come as they are stored: an orientation in EXIF turns nothing, as the calibration is not turned.
     Of 16-bit samples the high byte is kept, as from raw images; an alpha channel is dropped.
 
     Args:
