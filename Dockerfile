@@ -23,8 +23,8 @@ COPY desert_seg/ desert_seg/
 COPY desert_seg_ros/ desert_seg_ros/
 COPY desert_seg_train/ desert_seg_train/
 
-# On top of ROS's Python, and with the numpy that cv_bridge was compiled against. `ros2 run` and `ros2 launch` look for
-# executables in lib/PACKAGE, where pip puts none.
+# On top of ROS's Python, and with the numpy that ROS's messages were compiled against. `ros2 run` and `ros2 launch` look
+# for executables in lib/PACKAGE, where pip puts none.
 RUN python3 -m venv --system-site-packages /opt/desert_seg \
     && python3 -c "import numpy; print(f'numpy=={numpy.__version__}')" > /opt/desert_seg/constraints.txt \
     && /opt/desert_seg/bin/pip install --no-cache-dir --constraint /opt/desert_seg/constraints.txt ".[runtime]" \

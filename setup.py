@@ -47,6 +47,8 @@ EXTRAS = {
         "tensorboard>=2.15",
         "tyro>=0.9",
     ],
+    # Reads H.264 and HEVC.
+    "video": ["av>=12"],
     # Distributes predictions over machines.
     "cluster": ["ray>=2.40"],
     "ros": ros_wheels("kilted"),

@@ -23,3 +23,9 @@ class EngineError(DesertSegError):
 
 class FrameError(DesertSegError):
     """One camera frame cannot be used; the next one may."""
+
+
+def quoted(text: str, length: int = 60) -> str:
+    """A found text in quotes, cut to `length` characters: what a message names may be of any size."""
+    shown = repr(text[: length + 1])
+    return shown if len(shown) <= length + 2 else f"{shown[:length]}…'"

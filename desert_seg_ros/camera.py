@@ -13,13 +13,15 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
-from desert_seg.recordings.image_codec import decode_compressed, decode_image
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.messages import camera_info_message, image_message, timing_message
 from desert_seg_ros.qos_watch import QosWatch
+from desert_seg_ros.transport import Transport
+from desert_seg_ros.video import MAX_WAITING, VideoReceiver
 from desert_seg_ros.worker import IMAGES, Lane, SegmentedFrame
 
 # Profiles are made for every endpoint anew, because rclpy writes overrides from parameters into the one it is given.
@@ -52,6 +54,7 @@ class Camera:
         self._misfit = ""
         self._poses: deque[PoseStamped] = deque(maxlen=200)
         self._inputs: list[Any] = []
+        self._video: VideoReceiver | None = None
         self._outputs: dict[str, Any] = {}
         prefix = f"~/{name}/" if name else "~/"
         kinds = dict.fromkeys(IMAGES, Image) | {"camera_info": CameraInfo, "timing": DiagnosticArray}
@@ -66,27 +69,44 @@ class Camera:
                 )
             )
 
-    def lane(self, compressed: bool) -> Lane:
+    def lane(self, transport: Transport) -> Lane:
         """How the worker reaches this camera."""
         return Lane(
             health=self.health,
-            decode=decode_compressed if compressed else decode_image,
+            decode=transport.decode,
             wanted=self._wanted,
             view=self._viewpoint,
             publish=self._publish,
             publish_timing=self._publish_timing,
         )
 
-    def subscribe(self, compressed: bool, on_image: Callable[[str, Any], None]) -> None:
-        """Begin to listen; `on_image` is called with the camera's name and each image message."""
-        topic, kind = ("image/compressed", CompressedImage) if compressed else ("image", Image)
+    def subscribe(
+        self, transport: Transport, on_image: Callable[[str, Any], None], on_crash: Callable[[Exception], None]
+    ) -> None:
+        """Begin to listen.
+
+        Args:
+            transport: What to listen to.
+            on_image: Called with the camera's name and each image message, or each frame of video.
+            on_crash: Called when the thread that decodes video dies of a bug.
+        """
         prefix = f"{self.name}/" if self.name else ""
-        self.input_topic = self._node.resolve_topic_name(prefix + topic)
+        self.input_topic = self._node.resolve_topic_name(prefix + transport.topic)
+        on_message: Callable[[Any], None] = functools.partial(on_image, self.name)
+        qos = camera_qos()
+        if transport.is_video:
+            self._video = VideoReceiver(
+                make_header=lambda stamp, frame_id: Header(stamp=stamp, frame_id=frame_id),
+                on_frame=on_message,
+                on_overload=functools.partial(self.health.drop, "overload"),
+                on_crash=on_crash,
+            )
+            on_message, qos = self._video.put, camera_qos(depth=MAX_WAITING)  # all packets are needed, not the newest
         image = self._node.create_subscription(
-            kind,
-            prefix + topic,
-            lambda message: on_image(self.name, message),
-            camera_qos(),
+            transport.message_type,
+            prefix + transport.topic,
+            on_message,
+            qos,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic, self.health.frames_lost),
         )
@@ -100,7 +120,9 @@ class Camera:
         """Stop listening."""
         for subscription in self._inputs:
             self._node.destroy_subscription(subscription)
-        self._inputs, self.input_topic = [], ""
+        if self._video is not None:
+            self._video.stop()
+        self._inputs, self.input_topic, self._video = [], "", None
         self._info, self._misfit = None, ""
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
 """The segmentation node: wiring between ROS and the worker that turns frames into masks.
 
-Images come in on `image` (or `image/compressed`), masks go out on `~/mask` with the input's header; with several
-cameras on `NAME/image` and `~/NAME/mask`. A lifecycle node: configuring loads the model and warms it up, activating
-subscribes, deactivating stops, cleaning up frees the memory. With `autostart` (the default) the first two happen at
-start.
+Images come in on `image` (or `image/compressed` and so on, by `image_transport`), masks go out on `~/mask` with the
+input's header; with several cameras on `NAME/image` and `~/NAME/mask`. A lifecycle node: configuring loads the model
+and warms it up, activating subscribes, deactivating stops, cleaning up frees the memory. With `autostart` (the
+default) the first two happen at start.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from desert_seg_ros.messages import LABEL_INFO_TOPIC, diagnostic_status, label_i
 from desert_seg_ros.model import Model, Settings
 from desert_seg_ros.parameters import NodeParameters, ParameterError, expectation
 from desert_seg_ros.qos_watch import QosWatch
+from desert_seg_ros.transport import Transport, load_transport
 from desert_seg_ros.worker import FrameWorker
 
 LATCHED_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -81,6 +82,7 @@ class SegmentationNode(LifecycleNode):
         self.failure: Exception | None = None
         self._model: Model | None = None
         self._worker: FrameWorker | None = None
+        self._transport: Transport | None = None
         self._cameras: list[Camera] = []
         self._lock = threading.RLock()  # between a reload, in its own thread, and everything else
         self._entities: list[tuple[Any, Any]] = []
@@ -148,6 +150,7 @@ class SegmentationNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model, warm it up, create the publishers."""
         try:
+            self._transport = load_transport(self.parameters.image_transport)
             model = Model.load(self.parameters)
             if self.context.ok():  # else told to stop while the model was loading
                 model.warm_up(self.parameters)
@@ -181,9 +184,9 @@ class SegmentationNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker, then subscribe."""
         assert self._model is not None
-        compressed = self.parameters.image_transport == "compressed"
+        assert self._transport is not None
         worker = FrameWorker(
-            lanes={camera.name: camera.lane(compressed) for camera in self._cameras},
+            lanes={camera.name: camera.lane(self._transport) for camera in self._cameras},
             settings=Settings.of(self.parameters, self._model),
             now_ns=lambda: self.get_clock().now().nanoseconds,
             on_bad_frame=self._on_bad_frame,
@@ -196,7 +199,7 @@ class SegmentationNode(LifecycleNode):
             post_callback=self._on_clock_jump,
         )
         for camera in self._cameras:
-            camera.subscribe(compressed, worker.put)
+            camera.subscribe(self._transport, worker.put, self._on_crash)
             self.get_logger().info(f"waiting for images on {camera.input_topic}")
         return super().on_activate(state)
 
@@ -266,6 +269,7 @@ class SegmentationNode(LifecycleNode):
 
     def _reload(self, response: Trigger.Response) -> None:
         try:
+            self._transport = load_transport(self.parameters.image_transport)
             model = Model.load(self.parameters)
             model.warm_up(self.parameters)
             with self._lock:

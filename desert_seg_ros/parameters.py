@@ -15,7 +15,7 @@ from desert_seg.errors import DesertSegError
 from desert_seg.segmenter import WHOLE
 from desert_seg.views import VIEW_SETS
 
-TRANSPORTS = ("raw", "compressed")
+TRANSPORTS = ("raw", "compressed", "ffmpeg", "foxglove")
 
 
 class ParameterError(DesertSegError):

@@ -21,7 +21,10 @@ PARAMETERS = {
     "engine": ("Inference engine.", ["", "auto", "openvino", "onnxruntime", "torch"]),
     "device": ("Device the engine runs on.", ["", "auto", "cpu", "cuda"]),
     "tta": ("Test-time augmentation views.", ["", "none", "flip", "scales", "full"]),
-    "image_transport": ("Kind of input topic; compressed reads IMAGE/compressed.", ["", "raw", "compressed"]),
+    "image_transport": (
+        "Kind of input topic; compressed reads IMAGE/compressed, ffmpeg and foxglove read video.",
+        ["", "raw", "compressed", "ffmpeg", "foxglove"],
+    ),
     "use_sim_time": ("Take the time from /clock, for bags and simulators.", ["", "true", "false"]),
 }
 
@@ -50,7 +53,7 @@ def start(context):
             parameters=[argument["params_file"], *([overrides] if overrides else [])],
             remappings=[
                 ("image", argument["image"]),
-                ("image/compressed", f"{argument['image']}/compressed"),
+                *((f"image/{name}", f"{argument['image']}/{name}") for name in ("compressed", "ffmpeg", "foxglove")),
                 ("camera_info", LaunchConfiguration("camera_info")),
             ],
             ros_arguments=["--log-level", LaunchConfiguration("log_level")],

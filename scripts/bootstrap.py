@@ -38,7 +38,7 @@ SOURCES = (
 )
 EXTRAS = {
     "runtime": ["runtime"],
-    "dev": ["runtime", "train", "cluster", "test", "interop", "dev"],
+    "dev": ["runtime", "train", "video", "cluster", "test", "interop", "dev"],
     "jazzy": ["runtime", "test", "interop"],
 }
 

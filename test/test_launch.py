@@ -112,6 +112,8 @@ def test_without_arguments_the_command_line_is_exactly_this(
         *("--params-file", f"{share}/config/segment.yaml"),
         *("-r", "image:=/camera/image_raw"),
         *("-r", "image/compressed:=/camera/image_raw/compressed"),
+        *("-r", "image/ffmpeg:=/camera/image_raw/ffmpeg"),
+        *("-r", "image/foxglove:=/camera/image_raw/foxglove"),
         *("-r", "camera_info:=/camera/camera_info"),
     )
     assert node.environment[PROFILE] == f"{share}/config/fastdds_shm.xml"
@@ -151,6 +153,8 @@ def test_every_argument_reaches_the_command_line(
         *("--params-file", overrides),
         *("-r", "image:=cam/image"),
         *("-r", "image/compressed:=cam/image/compressed"),
+        *("-r", "image/ffmpeg:=cam/image/ffmpeg"),
+        *("-r", "image/foxglove:=cam/image/foxglove"),
         *("-r", "camera_info:=cam/info"),
     )
     assert yaml.safe_load(Path(overrides).read_text()) == {

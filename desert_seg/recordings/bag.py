@@ -21,12 +21,18 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from desert_seg.errors import DataError
+from desert_seg.recordings.video_messages import VIDEO, VIDEO_TYPES
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE, *VIDEO)
+TRANSPORTS = ("compressed", "ffmpeg", "foxglove")
+"""Of image_transport: the last name of a topic that carries the images of the topic before it."""
+
 BAG_SUFFIXES = (".mcap", ".db3")
 
 _TYPES = get_typestore(Stores.ROS2_KILTED)
+_TYPES.register(VIDEO_TYPES)
 _STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
 
@@ -196,7 +202,8 @@ def is_ground_truth(topic: str) -> bool:
 
 def sibling_topic(image_topic: str, name: str) -> str:
     """The topic `name` beside an image topic: `/cam/image_raw/compressed`, `camera_info` -> `/cam/camera_info`."""
-    namespace, slash, _ = image_topic.removesuffix("/compressed").rpartition("/")
+    base, _, transport = image_topic.rpartition("/")
+    namespace, slash, _ = (base if transport in TRANSPORTS else image_topic).rpartition("/")
     return f"{namespace}{slash}{name}"
 
 
@@ -213,11 +220,11 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
     images = [
         topic
         for topic in bag.topics()
-        if topic.type in (IMAGE, COMPRESSED_IMAGE) and topic.num_messages and not is_ground_truth(topic.name)
+        if topic.type in IMAGE_TYPES and topic.num_messages and not is_ground_truth(topic.name)
     ]
     listed = ", ".join(topic.name for topic in images)
     if not images:
-        raise DataError(f"{bag.path}: holds no images; record a topic of type {IMAGE} or {COMPRESSED_IMAGE}")
+        raise DataError(f"{bag.path}: holds no images; record a topic of type {', '.join(IMAGE_TYPES)}")
     if wanted is None:
         if len(images) > 1:
             raise DataError(f"{bag.path}: holds several image topics; name one of: {listed}")

@@ -30,6 +30,8 @@ from desert_seg.errors import DataError
 from desert_seg.images import list_images
 from desert_seg.recordings.bag import Bag, deserialize, find_image_topic, is_bag, sibling_topic
 from desert_seg.recordings.image_codec import decode, decode_mask
+from desert_seg.recordings.video import VideoImages
+from desert_seg.recordings.video_messages import VIDEO
 
 FOLDER_START_NS = 1_700_000_000_000_000_000
 """Stamp of a folder's first frame: arbitrary, the same on every run, and not zero, which ROS takes for "no time"."""
@@ -51,7 +53,7 @@ class DriveFrame:
     Attributes:
         stamp_ns: When the image was taken, from its header.
         recorded_ns: When it was recorded; never decreases within a drive, and sets the pace of a replay.
-        image: As stored.
+        image: As stored; of video the frame in rgb8.
         camera_info: The one of the image's stamp, else the latest one before it, else None.
         truth: The true mask of exactly the image's stamp, as stored, or None.
     """
@@ -164,6 +166,7 @@ def _bag_frames(path: Path, topic: str) -> Iterator[DriveFrame]:
     waiting: deque[tuple[int, Image | CompressedImage]] = deque()
     infos: dict[int, CameraInfo] = {}
     truths: dict[int, Image | CompressedImage] = {}
+    video = VideoImages()
 
     def next_frame() -> DriveFrame:
         recorded_ns, image = waiting.popleft()
@@ -172,18 +175,22 @@ def _bag_frames(path: Path, topic: str) -> Iterator[DriveFrame]:
         info = None if info_ns is None else infos[info_ns]
         return DriveFrame(stamp_ns, recorded_ns, image, info, truths.get(stamp_ns))
 
+    last_recorded_ns = 0
     with Bag(path) as bag:
         for stored in bag.messages((topic, info_topic, truth_topic, f"{truth_topic}/compressed")):
             message = deserialize(stored)
             if stored.topic == topic:
-                waiting.append((stored.recorded_ns, message))
+                images = video.add(message) if stored.type in VIDEO else [message]
+                waiting.extend((stored.recorded_ns, image) for image in images)
+                last_recorded_ns = stored.recorded_ns
             else:
                 beside = infos if stored.topic == info_topic else truths
                 beside[_nanoseconds(message.header.stamp)] = message
                 if len(beside) > 3 * _LOOKAHEAD:
                     del beside[next(iter(beside))]
-            if len(waiting) > _LOOKAHEAD:
+            while len(waiting) > _LOOKAHEAD:
                 yield next_frame()
+        waiting.extend((last_recorded_ns, image) for image in video.finish())
         while waiting:
             yield next_frame()
 

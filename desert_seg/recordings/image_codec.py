@@ -1,8 +1,8 @@
 """ROS image messages <-> numpy arrays.
 
-Messages are read by their fields alone, so rclpy and `rosbags` objects both do; ROS is not imported. Encodings this
-module does not know go to cv_bridge where that is installed: ours are converted here because cv_bridge shears padded
-rows, mishandles big-endian data and does not load beside numpy 2 on some distros.
+Messages are read by their fields alone, so rclpy and `rosbags` objects both do; ROS is not imported. All encodings of
+sensor_msgs that cv_bridge can turn into colour are converted here, and cv_bridge is not asked: it shears padded rows,
+fails on big-endian data and does not load beside numpy 2 on some distros.
 
 Shape letters: K channels, H, W.
 """
@@ -17,7 +17,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from desert_seg.errors import FrameError
+from desert_seg.errors import DataError, FrameError, quoted
+from desert_seg.image_header import check_size
+from desert_seg.recordings.bayer import BAYER_ENCODINGS, demosaic
+from desert_seg.recordings.compressed import DEPTH_ENCODINGS, decode_compressed, decompress, depth_error
+from desert_seg.recordings.video_decoder import CODECS
+from desert_seg.recordings.video_stream import broken_video_error
+
+__all__ = [
+    "BROKEN_VIDEO",
+    "SUPPORTED_ENCODINGS",
+    "decode",
+    "decode_compressed",
+    "decode_image",
+    "decode_mask",
+    "fill_image",
+]
 
 
 @dataclass(frozen=True)
@@ -34,34 +49,46 @@ _LAYOUTS = {
     "bgr8": _Layout(3, 1, cv2.COLOR_BGR2RGB),
     "rgba8": _Layout(4, 1, cv2.COLOR_RGBA2RGB),
     "bgra8": _Layout(4, 1, cv2.COLOR_BGRA2RGB),
+    "rgb16": _Layout(3, 2, None),
+    "bgr16": _Layout(3, 2, cv2.COLOR_BGR2RGB),
+    "rgba16": _Layout(4, 2, cv2.COLOR_RGBA2RGB),
+    "bgra16": _Layout(4, 2, cv2.COLOR_BGRA2RGB),
     "mono8": _Layout(1, 1, cv2.COLOR_GRAY2RGB),
     "mono16": _Layout(1, 2, cv2.COLOR_GRAY2RGB),
+    # Without names for their channels: in OpenCV's order, as everywhere in ROS.
     "8UC1": _Layout(1, 1, cv2.COLOR_GRAY2RGB),
-    "8UC3": _Layout(3, 1, cv2.COLOR_BGR2RGB),  # OpenCV's order, as everywhere in ROS
-    "16UC1": _Layout(1, 2, cv2.COLOR_GRAY2RGB),
+    "8UC3": _Layout(3, 1, cv2.COLOR_BGR2RGB),
+    "8UC4": _Layout(4, 1, cv2.COLOR_BGRA2RGB),
+    "16UC3": _Layout(3, 2, cv2.COLOR_BGR2RGB),
+    "16UC4": _Layout(4, 2, cv2.COLOR_BGRA2RGB),
     "yuv422": _Layout(2, 1, cv2.COLOR_YUV2RGB_UYVY),
     "uyvy": _Layout(2, 1, cv2.COLOR_YUV2RGB_UYVY),
     "yuv422_yuy2": _Layout(2, 1, cv2.COLOR_YUV2RGB_YUY2),
     "yuyv": _Layout(2, 1, cv2.COLOR_YUV2RGB_YUY2),
     "nv12": _Layout(1, 1, cv2.COLOR_YUV2RGB_NV12),
-    # OpenCV names a Bayer pattern by its second row and column, ROS by its first.
-    "bayer_rggb8": _Layout(1, 1, cv2.COLOR_BayerBG2RGB),
-    "bayer_bggr8": _Layout(1, 1, cv2.COLOR_BayerRG2RGB),
-    "bayer_gbrg8": _Layout(1, 1, cv2.COLOR_BayerGR2RGB),
-    "bayer_grbg8": _Layout(1, 1, cv2.COLOR_BayerGB2RGB),
-    "bayer_rggb16": _Layout(1, 2, cv2.COLOR_BayerBG2RGB),
-    "bayer_bggr16": _Layout(1, 2, cv2.COLOR_BayerRG2RGB),
-    "bayer_gbrg16": _Layout(1, 2, cv2.COLOR_BayerGR2RGB),
-    "bayer_grbg16": _Layout(1, 2, cv2.COLOR_BayerGB2RGB),
+    "nv21": _Layout(1, 1, cv2.COLOR_YUV2RGB_NV21),
+    "nv24": _Layout(1, 1, None),
+    **{encoding: _Layout(1, 2 if encoding.endswith("16") else 1, None) for encoding in BAYER_ENCODINGS},
 }
 
 SUPPORTED_ENCODINGS = tuple(_LAYOUTS)
+
+BROKEN_VIDEO = {codec: f"{codec}; packet that cannot be decoded" for codec in CODECS}
+"""Encodings of what stands in a drive for a packet of a video that is broken or lacks the frames it builds on."""
+
+_HALF_WIDTH_CHROMA = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", "nv12", "nv21")
+_HALF_HEIGHT_CHROMA = ("nv12", "nv21")
+
+_YUV_TO_RGB = np.array(
+    [[1.164383, 0.0, 1.596027], [1.164383, -0.391762, -0.812968], [1.164383, 2.017232, 0.0]], np.float64
+)
+"""ITU-R BT.601, 8 bits of studio range, as OpenCV has it for the other YUV encodings; after taking 16, 128, 128 off."""
 
 _MASK_DTYPES = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
 
 
 def decode(message: Any) -> npt.NDArray[np.uint8]:
-    """Decode an Image or a CompressedImage: HxWx3 uint8 RGB; raises FrameError as the two functions below do."""
+    """Decode an Image or a CompressedImage: HxWx3 uint8 RGB; raises FrameError as the two functions do."""
     return decode_compressed(message) if hasattr(message, "format") else decode_image(message)
 
 
@@ -74,42 +101,48 @@ def decode_image(message: Any) -> npt.NDArray[np.uint8]:
 
     Args:
         message: Anything with `encoding`, `height`, `width`, `step`, `is_bigendian` and a `data` buffer. The rows of
-            nv12 are H of luma and H/2 of chroma, all of length `step`.
+            nv12 and nv21 are H of luma and H/2 of chroma, all of length `step`; those of nv24 are H of luma and H of
+            chroma, which are twice as long.
 
     Returns:
         HxWx3 uint8 RGB. For rgb8 without padding it is a read-only view of `message.data`.
 
     Raises:
-        FrameError: The encoding is unknown, or sizes and data do not fit each other.
+        FrameError: The encoding is depth or unknown, sizes and data do not fit each other, or it is too large.
     """
-    layout = _LAYOUTS.get(message.encoding)
+    encoding = message.encoding
+    if encoding in DEPTH_ENCODINGS:
+        raise depth_error(f"encoding {quoted(encoding)}")
+    if encoding in BROKEN_VIDEO.values():
+        raise broken_video_error(encoding.partition(";")[0])
+    layout = _LAYOUTS.get(encoding)
     if layout is None:
-        return _decode_with_cv_bridge(message)
+        raise FrameError(
+            f"found encoding {quoted(encoding)}, expected one of: {', '.join(SUPPORTED_ENCODINGS)}; "
+            "set the camera driver to one of these"
+        )
+    if (encoding in _HALF_WIDTH_CHROMA and message.width % 2) or (
+        encoding in _HALF_HEIGHT_CHROMA and message.height % 2
+    ):
+        raise FrameError(
+            f"found {encoding} of {message.width}x{message.height} pixels, which share their colours in pairs and so "
+            "need even sizes; check the camera driver"
+        )
+    if encoding == "nv24":
+        return _decode_nv24(message)
     rows = _rows(message, layout.num_channels * layout.sample_bytes)
     if layout.sample_bytes == 2:
-        pixels: npt.NDArray[Any] = cv2.extractChannel(rows.reshape(len(rows), -1, 2), 0 if message.is_bigendian else 1)
-    else:
-        pixels = rows.reshape(len(rows), -1, layout.num_channels)
+        rows = np.asarray(
+            cv2.extractChannel(rows.reshape(len(rows), -1, 2), 0 if message.is_bigendian else 1), np.uint8
+        )
+    if encoding in BAYER_ENCODINGS:
+        return demosaic(rows, encoding)
+    pixels = rows.reshape(len(rows), -1, layout.num_channels)
     if layout.to_rgb is None:
         rgb = np.ascontiguousarray(pixels, np.uint8)
         rgb.flags.writeable = False
         return rgb
-    try:
-        return np.asarray(cv2.cvtColor(pixels, layout.to_rgb), np.uint8)
-    except cv2.error as error:
-        raise FrameError(
-            f"found {message.encoding} of {message.width}x{message.height}, which OpenCV cannot convert; "
-            "yuv and nv12 need even sizes"
-        ) from error
-
-
-def decode_compressed(message: Any) -> npt.NDArray[np.uint8]:
-    """Decode a sensor_msgs/CompressedImage of any format OpenCV reads: HxWx3 uint8 RGB.
-
-    Raises:
-        FrameError: The data is not a whole image, or is depth.
-    """
-    return np.asarray(cv2.cvtColor(_decompress(message, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(cv2.cvtColor(pixels, layout.to_rgb), np.uint8)
 
 
 def decode_mask(message: Any) -> npt.NDArray[Any]:
@@ -122,15 +155,19 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
         HxW, uint8 or uint16, values as stored.
 
     Raises:
-        FrameError: It is broken, or not one plane of 8 or 16 bits.
+        FrameError: It is broken or too large, or not one plane of 8 or 16 bits.
     """
     if hasattr(message, "format"):
-        mask = _decompress(message, cv2.IMREAD_UNCHANGED)
-        if mask.ndim != 2:
-            raise FrameError(f"found a mask of {mask.shape[2]} channels; publish masks as single-channel PNG")
+        mask = decompress(message)
+        if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
+            num_channels = 1 if mask.ndim == 2 else mask.shape[2]
+            raise FrameError(
+                f"found a mask of {num_channels} channels of {mask.dtype}; "
+                "publish masks as single-channel PNG of 8 or 16 bits"
+            )
         return mask
     if message.encoding not in _MASK_DTYPES:
-        raise FrameError(f"found a mask of encoding {message.encoding!r}; publish masks as mono8 or mono16")
+        raise FrameError(f"found a mask of encoding {quoted(message.encoding)}; publish masks as mono8 or mono16")
     dtype = np.dtype(_MASK_DTYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
     mask = np.ascontiguousarray(_rows(message, dtype.itemsize)).view(dtype)
     return mask.astype(dtype.newbyteorder("="), copy=False)
@@ -156,53 +193,40 @@ def fill_image(message: Any, image: npt.NDArray[Any], encoding: str, header: Any
     message.data = data
 
 
+def _decode_nv24(message: Any) -> npt.NDArray[np.uint8]:
+    """Luma, then pairs of Cb and Cr for every pixel; OpenCV has no conversion of it."""
+    height, width, step = message.height, message.width, message.step
+    rows = _padded_rows(message, 1, 3 * height)
+    chroma = rows[height:].reshape(height, 2 * step)[:, : 2 * width].reshape(height, width, 2)
+    # Luma below black would darken the other channels too; OpenCV takes it for black.
+    yuv = np.dstack([np.maximum(rows[:height, :width], 16), chroma])
+    offset = -_YUV_TO_RGB @ (16, 128, 128)
+    return np.asarray(cv2.transform(yuv, np.column_stack([_YUV_TO_RGB, offset])), np.uint8)
+
+
 def _rows(message: Any, pixel_bytes: int) -> npt.NDArray[np.uint8]:
     """The rows of an Image without their padding, as a view: rows x (W * pixel_bytes) uint8."""
+    num_rows = message.height * 3 // 2 if message.encoding in _HALF_HEIGHT_CHROMA else message.height
+    return _padded_rows(message, pixel_bytes, num_rows)[:, : message.width * pixel_bytes]
+
+
+def _padded_rows(message: Any, pixel_bytes: int, num_rows: int) -> npt.NDArray[np.uint8]:
+    """The first rows of an Image's data, as a view: num_rows x step uint8."""
     height, width, step = message.height, message.width, message.step
     if height == 0 or width == 0:
         raise FrameError(f"found an image of {width}x{height} pixels, expected at least one; check the camera driver")
+    try:
+        check_size(width, height, f"an image of {message.encoding}")
+    except DataError as error:
+        raise FrameError(str(error)) from error
     if step < width * pixel_bytes:
         raise FrameError(
             f"found rows of {step} bytes, expected at least {width * pixel_bytes} for {width} pixels of "
             f"{message.encoding}; check the camera driver"
         )
-    num_rows = height * 3 // 2 if message.encoding == "nv12" else height
     if len(message.data) < num_rows * step:
         raise FrameError(
             f"found {len(message.data)} bytes of data, expected {num_rows * step} for {num_rows} rows of {step}; "
             "check the camera driver"
         )
-    data = np.frombuffer(message.data, np.uint8, num_rows * step)
-    return data.reshape(num_rows, step)[:, : width * pixel_bytes]
-
-
-def _decompress(message: Any, flags: int) -> npt.NDArray[Any]:
-    if "compressedDepth" in message.format:
-        raise FrameError(f"found format {message.format!r}, which is depth; choose a topic of colour images")
-    try:
-        image = cv2.imdecode(np.frombuffer(message.data, np.uint8), flags)
-    except cv2.error:  # empty data, or a size beyond OpenCV's limits
-        image = None
-    if image is None:
-        raise FrameError(
-            f"found {len(message.data)} bytes of format {message.format!r} that are not a whole image; "
-            "check the camera driver and the network"
-        )
-    return image
-
-
-def _decode_with_cv_bridge(message: Any) -> npt.NDArray[np.uint8]:
-    try:
-        from cv_bridge import CvBridge, CvBridgeError
-    except ImportError:
-        raise FrameError(
-            f"found encoding {message.encoding!r}, expected one of: {', '.join(SUPPORTED_ENCODINGS)}; "
-            "set the camera driver to one of these or install cv_bridge"
-        ) from None
-    try:
-        return np.asarray(CvBridge().imgmsg_to_cv2(message, "rgb8"), np.uint8)
-    except CvBridgeError as error:
-        raise FrameError(
-            f"found encoding {message.encoding!r}, which cv_bridge cannot convert ({error}); "
-            f"set the camera driver to one of: {', '.join(SUPPORTED_ENCODINGS)}"
-        ) from error
+    return np.frombuffer(message.data, np.uint8, num_rows * step).reshape(num_rows, step)

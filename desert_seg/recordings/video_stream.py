@@ -1,0 +1,72 @@
+"""Messages that carry video -> frames: of ffmpeg_image_transport and of Foxglove, one packet each.
+
+Messages are read by their fields alone, so rclpy and `rosbags` objects both do; ROS is not imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from desert_seg.errors import DataError, FrameError, quoted
+from desert_seg.recordings.video_decoder import Decoded, VideoDecoder
+
+
+class VideoPacket(NamedTuple):
+    """What a message of either type says; `codec` is one of `video_decoder.CODECS`."""
+
+    stamp: Any
+    frame_id: str
+    codec: str
+    data: bytes
+
+
+def video_packet(message: Any) -> VideoPacket:
+    """Read an FFMPEGPacket or a CompressedVideo.
+
+    Raises:
+        DataError: It is of another codec than H.264 or HEVC.
+    """
+    if hasattr(message, "encoding"):
+        # "CODEC;FORMAT;FORMAT;ENCODING", or in older versions the encoder alone: "libx264", "hevc_nvenc".
+        stamp, frame_id, name = message.header.stamp, message.header.frame_id, message.encoding.partition(";")[0]
+    else:
+        stamp, frame_id, name = message.timestamp, message.frame_id, message.format
+    if "264" in name:
+        codec = "h264"
+    elif "265" in name or "hevc" in name:
+        codec = "hevc"
+    else:
+        raise DataError(f"found video of codec {quoted(name)}, expected h264 or hevc; record it with one of these")
+    return VideoPacket(stamp, frame_id, codec, bytes(message.data))
+
+
+class VideoStream:
+    """The packets of one topic, in the order they were sent, each given back once with what became of it."""
+
+    def __init__(self) -> None:
+        self._decoder: VideoDecoder[VideoPacket] | None = None
+
+    def push(self, message: Any) -> list[Decoded[VideoPacket]]:
+        """What is known with this message, of its packet and earlier ones.
+
+        Raises:
+            DataError: It is of another codec than H.264 or HEVC, or PyAV is not installed.
+        """
+        packet = video_packet(message)
+        before = []
+        if self._decoder is None or self._decoder.codec != packet.codec:
+            before = self.finish()
+            self._decoder = VideoDecoder(packet.codec)
+        return before + self._decoder.push(packet.data, packet)
+
+    def finish(self) -> list[Decoded[VideoPacket]]:
+        """What was still to come."""
+        return [] if self._decoder is None else self._decoder.finish()
+
+
+def broken_video_error(codec: str) -> FrameError:
+    """What is raised for a packet that was not decoded."""
+    return FrameError(
+        f"found a packet of {codec} video that is broken, or comes before the first key frame or after a lost packet; "
+        "have the encoder send key frames often, and let no packet be lost"
+    )

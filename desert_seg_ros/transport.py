@@ -1,0 +1,64 @@
+"""How images come in: the topic, the type and the decoder of every `image_transport`.
+
+Imports message packages when they are asked for, because those of video are not part of ROS.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from desert_seg.errors import DesertSegError
+from desert_seg.recordings.image_codec import decode_compressed, decode_image
+from desert_seg.recordings.video_decoder import CODECS, VideoDecoder
+from desert_seg_ros.video import decode_video_frame
+
+_MESSAGES = {
+    "raw": ("sensor_msgs", "Image"),
+    "compressed": ("sensor_msgs", "CompressedImage"),
+    "ffmpeg": ("ffmpeg_image_transport_msgs", "FFMPEGPacket"),
+    "foxglove": ("foxglove_msgs", "CompressedVideo"),
+}
+
+
+@dataclass(frozen=True)
+class Transport:
+    """One kind of input.
+
+    Attributes:
+        topic: Below the camera's namespace.
+        message_type: Of the topic.
+        is_video: Whether its messages have to be decoded in order, by a VideoReceiver.
+        decode: What comes to the worker -> HxWx3 uint8 RGB; raises FrameError.
+    """
+
+    topic: str
+    message_type: Any
+    is_video: bool
+    decode: Callable[[Any], npt.NDArray[np.uint8]]
+
+
+def load_transport(name: str) -> Transport:
+    """Find what an `image_transport` needs.
+
+    Raises:
+        DesertSegError: Its message package, or for video PyAV, is not installed.
+    """
+    package, kind = _MESSAGES[name]
+    topic = "image" if name == "raw" else f"image/{name}"
+    try:
+        message_type = getattr(importlib.import_module(f"{package}.msg"), kind)
+    except ImportError as error:
+        raise DesertSegError(
+            f"image_transport is {name}, which needs the ROS package {package}; "
+            f"install ros-$ROS_DISTRO-{package.replace('_', '-')}, or choose raw or compressed"
+        ) from error
+    if name in ("raw", "compressed"):
+        return Transport(topic, message_type, False, decode_image if name == "raw" else decode_compressed)
+    VideoDecoder(CODECS[0])  # says now if it cannot
+    return Transport(topic, message_type, True, decode_video_frame)
