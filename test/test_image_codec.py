@@ -445,3 +445,13 @@ def test_a_mask_that_is_no_mask_is_named() -> None:
         decode_mask(image_message("rgb8", (4, 6), seed=0))
     with pytest.raises(FrameError, match="3 channels"):
         decode_mask(compressed_message("png", np.zeros((4, 6, 3), np.uint8)))
+
+
+def test_pixels_agree_with_cv_bridge() -> None:
+    bridge = pytest.importorskip("cv_bridge", reason="cv_bridge comes with a ROS installation only")
+    messages = pytest.importorskip("sensor_msgs.msg")
+    for encoding in ("rgb8", "bgr8", "rgba8", "bgra8", "mono8", "mono16", "yuv422", "yuv422_yuy2", "bayer_rggb8"):
+        fields = vars(image_message(encoding, (8, 12), seed=0))
+        message = messages.Image(**fields)
+        theirs = bridge.CvBridge().imgmsg_to_cv2(message, "rgb8").astype(int)
+        assert np.abs(decode_image(message) - theirs).max() <= sample_bytes(encoding) - 1, encoding
