@@ -55,7 +55,12 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
 
 
 def nav2_layer(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
-    """The block of kiwicampus/semantic_segmentation_layer: a class type of its own for every label we publish."""
+    """The block of kiwicampus/semantic_segmentation_layer: a class type of its own for every label we publish.
+
+    Of a tile's pixels the layer takes the one with the highest `max_cost`, and marks the tile with it if the confidence
+    is above `mark_confidence`, else with `base_cost`. What is no information must never win a tile over an obstacle,
+    and so it has the lowest `max_cost`, and a `mark_confidence` that no confidence is above.
+    """
     types = {layer_name(name): name for name in (*labels.names, UNKNOWN_NAME)}
     camera: dict[str, Any] = {
         "segmentation_topic": "/segment/mask",
@@ -65,15 +70,17 @@ def nav2_layer(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
         "max_obstacle_distance": 10.0,
         "min_obstacle_distance": 0.3,
         "tile_map_decay_time": 5.0,
+        "use_cost_selection": True,
         "class_types": list(types),
     }
     for key, name in types.items():
         cost = NO_INFORMATION if name == UNKNOWN_NAME else costs.get(name, LETHAL)
+        says_nothing = cost == NO_INFORMATION
         camera[key] = {
             "classes": [name],
             "base_cost": cost,
-            "max_cost": cost,
-            "mark_confidence": 0,
+            "max_cost": 0 if says_nothing else cost,
+            "mark_confidence": 255 if says_nothing else 0,
             "samples_to_max_cost": 0,
             "dominant_priority": False,
         }
@@ -120,6 +127,9 @@ def elevation_mapping(labels: LabelSet) -> dict[str, Any]:
             "segmentation": {
                 "topic_name": "/segment/probabilities",
                 "camera_info_topic_name": "/segment/camera_info",
+                # The same two under the names of the port to ROS 2.
+                "topic_name_camera": "/segment/probabilities",
+                "topic_name_camera_info": "/segment/camera_info",
                 "data_type": "image",
                 "channels": channels,
             }
