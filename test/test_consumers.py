@@ -12,10 +12,11 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from desert_seg.consumers import elevation_mapping, hydra_colors, hydra_label_space, nav2_layer, read_policy
+from desert_seg.consumers import elevation_mapping, hydra_colors, hydra_label_space, nav2_layer
 from desert_seg.errors import DataError
-from desert_seg.labels import load_label_map, shipped_label_maps
+from desert_seg.labels import LabelSet, load_label_map, shipped_label_maps
 from desert_seg.recordings.drive import open_drive
+from desert_seg.traversability import class_costs, read_policy
 from desert_seg_ros.messages import label_info_message
 
 POLICY = ROOT / "config" / "traversability.yaml"
@@ -96,6 +97,32 @@ def test_a_class_nobody_gave_a_cost_is_lethal():
     camera = nav2_layer(LABEL_SETS[0], {})["semantic_segmentation_layer"]["camera"]
     assert camera["sky"]["base_cost"] == 254
     assert camera["unknown"]["base_cost"] == 255
+
+
+OWN = LabelSet(("free", "rock", "Sky"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)))
+
+
+def test_the_shipped_policy_serves_a_model_of_other_classes_and_says_which_are_lethal_for_want_of_a_cost(caplog):
+    assert class_costs(OWN) == {"free": 254, "rock": 254, "Sky": 255}
+    assert "the shipped traversability.yaml gives no cost to free, rock, which therefore count as lethal" in caplog.text
+
+
+def test_a_policy_of_ones_own_may_name_the_shipped_classes_but_no_others(tmp_path, caplog):
+    (tmp_path / "mine.yaml").write_text("Trees: 254\nfree: 0\nrock: 254\nSky: 255\n")
+    assert class_costs(OWN, tmp_path / "mine.yaml")["free"] == 0
+    assert not caplog.text
+    (tmp_path / "mine.yaml").write_text("fre: 0\n")
+    with pytest.raises(DataError, match=r"mine\.yaml: gives a cost to 'fre', .* did you mean 'free'\?"):
+        class_costs(OWN, tmp_path / "mine.yaml")
+    (tmp_path / "mine.yaml").write_text("tarmac: 0\n")
+    with pytest.raises(DataError, match="'tarmac', which is no class of the model; the classes are: free, rock, Sky"):
+        class_costs(OWN, tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("write", [lambda labels: nav2_layer(labels, {}), elevation_mapping])
+def test_two_classes_that_would_be_one_layer_are_refused(write):
+    with pytest.raises(DataError, match=r"'dry\.grass' and 'Dry Grass' would both be the layer 'dry_grass'"):
+        write(LabelSet(("dry.grass", "Dry Grass"), ((0, 0, 0), (1, 1, 1))))
 
 
 @pytest.mark.parametrize("labels", LABEL_SETS, ids=shipped_label_maps())

@@ -288,6 +288,14 @@ def test_a_network_starts_from_any_artifact_and_keeps_the_rows_of_classes_it_kno
     assert torch.equal(network.model.encoder.conv_stem.weight, tiny_network.model.encoder.conv_stem.weight)
 
 
+def test_a_network_starts_from_a_shipped_model_by_name():
+    stones = load_label_map("falcon7_stones").labels
+    assert not torch.equal(
+        start_network(TINY, "light", stones).model.encoder.conv_stem.weight,
+        start_network(TINY, "random", stones).model.encoder.conv_stem.weight,
+    )
+
+
 @pytest.mark.parametrize(
     ("start", "sentence"),
     [

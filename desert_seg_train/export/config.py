@@ -14,7 +14,7 @@ class ExportConfig:
         out: Artifact folder to write; an artifact that is there is replaced.
         checkpoint: last.ckpt or best.ckpt of a training, a .pth, .ckpt or .safetensors file with the weights of an smp
             model, however wrapped, or a folder that smp's save_pretrained wrote.
-        model: An artifact to export again, in place of a checkpoint; may be OUT itself.
+        model: An artifact to export again, or the name of a shipped one, in place of a checkpoint; may be OUT itself.
         images: Folder of images, or dataset folder, to judge by and to calibrate int8 on; masks in it count.
         labelled: Dataset folder to judge by, the change of the mIoU included; images are then only for calibration.
         int8: Also make model.int8.onnx; it stays out of the artifact if its masks are too far from float32's.
