@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import re
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: It is missing, damaged, too large, or holds more than tensors and plain containers.
     """
+    _check_file(path)
     if path.is_dir():
         return _read_pretrained_folder(path)
-    _check_file(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     _check_content(path)
@@ -58,14 +59,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _check_file(path: Path) -> None:
-    """Refuse what is no file to be read whole: nothing, a pipe or device, or one larger than the memory."""
-    if not path.exists():
-        raise ArtifactError(f"there is no checkpoint {path}; check the path")
-    if not path.is_file():
-        raise ArtifactError(f"{path}: is no regular file; give the checkpoint's file itself")
+    """Refuse what cannot be read whole: nothing, a pipe or device, or a file larger than the memory."""
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise ArtifactError(f"there is no checkpoint {path}; check the path") from error
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be reached ({error.strerror}); check the path") from error
     if not os.access(path, os.R_OK):
         raise ArtifactError(f"{path}: may not be read by this user; change its permissions")
-    size, memory = path.stat().st_size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if stat.S_ISDIR(status.st_mode):
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise ArtifactError(f"{path}: is no regular file; give the checkpoint's file itself")
+    size, memory = status.st_size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size == 0:
         raise ArtifactError(f"{path}: is empty; copy it again")
     if size > memory:
@@ -77,8 +84,11 @@ def _check_file(path: Path) -> None:
 
 def _check_content(path: Path) -> None:
     """Refuse by its first bytes what torch.save never wrote, and by its checksums what was changed since."""
-    with path.open("rb") as file:
-        head = file.read(64)
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); copy it again") from error
     if head.startswith(b"version https://git-lfs"):
         raise ArtifactError(f"{path}: is a Git LFS pointer, not the checkpoint itself; fetch it with git lfs pull")
     if head.lstrip()[:1] == b"<":

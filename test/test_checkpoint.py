@@ -329,6 +329,11 @@ def test_a_missing_file_is_refused(tmp_path):
         read_checkpoint(tmp_path / "nowhere.pth")
 
 
+def test_a_path_that_cannot_be_reached_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match=r"cannot be reached \(File name too long\); check the path"):
+        read_checkpoint(tmp_path / ("x" * 300))
+
+
 @pytest.mark.parametrize("share", [0.3, 0.99])
 def test_a_checkpoint_that_was_cut_short_is_refused(save, state, share):
     path = save(state)

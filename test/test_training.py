@@ -35,7 +35,7 @@ from desert_seg_train.train.optimization import (  # noqa: E402
     make_schedule,
     set_encoder_trainable,
 )
-from desert_seg_train.train.run_state import EpochResult, Position  # noqa: E402
+from desert_seg_train.train.run_state import EpochResult, Position, RunFolder  # noqa: E402
 from desert_seg_train.train.start import start_network  # noqa: E402
 
 FALCON = load_label_map("falcon7").labels
@@ -370,6 +370,42 @@ def test_a_training_resumes_only_with_the_settings_it_was_started_with(config):
     train(replace(config, epochs=1))
     with pytest.raises(ArtifactError, match=r"is of a training with epochs 1, expected 4; resume with the settings"):
         train(replace(config, resume=True))
+
+
+@pytest.fixture
+def saved_run(config):
+    """The folder of a training that was kept on disk once, and the parts it consists of."""
+    folder, parts = RunFolder(config, TINY, load_label_map("falcon7")), {"network": torch.nn.Linear(200, 200)}
+    folder.start(resume=False)
+    folder.save(Position(), parts)
+    return folder, parts
+
+
+def test_a_byte_of_the_last_checkpoint_that_changed_is_noticed(saved_run):
+    folder, parts = saved_run
+    content = bytearray(folder.last.read_bytes())
+    content[len(content) // 2] ^= 1
+    folder.last.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"last\.ckpt: was changed after it was saved"):
+        folder.load(parts)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"recipe": None}, "is no checkpoint of this version's trainings"),
+        ({"recipe": "{"}, "is no checkpoint of this version's trainings"),
+        ({"network": {}}, "does not hold what a training goes on from"),
+        ({"network": torch.zeros(3)}, "does not hold what a training goes on from"),
+        ({"position": {"epoch": 1, "history": [{}]}}, "does not hold what a training goes on from"),
+        ({"position": None}, "does not hold what a training goes on from"),
+    ],
+)
+def test_garbage_in_the_last_checkpoint_is_answered_with_a_sentence(saved_run, change, sentence):
+    folder, parts = saved_run
+    torch.save(read_checkpoint(folder.last) | change, folder.last)
+    with pytest.raises(ArtifactError, match=rf"last\.ckpt: {sentence}"):
+        folder.load(parts)
 
 
 def test_a_full_disk_ends_a_training_with_one_sentence_and_spares_the_last_checkpoint(config):
