@@ -43,15 +43,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     _check_file(path)
     if path.is_dir():
         return _read_pretrained_folder(path)
+    head = _head(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    _check_content(path)
+    _check_format(path, head)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ArtifactError(_why_not_loaded(path, str(error))) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        reason = " ".join(str(error).split())[:120]
+    except Exception as error:  # whatever a reader of pickles comes upon in a damaged file
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise ArtifactError(f"{path}: cannot be read as a checkpoint ({reason}); copy it again, or {_SAVE}") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path}: holds a {type(content).__name__}, expected a state dict; {_SAVE}")
@@ -82,8 +83,8 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _check_content(path: Path) -> None:
-    """Refuse by its first bytes what torch.save never wrote, and by its checksums what was changed since."""
+def _head(path: Path) -> bytes:
+    """The file's first bytes; raises ArtifactError if they are what is often there in place of a download."""
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -93,6 +94,11 @@ def _check_content(path: Path) -> None:
         raise ArtifactError(f"{path}: is a Git LFS pointer, not the checkpoint itself; fetch it with git lfs pull")
     if head.lstrip()[:1] == b"<":
         raise ArtifactError(f"{path}: is a web page, not a checkpoint; download the file itself")
+    return head
+
+
+def _check_format(path: Path, head: bytes) -> None:
+    """Refuse by its first bytes what torch.save never wrote, and by its checksums what was changed since."""
     if head.startswith(b"\x80"):  # pickle, as torch.save wrote it before version 1.6
         return
     if not head.startswith(b"PK"):
@@ -158,4 +164,5 @@ def _read_pretrained_folder(path: Path) -> dict[str, Any]:
     if channels != 3:
         raise ArtifactError(f"{path}: is a model for {channels} channels, expected 3; train one on RGB")
     _check_file(path / _SMP_WEIGHTS)
+    _head(path / _SMP_WEIGHTS)
     return {"network_config": network, "state_dict": _read_safetensors(path / _SMP_WEIGHTS)}

@@ -1,11 +1,13 @@
 """Checkpoints as trainings save them: whatever is around the weights, they are found, or it is said why not."""
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -322,6 +324,29 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content, sentence):
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match=rf"best_model\.pth: {sentence}"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"version https://git-lfs.github.com/spec", "is a Git LFS pointer"), (b"{}", "cannot be read as safetensors")],
+)
+def test_a_safetensors_file_that_is_none_is_refused(tmp_path, content, sentence):
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"model\.safetensors: {sentence}"):
+        read_checkpoint(tmp_path / "model.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_damage_to_a_checkpoint_in_the_old_format_never_ends_in_anything_but_a_sentence(tmp_path):
+    path, random = tmp_path / "old.pth", np.random.default_rng(0)
+    torch.save({"a.weight": torch.zeros(3), "b": [1, "c"]}, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for _ in range(200):
+        content = bytearray(whole[: random.integers(1, len(whole) + 1)])
+        content[random.integers(len(content))] = random.integers(256)
+        path.write_bytes(content)
+        with contextlib.suppress(ArtifactError):
+            read_checkpoint(path)
 
 
 def test_a_missing_file_is_refused(tmp_path):
