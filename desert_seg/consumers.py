@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import itertools
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from desert_seg.artifact import load_artifact
+from desert_seg.errors import DataError
 from desert_seg.images import write_bytes
 from desert_seg.labels import IGNORE, UNKNOWN_COLOR, UNKNOWN_NAME, LabelSet
 from desert_seg.share import find_artifact
-from desert_seg.traversability import LETHAL, NO_INFORMATION, read_policy
+from desert_seg.traversability import LETHAL, NO_INFORMATION, class_costs
 
 GROUND_COST = 100
 """A class that costs less is a surface in Hydra's sense, one that costs more an object."""
@@ -31,17 +34,17 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
     Args:
         artifact: A folder, or the name of a shipped model.
         out: Folder to write to.
-        policy: YAML with a cost for each class, see `read_policy`; None is the shipped one.
+        policy: YAML with a cost for each class, see `class_costs`; None is the shipped one.
 
     Returns:
         The files.
 
     Raises:
         ArtifactError: The model is missing or damaged.
-        DataError: The policy is unusable.
+        DataError: The policy is unusable, or two classes would have the same name in a map.
     """
     labels = load_artifact(find_artifact(artifact)).card.label_map.labels
-    costs = read_policy(policy)
+    costs = class_costs(labels, policy)
     texts = {
         "nav2.yaml": _yaml(nav2_layer(labels, costs), "A layer for the plugins of a Nav2 costmap."),
         "hydra_label_space.yaml": _yaml(hydra_label_space(labels, costs), "Label space of Hydra for ~/mask."),
@@ -55,8 +58,13 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
 
 
 def nav2_layer(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
-    """The block of kiwicampus/semantic_segmentation_layer: a class type of its own for every label we publish."""
-    types = {layer_name(name): name for name in (*labels.names, UNKNOWN_NAME)}
+    """The block of kiwicampus/semantic_segmentation_layer: a class type of its own for every label we publish.
+
+    Of a tile's pixels the layer takes the one with the highest `max_cost`, and marks the tile with it if the confidence
+    is above `mark_confidence`, else with `base_cost`. What is no information must never win a tile over an obstacle,
+    and so it has the lowest `max_cost`, and a `mark_confidence` that no confidence is above.
+    """
+    types = dict(zip(_layer_names((*labels.names, UNKNOWN_NAME)), (*labels.names, UNKNOWN_NAME), strict=True))
     camera: dict[str, Any] = {
         "segmentation_topic": "/segment/mask",
         "confidence_topic": "/segment/confidence",
@@ -65,15 +73,17 @@ def nav2_layer(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
         "max_obstacle_distance": 10.0,
         "min_obstacle_distance": 0.3,
         "tile_map_decay_time": 5.0,
+        "use_cost_selection": True,
         "class_types": list(types),
     }
     for key, name in types.items():
         cost = NO_INFORMATION if name == UNKNOWN_NAME else costs.get(name, LETHAL)
+        says_nothing = cost == NO_INFORMATION
         camera[key] = {
             "classes": [name],
             "base_cost": cost,
-            "max_cost": cost,
-            "mark_confidence": 0,
+            "max_cost": 0 if says_nothing else cost,
+            "mark_confidence": 255 if says_nothing else 0,
             "samples_to_max_cost": 0,
             "dominant_priority": False,
         }
@@ -113,13 +123,16 @@ def elevation_mapping(labels: LabelSet) -> dict[str, Any]:
 
     The list of channels is also what its ChannelInfo topic has to say; the node does not publish that message type.
     """
-    channels = [layer_name(name) for name in labels.names]
+    channels = _layer_names(labels.names)
     return {
         "image_channel_fusions": {**dict.fromkeys(channels, "class_average"), "default": "exponential"},
         "subscribers": {
             "segmentation": {
                 "topic_name": "/segment/probabilities",
                 "camera_info_topic_name": "/segment/camera_info",
+                # The same two under the names of the port to ROS 2.
+                "topic_name_camera": "/segment/probabilities",
+                "topic_name_camera_info": "/segment/camera_info",
                 "data_type": "image",
                 "channels": channels,
             }
@@ -127,9 +140,16 @@ def elevation_mapping(labels: LabelSet) -> dict[str, Any]:
     }
 
 
-def layer_name(name: str) -> str:
-    """A class's name as a map layer or YAML key."""
-    return name.lower().replace(" ", "_")
+def _layer_names(names: Sequence[str]) -> list[str]:
+    """Names of classes as map layers and YAML keys, in which ROS allows letters, digits and `_`."""
+    found = [re.sub(r"\W+", "_", name.lower()) for name in names]
+    for first, second in itertools.combinations(range(len(names)), 2):
+        if found[first] == found[second]:
+            raise DataError(
+                f"the classes {names[first]!r} and {names[second]!r} would both be the layer {found[first]!r}; train "
+                "with names that differ in more than case and punctuation"
+            )
+    return found
 
 
 def nvblox() -> dict[str, str]:

@@ -46,3 +46,11 @@ def find_artifact(name_or_path: str) -> Path:
     raise ArtifactError(
         f"there is no shipped model {name_or_path!r}; give the folder of an artifact, or one of: {shipped}"
     )
+
+
+def is_shipped(path: Path) -> bool:
+    """True if this is a model as it was installed with the package, which commands read but do not change."""
+    try:
+        return path.parent == share_directory() / "models"
+    except DataError:
+        return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from desert_seg.share import share_directory
 
 LETHAL, NO_INFORMATION = 254, 255
 """Costs of nav2_costmap_2d."""
+
+_logger = logging.getLogger(__name__)
 
 
 def read_policy(path: Path | None = None) -> dict[str, int]:
@@ -49,3 +53,29 @@ class CostPainter:
     def costs(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """HxW uint8 class indices to HxW uint8: 0 free to 254 lethal; 255 = unknown, or no ground."""
         return np.asarray(cv2.LUT(mask, self._table), np.uint8)
+
+
+def class_costs(labels: LabelSet, policy: Path | None = None) -> dict[str, int]:
+    """Cost of every class of a model, by name; a warning names those that are lethal for want of a cost.
+
+    Args:
+        labels: The model's classes.
+        policy: As `read_policy` takes it. It may name classes of the shipped policy that this model does not have.
+
+    Raises:
+        DataError: The policy is unusable, or names a class that is neither the model's nor the shipped policy's.
+    """
+    costs = read_policy(policy)
+    known = (*labels.names, *read_policy())
+    for name in costs:
+        if name not in known:
+            likely = difflib.get_close_matches(name, labels.names, 1)
+            cure = f"did you mean {likely[0]!r}?" if likely else f"the classes are: {', '.join(labels.names)}"
+            raise DataError(f"{policy}: gives a cost to {name!r}, which is no class of the model; {cure}")
+    if unnamed := [name for name in labels.names if name not in costs]:
+        _logger.warning(
+            "%s gives no cost to %s, which therefore count as lethal; give them one in a policy of your own",
+            policy or "the shipped traversability.yaml",
+            ", ".join(unnamed),
+        )
+    return {name: costs.get(name, LETHAL) for name in labels.names}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from desert_seg.painter import Painter
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg.share import find_artifact
-from desert_seg.traversability import CostPainter, read_policy
+from desert_seg.traversability import CostPainter, class_costs
 from desert_seg_ros.budget import Effort, efforts
 from desert_seg_ros.parameters import NodeParameters
 
@@ -30,12 +30,13 @@ class Model:
         """Load and verify the artifact and build its engine; `warm_up` makes the first frame fast.
 
         Raises:
-            DesertSegError: Any of that cannot be, or a suppressed class is not one of the model's.
+            DesertSegError: Any of that cannot be, or a suppressed class or one with a cost is not one of the model's.
         """
         path = find_artifact(parameters.artifact)
-        policy = read_policy(Path(parameters.traversability_policy) if parameters.traversability_policy else None)
+        policy = Path(parameters.traversability_policy) if parameters.traversability_policy else None
         segmenter = Segmenter.load(path, parameters.engine, parameters.device, parameters.precision, parameters.threads)
-        model = cls(path, segmenter, Painter(segmenter.labels), CostPainter(segmenter.labels, policy))
+        costs = CostPainter(segmenter.labels, class_costs(segmenter.labels, policy))
+        model = cls(path, segmenter, Painter(segmenter.labels), costs)
         Settings.of(parameters, model)
         return model
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Annotated, Any
 import tyro
 
 from desert_seg.errors import DataError, DesertSegError
+from desert_seg.share import find_artifact
 from desert_seg_train.yaml_config import read_yaml_config
 
 COMMANDS = (
@@ -64,12 +66,13 @@ def main() -> None:
 
 
 def parse(arguments: list[str]) -> tuple[str, Any]:
-    """The command's name and its settings.
+    """The command's name and its settings; a model that is given by name is the folder of that shipped model.
 
     Args:
         arguments: Those of the command line, without the program's name.
 
     Raises:
+        ArtifactError: There is no such model.
         DataError: The YAML file is not what it should be.
         SystemExit: The command line is not, or help was asked for; everything is said by then.
     """
@@ -83,6 +86,8 @@ def parse(arguments: list[str]) -> tuple[str, Any]:
         default = {"default": defaults[name]} if name in defaults else {}
         subcommands.append(Annotated[kind, tyro.conf.subcommand(name, prefix_name=False, **default)])
     config: Any = tyro.cli(reduce(or_, subcommands), args=rest, prog="desert-seg", description=DESCRIPTION)
+    if isinstance(getattr(config, "model", None), Path):
+        config = replace(config, model=find_artifact(str(config.model)))
     return next((name, config) for name, kind in kinds.items() if isinstance(config, kind))
 
 

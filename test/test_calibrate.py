@@ -12,6 +12,7 @@ from desert_seg.artifact import ONNX, WEIGHTS, load_artifact, save_artifact
 from desert_seg.calibration import Calibration
 from desert_seg.errors import DataError
 from desert_seg.segmenter import Segmenter, SegmentOptions
+from desert_seg.share import share_directory
 from desert_seg_train.calibrate.command import calibrate
 from desert_seg_train.calibrate.config import CalibrateConfig
 from desert_seg_train.calibrate.fit import Detector, fit_temperature, negative_log_likelihood, reliability
@@ -136,3 +137,9 @@ def test_impossible_settings_are_refused_and_the_model_stays_as_it_was(model, fr
     with pytest.raises(DataError, match=message):
         calibrate(CalibrateConfig(model, frames, **settings))
     assert (model / "artifact.json").read_bytes() == before
+
+
+def test_a_shipped_model_is_not_calibrated_in_place(tmp_path):
+    shipped = share_directory() / "models" / "light"
+    with pytest.raises(DataError, match="is a shipped model, which is left as it is; give another folder as --out"):
+        calibrate(CalibrateConfig(shipped, tmp_path))

@@ -2,15 +2,16 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from conftest import ROOT
 
-from desert_seg.errors import DataError
-from desert_seg_train.cli import COMMANDS, parse
+from desert_seg.errors import ArtifactError, DataError
+from desert_seg.share import share_directory
+from desert_seg_train.cli import COMMANDS, config_of, parse
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.yaml_config import read_yaml_config
 
@@ -38,6 +39,36 @@ def test_an_option_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
     done = run("evaluate", "--modle", tmp_path, "--data", tmp_path)
     assert done.returncode == 2
     assert "--model" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["adapt", "light", "--frames", "frames", "--out", "out"],
+        ["benchmark", "--model", "light", "--data", "data"],
+        ["calibrate", "--model", "light", "--data", "data"],
+        ["consumers", "light"],
+        ["evaluate", "--model", "light", "--data", "data"],
+        ["export", "--model", "light", "--out", "out"],
+        ["info", "light"],
+        ["label", "drive", "--model", "light", "--out", "out"],
+        ["predict", "--model", "light", "--input", "images", "--output", "out"],
+        ["profile", "light"],
+        ["read-labels", "folder", "--model", "light", "--out", "out"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_every_command_finds_a_shipped_model_by_name(arguments):
+    _, config = parse(arguments)
+    assert config.model == share_directory() / "models" / "light"
+    with pytest.raises(ArtifactError, match=r"there is no shipped model 'heavy'; give .* one of: light"):
+        parse(["heavy" if argument == "light" else argument for argument in arguments])
+
+
+def test_the_commands_that_take_a_model_are_those_that_are_tested_to_find_one():
+    takes = {name for name in COMMANDS if "model" in {item.name for item in fields(config_of(name))}}
+    marks = test_every_command_finds_a_shipped_model_by_name.pytestmark
+    assert takes == {arguments[0] for arguments in marks[0].args[1]}
 
 
 # ---------------------------------------------------------------------------------------------------- YAML

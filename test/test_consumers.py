@@ -2,17 +2,21 @@
 
 import csv
 import io
+import itertools
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
 
-from desert_seg.consumers import hydra_colors, hydra_label_space, nav2_layer, read_policy
+from desert_seg.consumers import elevation_mapping, hydra_colors, hydra_label_space, nav2_layer
 from desert_seg.errors import DataError
-from desert_seg.labels import load_label_map, shipped_label_maps
+from desert_seg.labels import LabelSet, load_label_map, shipped_label_maps
+from desert_seg.recordings.drive import open_drive
+from desert_seg.traversability import class_costs, read_policy
 from desert_seg_ros.messages import label_info_message
 
 POLICY = ROOT / "config" / "traversability.yaml"
@@ -34,10 +38,91 @@ def test_the_shipped_policy_names_every_class_of_the_shipped_label_maps(labels):
     assert set(labels.names) <= read_policy(POLICY).keys()
 
 
+def cost_of_tile(camera, pixels):
+    """What semantic_segmentation_layer marks a tile with.
+
+    Args:
+        camera: The generated block.
+        pixels: Class name and confidence, 0..255, of the pixels of one frame that fall on the tile, in their order.
+    """
+    types = {name: camera[kind] for kind in camera["class_types"] for name in camera[kind]["classes"]}
+    name, confidence = max(pixels, key=lambda pixel: types[pixel[0]]["max_cost"])  # the first of equals, as there
+    kind = types[name]
+    marks = kind["samples_to_max_cost"] <= 1 and confidence > kind["mark_confidence"]
+    return kind["max_cost"] if marks else kind["base_cost"]
+
+
+@pytest.mark.parametrize("labels", LABEL_SETS, ids=shipped_label_maps())
+def test_no_unsure_or_sky_pixel_erases_an_obstacle_from_a_tile_of_nav2s_costmap(labels):
+    policy = read_policy(POLICY)
+    camera = nav2_layer(labels, policy)["semantic_segmentation_layer"]["camera"]
+    assert camera["use_cost_selection"]
+    names = [*labels.names, "unknown"]
+    random = np.random.default_rng(0)
+    for _ in range(500):
+        tile = [names[index] for index in random.integers(0, len(names), 4)]
+        pixels = [(name, 0 if name == "unknown" else int(random.integers(0, 256))) for name in tile]
+        costs = [policy.get(name, 255) for name in tile]
+        known = [cost for cost in costs if cost != 255]
+        if max(known, default=0) > 0:
+            assert cost_of_tile(camera, pixels) == max(known), pixels
+        elif not known:
+            assert cost_of_tile(camera, pixels) == 255, pixels
+
+
+def test_every_tile_of_the_sample_drive_that_holds_an_obstacle_is_lethal_though_some_pixels_are_unsure(sample_drive):
+    label_map = load_label_map("falcon7_stones")
+    frame = next(open_drive(sample_drive).frames())
+    mask = label_map.apply(frame.ground_truth(), "truth")[::4, ::4]
+    mask[np.random.default_rng(0).random(mask.shape) < 0.2] = 255  # unsure
+    camera = nav2_layer(label_map.labels, read_policy(POLICY))["semantic_segmentation_layer"]["camera"]
+    lethal = {index for index, name in enumerate(label_map.labels.names) if read_policy(POLICY)[name] == 254}
+    found = []
+    for top, left in itertools.product(range(0, mask.shape[0] - 3, 4), range(0, mask.shape[1] - 3, 4)):
+        tile = mask[top : top + 4, left : left + 4].ravel().tolist()
+        if lethal & set(tile):
+            names = [("unknown", 0) if index == 255 else (label_map.labels.names[index], 200) for index in tile]
+            found.append(cost_of_tile(camera, names))
+    assert len(found) > 20
+    assert set(found) == {254}
+
+
+def test_elevation_mapping_finds_its_topics_under_the_keys_of_both_its_ports():
+    subscriber = elevation_mapping(LABEL_SETS[0])["subscribers"]["segmentation"]
+    assert subscriber["topic_name_camera"] == subscriber["topic_name"] == "/segment/probabilities"
+    assert subscriber["topic_name_camera_info"] == subscriber["camera_info_topic_name"] == "/segment/camera_info"
+
+
 def test_a_class_nobody_gave_a_cost_is_lethal():
     camera = nav2_layer(LABEL_SETS[0], {})["semantic_segmentation_layer"]["camera"]
     assert camera["sky"]["base_cost"] == 254
     assert camera["unknown"]["base_cost"] == 255
+
+
+OWN = LabelSet(("free", "rock", "Sky"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)))
+
+
+def test_the_shipped_policy_serves_a_model_of_other_classes_and_says_which_are_lethal_for_want_of_a_cost(caplog):
+    assert class_costs(OWN) == {"free": 254, "rock": 254, "Sky": 255}
+    assert "the shipped traversability.yaml gives no cost to free, rock, which therefore count as lethal" in caplog.text
+
+
+def test_a_policy_of_ones_own_may_name_the_shipped_classes_but_no_others(tmp_path, caplog):
+    (tmp_path / "mine.yaml").write_text("Trees: 254\nfree: 0\nrock: 254\nSky: 255\n")
+    assert class_costs(OWN, tmp_path / "mine.yaml")["free"] == 0
+    assert not caplog.text
+    (tmp_path / "mine.yaml").write_text("fre: 0\n")
+    with pytest.raises(DataError, match=r"mine\.yaml: gives a cost to 'fre', .* did you mean 'free'\?"):
+        class_costs(OWN, tmp_path / "mine.yaml")
+    (tmp_path / "mine.yaml").write_text("tarmac: 0\n")
+    with pytest.raises(DataError, match="'tarmac', which is no class of the model; the classes are: free, rock, Sky"):
+        class_costs(OWN, tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("write", [lambda labels: nav2_layer(labels, {}), elevation_mapping])
+def test_two_classes_that_would_be_one_layer_are_refused(write):
+    with pytest.raises(DataError, match=r"'dry\.grass' and 'Dry Grass' would both be the layer 'dry_grass'"):
+        write(LabelSet(("dry.grass", "Dry Grass"), ((0, 0, 0), (1, 1, 1))))
 
 
 @pytest.mark.parametrize("labels", LABEL_SETS, ids=shipped_label_maps())

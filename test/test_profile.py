@@ -87,5 +87,5 @@ def test_a_model_that_is_not_there_ends_with_one_line_and_code_1(tmp_path):
     command = [sys.executable, "-m", "desert_seg_train.cli", "profile", str(tmp_path / "nowhere")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: there is no model artifact at")
+    assert done.stderr.startswith(f"error: there is no model artifact '{tmp_path / 'nowhere'}'")
     assert len(done.stderr.splitlines()) == 1

@@ -23,7 +23,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file  # noqa: E402
 from tiny_model import TINY  # noqa: E402
 
-from desert_seg.checkpoint import read_checkpoint, state_dict_of  # noqa: E402
+from desert_seg.checkpoint import read_checkpoint  # noqa: E402
 from desert_seg_train.data.config import SamplingConfig  # noqa: E402
 from desert_seg_train.train.command import StoppedError, train  # noqa: E402
 from desert_seg_train.train.config import LossConfig, NetworkChoice, OptimizerConfig, TrainConfig  # noqa: E402
@@ -35,7 +35,7 @@ from desert_seg_train.train.optimization import (  # noqa: E402
     make_schedule,
     set_encoder_trainable,
 )
-from desert_seg_train.train.run_state import EpochResult, Position  # noqa: E402
+from desert_seg_train.train.run_state import EpochResult, Position, RunFolder  # noqa: E402
 from desert_seg_train.train.start import start_network  # noqa: E402
 
 FALCON = load_label_map("falcon7").labels
@@ -167,7 +167,7 @@ def config(dataset, tmp_path):
 
 
 def weights(folder):
-    return state_dict_of(read_checkpoint(folder / "last.ckpt"))
+    return read_checkpoint(folder / "last.ckpt")["average"]
 
 
 def assert_same_weights(one, other):
@@ -288,12 +288,20 @@ def test_a_network_starts_from_any_artifact_and_keeps_the_rows_of_classes_it_kno
     assert torch.equal(network.model.encoder.conv_stem.weight, tiny_network.model.encoder.conv_stem.weight)
 
 
+def test_a_network_starts_from_a_shipped_model_by_name():
+    stones = load_label_map("falcon7_stones").labels
+    assert not torch.equal(
+        start_network(TINY, "light", stones).model.encoder.conv_stem.weight,
+        start_network(TINY, "random", stones).model.encoder.conv_stem.weight,
+    )
+
+
 @pytest.mark.parametrize(
     ("start", "sentence"),
     [
         ("nowhere", "there is nothing at nowhere to start from"),
-        ("README.md", "README.md: .*cannot be read as a checkpoint|README.md: is damaged"),
-        ("config/../models", "is not a model artifact"),
+        ("README.md", "README.md: is no checkpoint of PyTorch"),
+        ("config/../models", "is no model artifact"),
     ],
 )
 def test_first_weights_that_are_none_are_refused_by_name(config, start, sentence):
@@ -362,6 +370,42 @@ def test_a_training_resumes_only_with_the_settings_it_was_started_with(config):
     train(replace(config, epochs=1))
     with pytest.raises(ArtifactError, match=r"is of a training with epochs 1, expected 4; resume with the settings"):
         train(replace(config, resume=True))
+
+
+@pytest.fixture
+def saved_run(config):
+    """The folder of a training that was kept on disk once, and the parts it consists of."""
+    folder, parts = RunFolder(config, TINY, load_label_map("falcon7")), {"network": torch.nn.Linear(200, 200)}
+    folder.start(resume=False)
+    folder.save(Position(), parts)
+    return folder, parts
+
+
+def test_a_byte_of_the_last_checkpoint_that_changed_is_noticed(saved_run):
+    folder, parts = saved_run
+    content = bytearray(folder.last.read_bytes())
+    content[len(content) // 2] ^= 1
+    folder.last.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"last\.ckpt: was changed after it was saved"):
+        folder.load(parts)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"recipe": None}, "is no checkpoint of this version's trainings"),
+        ({"recipe": "{"}, "is no checkpoint of this version's trainings"),
+        ({"network": {}}, "does not hold what a training goes on from"),
+        ({"network": torch.zeros(3)}, "does not hold what a training goes on from"),
+        ({"position": {"epoch": 1, "history": [{}]}}, "does not hold what a training goes on from"),
+        ({"position": None}, "does not hold what a training goes on from"),
+    ],
+)
+def test_garbage_in_the_last_checkpoint_is_answered_with_a_sentence(saved_run, change, sentence):
+    folder, parts = saved_run
+    torch.save(read_checkpoint(folder.last) | change, folder.last)
+    with pytest.raises(ArtifactError, match=rf"last\.ckpt: {sentence}"):
+        folder.load(parts)
 
 
 def test_a_full_disk_ends_a_training_with_one_sentence_and_spares_the_last_checkpoint(config):

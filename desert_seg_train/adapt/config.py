@@ -14,7 +14,7 @@ class AdaptConfig:
     """Teach a model a few labelled frames of another place.
 
     Attributes:
-        model: Model artifact to begin with.
+        model: Model artifact to begin with: a folder, or the name of a shipped model.
         frames: Labelled folder, 1 to 20 frames of the place the robot works in.
         out: Folder for the run; the new artifact is OUT/artifact.
         budget: Time for the training, like 10min, 90s or 1h.

@@ -12,7 +12,7 @@ class BenchmarkConfig:
     """Measure a model on a labelled folder and report: predictions, every number, figures, one HTML page.
 
     Attributes:
-        model: Artifact folder.
+        model: Model artifact: a folder, or the name of a shipped model.
         data: Folder with Color_Images/ and Segmentation/.
         out: Folder for the report; an earlier one in it is replaced.
         train_data: The folder the model was trained on: the report then shows how far the two are apart.

@@ -29,6 +29,7 @@ from desert_seg.engines.choice import create_engine
 from desert_seg.errors import DataError
 from desert_seg.labels import IGNORE, load_label_map
 from desert_seg.segmenter import Segmenter
+from desert_seg.share import is_shipped
 from desert_seg_train.calibrate.config import CalibrateConfig
 from desert_seg_train.calibrate.fit import Detector, fit_temperature, negative_log_likelihood, reliability
 from desert_seg_train.calibrate.pixels import Pixels, collect
@@ -48,6 +49,8 @@ def calibrate(config: CalibrateConfig) -> None:
         DataError: The frames are too few or unusable, or a setting is impossible.
     """
     console = Console(highlight=False)
+    if config.out is None and is_shipped(config.model):
+        raise DataError(f"{config.model}: is a shipped model, which is left as it is; give another folder as --out")
     out = config.out or config.model
     check_replaceable(out)
     if not 0 < config.false_alarms < 1:

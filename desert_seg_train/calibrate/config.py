@@ -12,7 +12,7 @@ class CalibrateConfig:
     """Measure how sure a model may be and what it does not know, and write that into the model.
 
     Attributes:
-        model: Artifact folder.
+        model: Model artifact: a folder, or the name of a shipped model.
         data: Labelled folder of frames that the model was not trained on, with Color_Images/ and Segmentation/.
         out: Artifact folder to write; default: the model itself.
         label_map: Label map of the targets, by name or path; default: the model's own.

@@ -12,7 +12,7 @@ class EvaluateConfig:
     """Measure a model on a labelled folder.
 
     Attributes:
-        model: Artifact folder.
+        model: Model artifact: a folder, or the name of a shipped model.
         data: Folder with Color_Images/ and Segmentation/.
         label_map: Label map of the targets, by name or path; default: the model's own.
         tta: View set.

@@ -59,7 +59,10 @@ def export(config: ExportConfig) -> None:
     """
     console = Console()
     check_replaceable(config.out)
-    network, card = read_source(config)
+    source = read_source(config)
+    network, card = source.network, source.card
+    for note in source.notes:
+        console.print(note, soft_wrap=True, markup=False, highlight=False)
     frames = choose_frames(config, card.label_map)
     with console.status("exporting the graph"):
         graph = to_onnx(network, card.input_size)

@@ -12,8 +12,9 @@ class ExportConfig:
 
     Attributes:
         out: Artifact folder to write; an artifact that is there is replaced.
-        checkpoint: last.ckpt or best.ckpt of a training, or a reference-style best_model.pth (plain state dict).
-        model: An artifact to export again, in place of a checkpoint; may be OUT itself.
+        checkpoint: last.ckpt or best.ckpt of a training, a .pth, .ckpt or .safetensors file with the weights of an smp
+            model, however wrapped, or a folder that smp's save_pretrained wrote.
+        model: An artifact to export again, or the name of a shipped one, in place of a checkpoint; may be OUT itself.
         images: Folder of images, or dataset folder, to judge by and to calibrate int8 on; masks in it count.
         labelled: Dataset folder to judge by, the change of the mIoU included; images are then only for calibration.
         int8: Also make model.int8.onnx; it stays out of the artifact if its masks are too far from float32's.
@@ -22,9 +23,11 @@ class ExportConfig:
         data: A sentence on the data the model was trained with.
         input_height: Network input height, a multiple of 32; default: that of the training or model, else 512.
         input_width: Network input width, likewise; else 896.
-        architecture: smp architecture of a plain state dict.
-        encoder: smp encoder of a plain state dict.
-        label_map: Label map of a plain state dict, by name or path.
+        architecture: smp architecture of a checkpoint that does not say its own.
+        encoder: smp encoder, likewise.
+        label_map: Label map, likewise, by name or path.
+        mean: RGB mean that its images were normalised with, 0..1; default: that of the encoder's pretrained weights.
+        std: RGB standard deviation, likewise.
     """
 
     out: Path
@@ -41,3 +44,5 @@ class ExportConfig:
     architecture: str = "DeepLabV3Plus"
     encoder: str = "resnet101"
     label_map: str = "falcon7"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None

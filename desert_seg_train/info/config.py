@@ -14,7 +14,7 @@ class InfoConfig:
     """Show what a model artifact is and what would run it here.
 
     Attributes:
-        model: Artifact folder.
+        model: Model artifact: a folder, or the name of a shipped model.
     """
 
     model: Annotated[Path, tyro.conf.Positional]

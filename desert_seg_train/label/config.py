@@ -15,7 +15,7 @@ class LabelConfig:
 
     Attributes:
         inputs: Bags, folders of images, images, or quoted patterns.
-        model: Artifact folder of the model that proposes.
+        model: Model artifact that proposes: a folder, or the name of a shipped model.
         out: New folder for frames/ (images, each with a labelme file), labels.txt and preview.png.
         count: Frames to choose.
         every: Only every so many frames are looked at.

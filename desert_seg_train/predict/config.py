@@ -12,7 +12,7 @@ class PredictConfig:
     """Write masks for an image, a folder, a pattern or a bag; a run that was cut off goes on where it stopped.
 
     Attributes:
-        model: Artifact folder.
+        model: Model artifact: a folder, or the name of a shipped model.
         input: An image, a folder of images or a dataset folder, a quoted pattern like 'runs/*/left*.png', or a bag.
         output: Folder for color/, raw/ (class indices, 255 = unknown) and predictions.json.
         tta: View set; full is three scales, each mirrored.

@@ -14,7 +14,7 @@ class ProfileConfig:
     """Show where the time of a frame goes, stage by stage, on every engine that runs here.
 
     Attributes:
-        model: Model artifact folder.
+        model: Model artifact: a folder, or the name of a shipped model.
         sizes: Camera sizes, each as WIDTHxHEIGHT.
         engines: Engines by name; default: all that are installed.
         views: View set: none, flip, scales or full.

@@ -14,7 +14,7 @@ class ReadLabelsConfig:
 
     Attributes:
         labels: Folder that `desert-seg label` wrote, or any folder of images with labelme files.
-        model: Artifact folder whose classes the labels are.
+        model: Model artifact whose classes the labels are: a folder, or the name of a shipped model.
         out: Labelled folder to write or add to; pixels without a label are ignored.
         label_map: Label map with other classes than the model's, by name or path.
         checked: Leave out frames that are not ticked `checked` in labelme.

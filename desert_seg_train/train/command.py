@@ -27,11 +27,12 @@ from rich.console import Console
 from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
-from desert_seg.checkpoint import network_from_state_dict, read_checkpoint, state_dict_of
+from desert_seg.checkpoint import read_checkpoint
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.labels import LabelMap, LabelSet
 from desert_seg.network import NetworkConfig, SegmentationNetwork
 from desert_seg.views import SIZE_MULTIPLE
+from desert_seg.weights import network_from_checkpoint
 from desert_seg_train.data.crops import Crops, batches
 from desert_seg_train.data.sampling import Sampler
 from desert_seg_train.data.sources import Source, absent_classes, open_source, split
@@ -259,8 +260,7 @@ def _save_artifact(
 ) -> None:
     """Make a model artifact of the best weights."""
     best = position.best()
-    state = state_dict_of(read_checkpoint(folder.best))
-    network = network_from_state_dict(network_config, state, str(folder.best))
+    network, _ = network_from_checkpoint(network_config, read_checkpoint(folder.best), str(folder.best))
     data = [
         f"{'/'.join(source.folder.root.parts[-2:])} ({len(source)} frames, {source.folder.label_map.name}, "
         f"weight {source.weight:g})"

@@ -80,9 +80,9 @@ class TrainConfig:
         validation: Labelled folder that is evaluated after every epoch; its label map is that of the first source.
         hold_out: Scenes (the letters that file names begin with) or single frames (file stems) that are never trained
             on; without a validation folder they are what is validated.
-        start: First weights: `imagenet` (the encoder's, fetched), `random`, a model artifact, a checkpoint, or a
-            .safetensors file with the encoder's weights in timm's names. Of another label set, all but the last layer
-            is taken.
+        start: First weights: `imagenet` (the encoder's, fetched), `random`, a model artifact or the name of a shipped
+            one, a checkpoint, or a .safetensors file with the encoder's weights in timm's names. Of another label set,
+            all but the last layer is taken.
         epochs: Passes over the training frames.
         steps_per_epoch: Optimiser steps in an epoch; 0 = as many as it takes to see each frame once.
         batch_size: Crops in a step, over all processes.

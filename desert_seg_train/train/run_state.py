@@ -103,19 +103,31 @@ class RunFolder:
             ArtifactError: The checkpoint is unreadable, of another model, or of a training with other settings.
         """
         content = read_checkpoint(self.last)
-        if not isinstance(content.get("recipe"), str):
-            raise ArtifactError(f"{self.last}: is no checkpoint of this version; start anew in another --out")
-        found, expected = json.loads(content["recipe"]), json.loads(self.recipe)
-        for name in expected:
-            if found.get(name) != expected[name]:
-                raise ArtifactError(
-                    f"{self.last}: is of a training with {name} {found.get(name)}, expected {expected[name]}; resume "
-                    "with the settings it was started with, or choose another --out"
-                )
-        for name, part in parts.items():
-            part.load_state_dict(content[name])
-        position = content["position"]
-        return Position(**position | {"history": [EpochResult(**result) for result in position["history"]]})
+        try:
+            found, expected = json.loads(content["recipe"]), json.loads(self.recipe)
+            changed = [name for name in expected if found.get(name) != expected[name]]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(
+                f"{self.last}: is no checkpoint of this version's trainings ({type(error).__name__}: {error}); start "
+                "anew in another --out"
+            ) from error
+        if changed:
+            name = changed[0]
+            raise ArtifactError(
+                f"{self.last}: is of a training with {name} {found.get(name)}, expected {expected[name]}; resume with "
+                "the settings it was started with, or choose another --out"
+            )
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(content[name])
+            position = content["position"]
+            return Position(**position | {"history": [EpochResult(**result) for result in position["history"]]})
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise ArtifactError(
+                f"{self.last}: does not hold what a training goes on from ({type(error).__name__}: {reason}); start "
+                "anew in another --out, perhaps with --start and best.ckpt beside it"
+            ) from error
 
     def save(self, position: Position, parts: Mapping[str, Any]) -> None:
         """Write last.ckpt; raises DataError if the disk does not take it, and then the earlier one is still there."""

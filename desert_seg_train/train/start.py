@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from desert_seg.artifact import load_artifact
-from desert_seg.checkpoint import network_from_state_dict, read_checkpoint, state_dict_of
-from desert_seg.errors import DataError, DesertSegError
+from desert_seg.checkpoint import read_checkpoint
+from desert_seg.errors import ArtifactError, DataError, DesertSegError
 from desert_seg.labels import LabelSet, label_map_from_dict
 from desert_seg.network import NetworkConfig, SegmentationNetwork
+from desert_seg.share import find_artifact
+from desert_seg.weights import find_weights, network_from_state_dict
 
 _HEAD = "segmentation_head."
 
@@ -35,26 +37,35 @@ def start_network(config: NetworkConfig, start: str, labels: LabelSet) -> Segmen
         return SegmentationNetwork(config)
     if start == "imagenet":
         return _with_fetched_encoder(config)
-    path = Path(start)
-    if not path.exists():
-        raise DataError(
-            f"there is nothing at {start} to start from; give imagenet, random, a model artifact, a checkpoint or a "
-            ".safetensors file"
-        )
-    if path.is_dir():
+    path = _find(start)
+    if (path / "artifact.json").exists():
         artifact = load_artifact(path)
         state, known = load_file(artifact.weights), artifact.card.label_map.labels
         state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     elif path.suffix == ".safetensors":
         return _with_encoder_of(config, path)
     else:
-        content = read_checkpoint(path)
-        state, known = state_dict_of(content), labels
+        content, known = read_checkpoint(path), labels
         if isinstance(content.get("label_map"), dict):
             known = label_map_from_dict(content["label_map"], start).labels
+        earlier = SegmentationNetwork(replace(config, num_classes=len(known)))
+        state = dict(find_weights(content, earlier, start).state)
     if known.names != labels.names:
         state = _with_head_for(labels, SegmentationNetwork(config), state, known)
     return network_from_state_dict(config, state, start)
+
+
+def _find(start: str) -> Path:
+    path = Path(start).expanduser()
+    if path.exists():
+        return path
+    try:
+        return find_artifact(start)
+    except ArtifactError as error:
+        raise DataError(
+            f"there is nothing at {start} to start from; give imagenet, random, a model artifact or the name of a "
+            "shipped one, a checkpoint or a .safetensors file"
+        ) from error
 
 
 def _with_head_for(
@@ -87,8 +98,8 @@ def _with_fetched_encoder(config: NetworkConfig) -> SegmentationNetwork:
 def _with_encoder_of(config: NetworkConfig, path: Path) -> SegmentationNetwork:
     network = SegmentationNetwork(config)
     try:
-        network.model.encoder.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, SafetensorError) as error:
+        network.model.encoder.load_state_dict(read_checkpoint(path))
+    except RuntimeError as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{path}: is no safetensors file with weights of {config.encoder} ({reason})") from error
     return network
