@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 
 from desert_seg.calibration import Calibration, calibration_from_dict
 from desert_seg.errors import ArtifactError, DataError
+from desert_seg.files import new_folder
 from desert_seg.labels import LabelMap, label_map_from_dict
 from desert_seg.parity import ParityReport, parity_from_json
 
@@ -101,6 +100,7 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
 
     Raises:
         ArtifactError: `path` exists and is not an artifact.
+        OutputError: The machine refuses; an older artifact is still there.
     """
     path = Path(path)
     check_replaceable(path)
@@ -117,21 +117,11 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
     }
     content = json.loads(json.dumps(content))
     digest = _digest(content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("partial", "old"))
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir()
+    text = json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False) + "\n"
+    with new_folder(path) as partial:
         for name, data in files.items():
             (partial / name).write_bytes(data)
-        text = json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False)
-        (partial / _JSON).write_text(text + "\n", encoding="utf-8")
-        if path.exists():
-            path.rename(old)
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        (partial / _JSON).write_bytes(text.encode(errors="backslashreplace"))
     return Artifact(path, card, digest, parity_from_json(files[PARITY]) if PARITY in files else None)
 
 

@@ -19,7 +19,7 @@ import yaml
 
 from desert_seg.artifact import load_artifact
 from desert_seg.errors import DataError
-from desert_seg.images import write_bytes
+from desert_seg.files import write_text
 from desert_seg.labels import IGNORE, UNKNOWN_COLOR, UNKNOWN_NAME, LabelSet
 from desert_seg.share import find_artifact
 from desert_seg.traversability import LETHAL, NO_INFORMATION, class_costs
@@ -53,7 +53,7 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
         "nvblox.yaml": _yaml(nvblox(), "Remappings of nvblox: unknown terrain stays out of the static map."),
     }
     for name, text in texts.items():
-        write_bytes(out / name, text.encode())
+        write_text(out / name, text)
     return [out / name for name in texts]
 
 

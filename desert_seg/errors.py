@@ -17,6 +17,10 @@ class DataError(DesertSegError):
     """An image, mask, label map, dataset folder or bag is not what it should be."""
 
 
+class OutputError(DesertSegError):
+    """A result cannot be written: the disk is full, read-only, or something else is in its place."""
+
+
 class EngineError(DesertSegError):
     """An inference engine is unknown, not installed, or cannot run on the requested device."""
 

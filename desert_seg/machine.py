@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import logging
 import os
 import platform
 from pathlib import Path
 
+_log = logging.getLogger(__name__)
 
-def cache_folder() -> Path:
-    """The user's cache folder for us; it need not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "desert_seg"
+
+def cache_folder(name: str) -> Path | None:
+    """A folder in the user's cache, by the XDG base directory specification; it is made if need be.
+
+    Where there is none, as in some containers, it is None, and said once.
+    """
+    ensure_home()
+    given = Path(os.environ.get("XDG_CACHE_HOME") or ".")  # one that is not absolute is to be ignored
+    cache = given if given.is_absolute() else Path.home() / ".cache"
+    folder = cache / "desert_seg" / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _say_not_kept(cache, error.strerror)
+        return None
+    return folder
+
+
+def ensure_home() -> None:
+    """Give a user without a home, as containers have them, the home that Docker gives: libraries fail without one."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"
+
+
+@functools.cache
+def _say_not_kept(cache: Path, reason: str) -> None:
+    """Warn, once for each folder and reason, that nothing is kept from one start to the next."""
+    _log.warning(
+        "what was worked out cannot be kept, so that every start takes a second or two longer (%s: %s); set "
+        "XDG_CACHE_HOME to a folder that can be written to",
+        cache,
+        reason,
+    )
 
 
 def processor() -> str:

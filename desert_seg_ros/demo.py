@@ -9,13 +9,15 @@ import argparse
 import json
 import platform
 import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desert_seg.errors import DesertSegError
+from desert_seg.files import check_output_folder
+from desert_seg.program import run_program
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,11 +54,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def demo(options: argparse.Namespace) -> None:
     """Replay, judge, draw, report."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
+    from rich.text import Text
 
     from desert_seg.artifact import load_artifact
-    from desert_seg.images import write_bytes
+    from desert_seg.console import BarColumn, Console, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from desert_seg.files import write_text
     from desert_seg.machine import processor
     from desert_seg.recordings.drive import open_drive
     from desert_seg.share import find_artifact, share_directory
@@ -69,7 +71,8 @@ def demo(options: argparse.Namespace) -> None:
     from desert_seg_ros.environment import require_ros, use_dds_profile
 
     require_ros()
-    console = Console(highlight=False)
+    check_output_folder(options.out, "--out")
+    console = Console()
     drive = open_drive(options.drive or share_directory() / "sample_drive", options.topic, options.hz, options.limit)
     artifact = load_artifact(find_artifact(options.model))
     pace, transport = Recorded(options.rate), stored_transport(drive)
@@ -100,7 +103,7 @@ def demo(options: argparse.Namespace) -> None:
         raise DesertSegError(f"no mask came back for {frames.sent} images; see {log}")
     fps = frames.masks / timeline.seconds
     title = f"{drive.path.name}: {frames.masks} of {frames.sent} frames, {fps:.1f} fps, model {artifact.card.name}"
-    pairs = track(masked_frames(drive, mask_bag), "drawing and comparing", frames.masks, console=console)
+    pairs = console.track(masked_frames(drive, mask_bag), "drawing and comparing", frames.masks)
     scores = review(pairs, frames.masks, artifact.card.label_map, options.out, fps, title)
     report = {
         "drive": str(drive.path),
@@ -115,7 +118,7 @@ def demo(options: argparse.Namespace) -> None:
         "node": dict(recording.status.values),
         "accuracy": None if scores is None else {"classes": artifact.card.label_map.labels.names, **scores.to_dict()},
     }
-    write_bytes(options.out / "report.json", json.dumps(report, indent=2).encode())
+    write_text(options.out / "report.json", json.dumps(report, indent=2))
     engine = recording.status.values.get("engine", "unknown")
     console.print(_table(frames, fps, latency, start, engine, scores, artifact.card.label_map))
     for name, what in (
@@ -124,7 +127,7 @@ def demo(options: argparse.Namespace) -> None:
         ("masks", "the masks as a bag, with the stamps of the drive"),
         ("report.json", "every number"),
     ):
-        console.print(f"[bold]{options.out / name}[/bold]  {what}", soft_wrap=True)
+        console.print(Text.assemble((str(options.out / name), "bold"), f"  {what}"))
 
 
 def review(
@@ -204,13 +207,8 @@ def _table(
 
 
 def main() -> None:
-    """Entry point of the command."""
-    try:
-        demo(parse())
-    except DesertSegError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Entry point of the command; see `run_program` for how it ends."""
+    run_program("desert-seg-demo", lambda arguments: partial(demo, parse(arguments)))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,16 @@ import argparse
 import importlib
 import math
 import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, dropwhile
 from typing import TYPE_CHECKING, Any
 
 from desert_seg.errors import DesertSegError
+from desert_seg.program import Work, run_program
 
 if TYPE_CHECKING:
     from desert_seg.recordings.drive import Drive, DriveFrame
@@ -208,13 +209,14 @@ def _sleep_until(deadline: float, should_stop: Callable[[], bool]) -> None:
         time.sleep(min(remaining, _POLL_S))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; an expected failure is one line on stderr and exit code 1, Ctrl-C is exit code 0."""
-    own, ros = _split_ros_arguments(sys.argv[1:] if arguments is None else list(arguments))
-    try:
-        _replay(_parser().parse_args(own), ros)
-    except DesertSegError as error:
-        sys.exit(f"error: {error}")
+def main() -> None:
+    """Entry point of the command; see `run_program` for how it ends, except that Ctrl-C ends a replay with 0."""
+    run_program("desert-seg-replay", _prepare)
+
+
+def _prepare(arguments: Sequence[str]) -> Work:
+    own, ros = _split_ros_arguments(list(arguments))
+    return partial(_replay, _parser().parse_args(own), ros)
 
 
 def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
@@ -233,14 +235,11 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
     require_ros()
     import rclpy
     from rclpy.signals import SignalHandlerOptions
-    from rich.console import Console
-    from rich.progress import Progress
 
+    from desert_seg.console import Console, Progress
     from desert_seg.recordings.drive import open_drive
 
     drive = open_drive(arguments.path, arguments.topic, arguments.hz)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
     rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("desert_seg_replay")
     num_published = 0

@@ -10,17 +10,17 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
-
 from desert_seg.errors import DataError, DesertSegError
+from desert_seg.files import check_output_file, check_output_folder
+from desert_seg.program import Work, run_program
 from desert_seg.share import find_artifact
-from desert_seg_train.yaml_config import read_yaml_config
 
 COMMANDS = (
     "train",
@@ -46,23 +46,52 @@ command, `desert-seg replay`, publishes a bag or a folder of images on live topi
 
 
 def main() -> None:
-    """Parse the command line and run the command; an expected failure ends with one line and exit code 1."""
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    """Run the command that the command line names; see `run_program` for how it ends."""
+    run_program("desert-seg", prepare)
+
+
+def prepare(arguments: Sequence[str]) -> Work:
+    """Import a command and check its settings; returns what runs it.
+
+    Raises:
+        DesertSegError: The command cannot be run; see `parse`.
+    """
+    name = arguments[0] if arguments else ""
     program = Path(sys.argv[0]).with_name(f"desert-seg-{name}")
     if name not in COMMANDS and os.access(program, os.X_OK):
-        os.execv(program, [str(program), *sys.argv[2:]])
+        os.execv(program, [str(program), *arguments[1:]])
     try:
-        name, config = parse(sys.argv[1:])
-        _part(name, "command", name.replace("-", "_"))(config)
-    except DesertSegError as error:
-        sys.exit(f"error: {error}")
-    except BrokenPipeError:  # the reader of our output, `head` for one, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        name, config = parse(list(arguments))
+        _check_outputs(config)
+        return partial(_run, name, _part(name, "command", name.replace("-", "_")), config)
     except ModuleNotFoundError as error:
-        if str(error.name).startswith("desert_seg"):
-            raise
-        sys.exit(f"error: desert-seg {name} needs the package {error.name}; install the extra: pip install '.[train]'")
+        raise _missing_package(name, error) from error
+
+
+def _run(name: str, command: Any, config: Any) -> None:
+    try:
+        command(config)
+    except ModuleNotFoundError as error:
+        raise _missing_package(name, error) from error
+
+
+def _missing_package(name: str, error: ModuleNotFoundError) -> Exception:
+    if str(error.name).startswith("desert_seg"):
+        return error
+    return DesertSegError(
+        f"desert-seg {name} needs the package {error.name}; install the extra: pip install '.[train]'"
+    )
+
+
+def _check_outputs(config: Any) -> None:
+    """Refuse what could not be written before anything is worked out."""
+    for name in ("out", "output"):
+        if (path := getattr(config, name, None)) is not None:
+            check_output_folder(path, f"--{name}")
+    if (path := getattr(config, "json", None)) is not None:
+        check_output_file(path, "--json")
+    if (path := getattr(config, "bag", None)) is not None:
+        check_output_folder(path.parent, "--bag")
 
 
 def parse(arguments: list[str]) -> tuple[str, Any]:
@@ -76,6 +105,10 @@ def parse(arguments: list[str]) -> tuple[str, Any]:
         DataError: The YAML file is not what it should be.
         SystemExit: The command line is not, or help was asked for; everything is said by then.
     """
+    import tyro
+
+    from desert_seg_train.yaml_config import read_yaml_config
+
     rest, path = _take_config_option(arguments)
     kinds = {name: config_of(name) for name in COMMANDS}
     defaults: dict[str, Any] = {}

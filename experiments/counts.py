@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from desert_seg.images import write_bytes
+from desert_seg.files import write_bytes
 
 
 @dataclass(frozen=True)

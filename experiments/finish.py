@@ -20,10 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import tyro
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from desert_seg.console import Console
 from desert_seg.decode import decode
 from desert_seg.labels import load_label_map
 from desert_seg.network import NetworkConfig, SegmentationNetwork
@@ -67,7 +66,7 @@ def main() -> None:
     names = ", ".join("/".join(path.parts[-2:]) for path in options.weights)
     made = {"average of": names, "offset of Rocks": f"{offset:g}", "label_map": LABEL_MAP.name}
     save_network(options.out, network, "light", (512, 896), LABEL_MAP, provenance=made)
-    console = Console(highlight=False)
+    console = Console()
     for folder in options.sets:
         console.print(table(folder, options.offsets, tried(options.out, folder, options.offsets)))
     console.print(f"wrote {options.out}")
@@ -99,7 +98,7 @@ def tried(artifact: Path, folder: Path, offsets: tuple[float, ...]) -> npt.NDArr
     num_classes = len(segmenter.labels)
     readings = [SegmentationFolder(folder, load_label_map(name)) for name in READINGS]
     counts = np.zeros((len(offsets), len(readings), num_classes, num_classes + 1), np.int64)
-    for index in track(range(len(readings[0])), str(folder), transient=True):
+    for index in Console().track(range(len(readings[0])), str(folder), transient=True):
         samples = [reading[index] for reading in readings]
         scores = segmenter.score([samples[0].image], SegmentOptions())[0].scores
         for number, offset in enumerate(offsets):

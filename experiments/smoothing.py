@@ -16,10 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from desert_seg.console import Console
 from desert_seg.labels import load_label_map
 from desert_seg.scoring import count, mean_iou
 from desert_seg.segmenter import Segmenter, SegmentOptions
@@ -53,7 +52,7 @@ def main() -> None:
     samples = [folder[index] for index in range(len(folder))]
     scored = [
         replace(each, planes=each.scores.copy())
-        for sample in track(samples, "scoring")
+        for sample in Console().track(samples, "scoring")
         for each in segmenter.score([sample.image], SegmentOptions())
     ]
     views = viewpoints(camera, samples[0].target.shape, options.height_m)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from desert_seg.images import write_bytes
+from desert_seg.files import write_bytes
 from desert_seg.labels import load_label_map
 from desert_seg.scoring import class_iou, mean_iou
 from desert_seg_train.evaluate.comparison import Interval, compare

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import Progress
 
 from desert_seg.artifact import ModelCard, load_artifact
+from desert_seg.console import Console, Progress
 from desert_seg.engines.engine import ENGINES, PRECISIONS
 from desert_seg.errors import DataError, DesertSegError, EngineError
 from desert_seg.recordings.bag import serialize

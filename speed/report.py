@@ -12,11 +12,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from desert_seg.images import write_bytes
+from desert_seg.console import Console
+from desert_seg.files import write_bytes
 from desert_seg.machine import processor
 from speed.figures import Figure
 
@@ -57,19 +57,19 @@ def write_report(out: Path, figures: Sequence[Figure], facts: Mapping[str, Any],
             table.add_row(f"  {name}", *cells, Text(verdict, style="bold red" if figure.fails else "green"))
     console.width = max(console.width, MIN_WIDTH)
     console.print(facts["model"])
-    console.print(", ".join(f"{name} {value}" for name, value in facts["machine"].items()), soft_wrap=True)
+    console.print(", ".join(f"{name} {value}" for name, value in facts["machine"].items()))
     console.print(table)
     for name, engine in facts["engines"].items():
-        console.print(f"{name}: {engine}", soft_wrap=True, markup=False)
+        console.print(f"{name}: {engine}")
     for name, reason in facts["not_run"].items():
-        console.print(f"not run: {name}: {reason}", soft_wrap=True, markup=False)
+        console.print(f"not run: {name}: {reason}")
     write_bytes(out / "table.txt", console.export_text().encode())
     rows = [
         {**asdict(each), "median": each.quartiles[1], "is_shown": each.is_shown, "verdict": each.verdict}
         for each in figures
     ]
     write_bytes(out / "bench.json", (json.dumps({**facts, "figures": rows}, indent=2) + "\n").encode())
-    console.print(f"wrote {out / 'bench.json'}", soft_wrap=True)
+    console.print(f"wrote {out / 'bench.json'}")
 
 
 def _version(package: str) -> str | None:

@@ -14,7 +14,7 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CompressedImage
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__String as String
 
-from desert_seg.errors import DataError
+from desert_seg.errors import DataError, OutputError
 from desert_seg.recordings.bag import (
     COMPRESSED_IMAGE,
     Bag,
@@ -187,5 +187,5 @@ def test_siblings_share_the_namespace_of_either_transport(namespace: str, transp
 
 def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         BagWriter(tmp_path / "file" / "bag")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from labelled_folder import STONES, write_folder
 
-from desert_seg.errors import DataError, DesertSegError
+from desert_seg.errors import DataError, DesertSegError, OutputError
 from desert_seg.images import read_image, read_mask, write_image
 from desert_seg.scoring import Confusion
 
@@ -309,7 +309,7 @@ def test_a_run_that_fails_in_the_middle_leaves_the_old_one_as_it_was(tmp_path, t
     benchmark(config)
     before = {path: path.read_bytes() for path in config.out.rglob("*") if path.is_file()}
     files_stay_small()
-    with pytest.raises(DataError, match=r"out: cannot be written \(File too large\)"):
+    with pytest.raises(OutputError, match=r"out: cannot be written \(File too large\)"):
         benchmark(config)
     assert {path: path.read_bytes() for path in config.out.rglob("*") if path.is_file()} == before
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]

@@ -57,7 +57,6 @@ def test_the_second_time_the_remembered_one_is_taken_without_measuring(tiny_arti
     "content", ["", "[]", '{"engine": "openvino"}', '{"engine": "tpu", "milliseconds": {}, "machine": ""}']
 )
 def test_a_damaged_memory_is_measured_again(tiny_artifact, path, content):
-    path.parent.mkdir(parents=True)
     path.write_text(content)
     choose(tiny_artifact)
     assert json.loads(path.read_text())["engine"] in ("openvino", "onnxruntime")
@@ -80,7 +79,7 @@ def test_where_nothing_can_be_remembered_the_engine_comes_with_a_warning(tiny_ar
     with caplog.at_level(logging.WARNING):
         scores = choose(tiny_artifact).scores(np.zeros((1, 64, 64, 3), np.uint8))
     assert scores.shape == (1, 7, 16, 16)
-    assert "will be made again next time" in caplog.text
+    assert caplog.text.count("cannot be kept") == 1
 
 
 def test_eager_torch_is_no_candidate_on_a_cpu_where_a_compiled_graph_can_run(tiny_artifact):

@@ -11,8 +11,8 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from rich.console import Console
 
+from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.images import read_image, read_mask, write_image
 from desert_seg.labels import IGNORE, load_label_map, shipped_label_maps

@@ -297,7 +297,7 @@ def test_what_the_core_logs_is_in_the_log_of_ros(start, peer_of, tmp_path, monke
         return [each.msg for each in said if each.name == "logging" and each.level == 30]
 
     (warning,) = peer.until(warnings, "a warning of the core")
-    assert warning.startswith("compiled graphs cannot be kept, so that every start takes a second longer")
+    assert warning.startswith("what was worked out cannot be kept, so that every start takes a second or two longer")
 
 
 def test_parameters_change_live_and_are_refused_where_rclpy_is_humble_s(start, peer_of, frame):

@@ -8,9 +8,9 @@ from itertools import islice
 
 import pytest
 from conftest import ROOT
-from rich.console import Console
 
 from desert_seg.artifact import load_artifact
+from desert_seg.console import Console
 from desert_seg.errors import DesertSegError
 from desert_seg.recordings.bag import serialize
 from desert_seg.recordings.drive import open_drive

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from desert_seg.artifact import load_artifact
+from desert_seg.console import Console
 from desert_seg.errors import ArtifactError, DataError
 from desert_seg.images import write_image
 from desert_seg.labels import IGNORE, load_label_map

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
+from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.images import read_mask, write_image
 from desert_seg.labels import load_label_map

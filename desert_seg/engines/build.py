@@ -5,6 +5,7 @@ from __future__ import annotations
 from desert_seg.artifact import Artifact
 from desert_seg.engines.engine import ENGINES, Engine, is_installed
 from desert_seg.errors import EngineError
+from desert_seg.machine import ensure_home
 
 
 def build_engine(artifact: Artifact, engine: str, device: str, precision: str, threads: int) -> Engine:
@@ -15,6 +16,7 @@ def build_engine(artifact: Artifact, engine: str, device: str, precision: str, t
             f"engine {engine} needs the package {engine}, which is not installed; pip install {engine}"
             + (f", or use {' or '.join(others)}" if others else "")
         )
+    ensure_home()  # which OpenVINO looks for as it is imported
     if engine == "torch":
         from desert_seg.engines.torch import torch_engine
 

@@ -20,8 +20,8 @@ import numpy as np
 from desert_seg.artifact import Artifact
 from desert_seg.engines.build import build_engine
 from desert_seg.engines.engine import DEVICES, ENGINES, PRECISIONS, Engine, is_installed
-from desert_seg.errors import EngineError
-from desert_seg.images import write_bytes
+from desert_seg.errors import EngineError, OutputError
+from desert_seg.files import write_text
 from desert_seg.machine import accelerator, cache_folder, has_cuda_driver, processor
 
 MEASURE_S = 1.0
@@ -90,7 +90,7 @@ def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int
     if len(names) == 1:
         return build_engine(artifact, names[0], device, precision, threads)
     path = choice_file(artifact, device, precision, threads)
-    known = read_choice(path)
+    known = read_choice(path) if path else None
     if known is not None and known.engine in names:
         return build_engine(artifact, known.engine, device, precision, threads)
     engines, reasons = {}, []
@@ -106,10 +106,11 @@ def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int
     if fastest[winner] > CLEARLY_FASTER * fastest[first]:
         winner = first
     choice = Choice(winner, {engines[name].description: taken for name, taken in fastest.items()}, _machine())
-    try:
-        write_bytes(path, (json.dumps(asdict(choice), indent=2) + "\n").encode())
-    except OSError as error:
-        _log.warning("the choice of an engine could not be kept and will be made again next time: %s", error)
+    if path is not None:
+        try:
+            write_text(path, json.dumps(asdict(choice), indent=2) + "\n")
+        except OutputError as error:
+            _log.warning("the engine will be chosen again at the next start: %s", error)
     _log.info("measured once for this model and machine: %s", describe_choice(choice))
     return engines[winner]
 
@@ -130,11 +131,14 @@ def candidates(artifact: Artifact, device: str, precision: str) -> list[str]:
     return wanted or installed[:1] or ["openvino"]
 
 
-def choice_file(artifact: Artifact, device: str, precision: str, threads: int) -> Path:
-    """Where the choice is kept; the file need not exist."""
+def choice_file(artifact: Artifact, device: str, precision: str, threads: int) -> Path | None:
+    """Where the choice is kept, None where nothing can be; the file need not exist."""
+    folder = cache_folder("engines")
+    if folder is None:
+        return None
     asked_for = [artifact.digest, _machine(), device, precision, threads, *map(_version, ENGINES[1:])]
     key = hashlib.sha256(json.dumps(asked_for).encode()).hexdigest()[:24]
-    return cache_folder() / "engines" / f"{key}.json"
+    return folder / f"{key}.json"
 
 
 def read_choice(path: Path) -> Choice | None:

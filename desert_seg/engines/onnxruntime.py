@@ -80,11 +80,9 @@ class OnnxRuntimeEngine:
 
 def _gpu_providers(available: list[str], precision: str) -> list[tuple[str, dict[str, Any]]]:
     """TensorRT where it is installed, which builds an engine for minutes once and keeps it, and CUDA behind it."""
-    tensorrt: dict[str, Any] = {
-        "trt_engine_cache_enable": True,
-        "trt_engine_cache_path": str(cache_folder() / "tensorrt"),
-        "trt_int8_enable": precision == "int8",
-    }
+    tensorrt: dict[str, Any] = {"trt_int8_enable": precision == "int8"}
+    if "TensorrtExecutionProvider" in available and (folder := cache_folder("tensorrt")) is not None:
+        tensorrt |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}
     providers: list[tuple[str, dict[str, Any]]] = [
         ("TensorrtExecutionProvider", tensorrt),
         ("CUDAExecutionProvider", {"use_tf32": 0}),  # TF32 would be less than f32

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import numpy.typing as npt
 import openvino
@@ -13,8 +11,6 @@ from desert_seg.engines.engine import choose_precision, graph_file, score_one_by
 from desert_seg.errors import EngineError
 from desert_seg.machine import cache_folder
 from desert_seg.rounding import BF16_BITS, round_keeping_sums
-
-_log = logging.getLogger(__name__)
 
 
 class OpenVinoEngine:
@@ -67,13 +63,8 @@ class OpenVinoEngine:
 
 def _cache() -> dict[str, str]:
     """The option that keeps compiled graphs; none where there is no place to write, as in some containers."""
-    folder = cache_folder() / "openvino"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        _log.warning("compiled graphs cannot be kept, so that every start takes a second longer: %s", error)
-        return {}
-    return {"CACHE_DIR": str(folder)}
+    folder = cache_folder("openvino")
+    return {} if folder is None else {"CACHE_DIR": str(folder)}
 
 
 def _round_depthwise_weights(model: openvino.Model) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -20,7 +21,8 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from desert_seg.errors import DataError
+from desert_seg.errors import DataError, OutputError
+from desert_seg.files import writing
 from desert_seg.recordings.video_messages import VIDEO, VIDEO_TYPES
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -122,7 +124,8 @@ class BagWriter(AbstractContextManager["BagWriter"]):
             overwrite: Replace a bag that is already there. Anything else that is there is never replaced.
 
         Raises:
-            DataError: `path` exists and may not be replaced, or cannot be written.
+            DataError: `path` exists and may not be replaced.
+            OutputError: It cannot be written.
         """
         self.path = Path(path).resolve()
         if self.path.exists() and not overwrite:
@@ -133,22 +136,22 @@ class BagWriter(AbstractContextManager["BagWriter"]):
         self._partial = self.path.parent / f".{self.path.name}.{os.getpid()}.partial"
         self._connections: dict[str, Connection] = {}
         self._writer = Writer(self._partial / self.path.name, version=version, storage_plugin=_STORAGES[storage])
-        try:
+        with _writing(self.path):
             self._writer.open()
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be written ({error.strerror}); choose another path") from error
 
     def write(self, topic: str, message_type: str, recorded_ns: int, cdr: bytes | memoryview) -> None:
         """Append one serialised message.
 
         Raises:
             DataError: The type is not one of the standard ROS 2 types.
+            OutputError: The disk does not take it.
         """
         if topic not in self._connections:
             if message_type not in _TYPES.fielddefs:
                 raise DataError(f"{topic}: {message_type} is not a standard ROS 2 type; leave the topic out of the bag")
             self._connections[topic] = self._writer.add_connection(topic, message_type, typestore=_TYPES)
-        self._writer.write(self._connections[topic], recorded_ns, cdr)
+        with _writing(self.path):
+            self._writer.write(self._connections[topic], recorded_ns, cdr)
 
     def write_message(self, topic: str, recorded_ns: int, message: Any) -> None:
         """Append one `rosbags` message object of a standard type."""
@@ -158,13 +161,27 @@ class BagWriter(AbstractContextManager["BagWriter"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._writer.__exit__(kind, error, trace)
             if kind is None:
-                if self.path.exists():
-                    self.path.rename(self._partial / "replaced")
-                (self._partial / self.path.name).rename(self.path)
+                with _writing(self.path):
+                    self._writer.__exit__(kind, error, trace)
+                    if self.path.exists():
+                        self.path.rename(self._partial / "replaced")
+                    (self._partial / self.path.name).rename(self.path)
+            else:
+                with suppress(Exception):  # what ended the block is told, not what closing after it comes to
+                    self._writer.__exit__(kind, error, trace)
         finally:
-            shutil.rmtree(self._partial)
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the machine and sqlite say of a full disk into an OutputError."""
+    try:
+        with writing(path):
+            yield
+    except sqlite3.Error as error:
+        raise OutputError(f"{path}: cannot be written ({error}); make room on its disk, or choose another") from error
 
 
 def is_bag(path: Path) -> bool:

@@ -28,6 +28,7 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__RegionOfInteres
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
 from desert_seg.errors import DataError
+from desert_seg.files import writing
 from desert_seg.recordings.bag import BagWriter
 from desert_seg.recordings.drive import Drive, DriveFrame, open_drive
 
@@ -74,8 +75,11 @@ def pack_drive(folder: Path, out: Path, hz: float = 10.0, max_mb: float | None =
             bag.write_message(ODOMETRY_TOPIC, stamp_ns, _odometry(header, np.array(view["T_world_camera"])))
             bag.write_message(TRUTH_TOPIC, stamp_ns, _truth(frame))
     if bare:
-        (bag_path / f"{bag_path.name}.mcap").replace(out)
-        shutil.rmtree(bag_path)
+        with writing(out):
+            try:
+                (bag_path / f"{bag_path.name}.mcap").replace(out)
+            finally:
+                shutil.rmtree(bag_path, ignore_errors=True)
 
 
 def _best_quality(drive: Drive, max_mb: float) -> int:

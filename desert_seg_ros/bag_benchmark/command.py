@@ -5,17 +5,18 @@ Writes to the output folder: `report.html`, `results.json`, `masks/` with a bag 
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from desert_seg.errors import DesertSegError
+from desert_seg.files import check_output_folder
+from desert_seg.program import run_program
 from desert_seg_ros.bag_benchmark.options import Options, parse
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from desert_seg.console import Console
     from desert_seg_ros.bag_benchmark.frames import PreparedFrame
     from desert_seg_ros.bag_benchmark.results import Results
 
@@ -29,11 +30,9 @@ def benchmark(options: Options) -> Results:
     from desert_seg_ros.environment import require_ros
 
     require_ros()
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from desert_seg.artifact import load_artifact
-    from desert_seg.images import write_bytes
+    from desert_seg.console import BarColumn, Console, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from desert_seg.files import write_bytes
     from desert_seg.recordings.drive import open_drive
     from desert_seg.share import find_artifact, share_directory
     from desert_seg_ros.bag_benchmark.frames import prepare, prepared_frames, stored_transport
@@ -42,8 +41,9 @@ def benchmark(options: Options) -> Results:
     from desert_seg_ros.bag_benchmark.session import Session
     from desert_seg_ros.environment import use_dds_profile
 
+    check_output_folder(options.out, "--out")
     _check_parameters(options)
-    console = Console(highlight=False)
+    console = Console()
     drive = open_drive(options.bag or share_directory() / "sample_drive", options.topic, options.hz, options.limit)
     artifact = load_artifact(find_artifact(options.model)) if options.model else None
     transport = stored_transport(drive) if options.transport == "stored" else options.transport
@@ -85,6 +85,7 @@ def _counted(frames: Iterator[PreparedFrame], advance: Callable[[], None]) -> It
 def _say(results: Results, options: Options, console: Console) -> None:
     """Print the table of runs, the verdicts, and where everything is."""
     from rich.table import Table
+    from rich.text import Text
 
     from desert_seg_ros.bag_benchmark.wording import rows_of, verdicts
 
@@ -99,33 +100,34 @@ def _say(results: Results, options: Options, console: Console) -> None:
     console.print()
     colors = {"good": "green", "mild": "yellow", "bad": "red"}
     for verdict in verdicts(results):
-        console.print(f"[{colors[verdict.kind]}]{verdict.text}[/]", soft_wrap=True)
+        console.print(verdict.text, style=colors[verdict.kind])
     if results.runs[-1].consistency.warped_missing:
         missing = results.runs[-1].consistency.warped_missing
-        console.print(f"warped agreement not measured: {missing}", soft_wrap=True, markup=False)
+        console.print(f"warped agreement not measured: {missing}")
     if results.runs[-1].accuracy_missing:
-        console.print(f"accuracy not measured: {results.runs[-1].accuracy_missing}", soft_wrap=True, markup=False)
+        console.print(f"accuracy not measured: {results.runs[-1].accuracy_missing}")
     for name, what in (
         ("report.html", "the runs with charts, one file"),
         ("results.json", "every number; the page says what each key means"),
         ("masks", "the masks of every run as bags, with the stamps of the drive"),
     ):
-        console.print(f"[bold]{options.out / name}[/bold]  {what}", soft_wrap=True)
+        console.print(Text.assemble((str(options.out / name), "bold"), f"  {what}"))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the command; an expected failure is one sentence on stderr, below the node's last words."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+def main() -> None:
+    """Entry point of the command; see `run_program` for how it ends."""
+    run_program("desert-seg-benchmark", lambda arguments: partial(_run, parse(arguments)))
+
+
+def _run(options: Options) -> None:
+    """Say the node's last words before a failure; fail, too, if two runs that should be the same are not."""
     try:
-        results = benchmark(parse(sys.argv[1:] if arguments is None else arguments))
+        results = benchmark(options)
     except DesertSegError as error:
         sys.stderr.write(_last_words(error))
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+        raise
     if results.determinism is not None and not results.determinism.identical:
-        sys.exit("error: the two runs did not give the same masks; the node, its engine or the machine is to blame")
+        raise DesertSegError("the two runs did not give the same masks; the node, its engine or the machine errs")
 
 
 def _last_words(error: DesertSegError) -> str:

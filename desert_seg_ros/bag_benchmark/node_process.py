@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from desert_seg.errors import EngineError
+from desert_seg.files import writing
 from desert_seg.recordings.bag import sibling_topic
 
 NODE_NAME = "segment"
@@ -78,8 +79,10 @@ def running(command: Sequence[str], log: Path) -> Iterator[NodeProcess]:
     Raises:
         NodeError: It did not end with exit code 0.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with writing(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = log.open("wb")
+    with output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         yield NodeProcess(process, log)

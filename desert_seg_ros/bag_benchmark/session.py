@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from rclpy.utilities import get_rmw_implementation_identifier
-from rich.progress import Progress
 
 from desert_seg.artifact import Artifact
+from desert_seg.console import Progress
 from desert_seg.errors import DataError
 from desert_seg.recordings.bag import Bag, find_image_topic, is_bag
 from desert_seg.recordings.drive import Drive

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from desert_seg.artifact import Artifact, load_artifact
+from desert_seg.console import Console
 from desert_seg.errors import DataError
+from desert_seg.files import writing
 from desert_seg.labels import load_label_map
 from desert_seg.scoring import class_iou, count, mean_iou
 from desert_seg.segmenter import Segmenter
@@ -77,7 +77,7 @@ def adapt(config: AdaptConfig) -> Path:
     adapted = train(settings)
     _report(config, artifact, adapted, judges, console)
     command = f"desert-seg export --model {adapted} --out models/{config.out.name}"
-    console.print(f"to run it with any engine: {command}", soft_wrap=True)
+    console.print(f"to run it with any engine: {command}")
     return adapted
 
 
@@ -93,13 +93,14 @@ def _link_frames(source: Source, root: Path) -> None:
     """A labelled folder with just these frames, so that the run shows what was learned from."""
     shutil.rmtree(root, ignore_errors=True)
     images, masks = (root / name for name in LAYOUTS[0])
-    for folder in (images, masks):
-        folder.mkdir(parents=True)
-    for index in source.indices:
-        image, mask = source.folder.pairs[index]
-        assert mask is not None
-        (images / image.name).symlink_to(image.resolve())
-        (masks / mask.name).symlink_to(mask.resolve())
+    with writing(root):
+        for folder in (images, masks):
+            folder.mkdir(parents=True)
+        for index in source.indices:
+            image, mask = source.folder.pairs[index]
+            assert mask is not None
+            (images / image.name).symlink_to(image.resolve())
+            (masks / mask.name).symlink_to(mask.resolve())
 
 
 def _settings(config: AdaptConfig, artifact: Artifact, sources: tuple[tuple[Path, str, float], ...]) -> TrainConfig:
@@ -160,7 +161,7 @@ def _report(config: AdaptConfig, before: Artifact, adapted: Path, judges: Sequen
     if judged:
         console.print(table)
     for warning in warnings:
-        console.print(f"warning: {warning}", soft_wrap=True)
+        console.print(f"warning: {warning}")
 
 
 def _print_classes(segmenter: Segmenter, counts: npt.NDArray[np.int64], console: Console) -> None:
@@ -183,7 +184,7 @@ def _doubts(change: Interval, is_new_place: bool) -> list[str]:
 def confusions(segmenter: Segmenter, source: Source, console: Console) -> npt.NDArray[np.int64]:
     """Segment every frame of a source; NxKx(K+1), see `desert_seg.scoring.count`."""
     counts = []
-    for index in track(range(len(source)), f"judging {source.folder.root.name}", console=console, transient=True):
+    for index in console.track(range(len(source)), f"judging {source.folder.root.name}", transient=True):
         sample = source[index]
         counts.append(count(sample.target, segmenter.segment(sample.image).mask, len(segmenter.labels)))
     return np.stack(counts)

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
+from rich.text import Text
 
+from desert_seg.console import Console
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg.images import write_bytes
+from desert_seg.files import write_bytes, write_text
 from desert_seg.segmenter import Segmenter
 from desert_seg.views import VIEW_SETS, pixels
 from desert_seg_train.benchmark.chart import Chart
@@ -75,9 +76,9 @@ def benchmark(config: BenchmarkConfig) -> None:
     print_summary(console, results)
     if not log:
         hint = "no training curves: found no log.csv beside the artifact; name it with --training-log"
-        console.print(hint, soft_wrap=True, highlight=False)
+        console.print(hint)
     if no_pdf:
-        console.print(no_pdf, soft_wrap=True, markup=False, highlight=False)
+        console.print(no_pdf)
     _say_what_is_where(config.out, console, has_pdf=not no_pdf)
 
 
@@ -110,7 +111,10 @@ def _domain_gap(data: Path, train_data: Path, test_set: TestSet, console: Consol
     for folder in gap.folders:
         if folder.faults:
             console.print(
-                f"[yellow]warning[/]: {len(folder.faults)} faults in {folder.name}; desert-seg inspect lists them",
+                Text.assemble(
+                    ("warning", "yellow"),
+                    f": {len(folder.faults)} faults in {folder.name}; desert-seg inspect lists them",
+                ),
                 highlight=False,
             )
     return gap
@@ -134,10 +138,10 @@ def _write(
     for name, panels, title in (("panels", examples, "Frames"), ("worst", worst, "The worst frames")):
         write_bytes(folder / "figures" / f"{name}.png", sheet(panels, results.labels, title))
     figures = draw_figures(bar(console, "making the page")(charts, len(charts)))
-    write_bytes(folder / "report.html", render_page(results, figures, examples, worst, log).encode())
+    write_text(folder / "report.html", render_page(results, figures, examples, worst, log))
     with console.status("printing the PDF"):
         no_pdf = print_pdf(folder / "report.html", folder / "report.pdf")
-    write_bytes(folder / "results_summary.txt", summary_text(results).encode())
+    write_text(folder / "results_summary.txt", summary_text(results))
     write_bytes(folder / RESULTS, results_json(results))
     return no_pdf
 
@@ -168,4 +172,4 @@ def _say_what_is_where(out: Path, console: Console, has_pdf: bool) -> None:
         ("predictions", "masks at the frames' own size: raw/ class indices, color/ for people"),
         ("figures", "the figures as PNG"),
     ):
-        console.print(f"[bold]{out / name}[/bold]  {what}", soft_wrap=True, highlight=False)
+        console.print(Text.assemble((str(out / name), "bold"), f"  {what}"))

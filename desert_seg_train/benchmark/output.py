@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 from types import TracebackType
 
-from desert_seg.errors import DataError
+from desert_seg.errors import DataError, OutputError
+from desert_seg.files import refusal, writing
 from desert_seg_train.evaluate.earlier import FORMAT
 
 RESULTS = "results.json"
@@ -36,10 +37,8 @@ class OutputFolder:
 
     def __enter__(self) -> Path:
         shutil.rmtree(self._partial, ignore_errors=True)  # of a run that was killed
-        try:
+        with writing(self._path):
             self._partial.mkdir(parents=True)
-        except OSError as error:
-            raise self._cannot_write(error) from error
         return self._partial
 
     def __exit__(
@@ -47,13 +46,14 @@ class OutputFolder:
     ) -> None:
         try:
             if kind is None:
-                self._publish()
-        except OSError as failure:
-            raise self._cannot_write(failure) from failure
+                with writing(self._path):
+                    self._publish()
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise self._cannot_write(error) from error
+        if isinstance(error, OSError | OutputError):  # about a file beside the folder that the person knows
+            cause = error if isinstance(error, OSError) else error.__cause__
+            assert isinstance(cause, OSError)
+            raise OutputError(refusal(self._path, cause)) from error
 
     def _publish(self) -> None:
         self._path.mkdir(parents=True, exist_ok=True)
@@ -67,11 +67,6 @@ class OutputFolder:
                 old.unlink(missing_ok=True)
             if new.exists():
                 new.rename(old)
-
-    def _cannot_write(self, error: OSError) -> DataError:
-        return DataError(
-            f"{self._path}: cannot be written ({error.strerror or error}); make room there or choose another --out"
-        )
 
 
 def _is_results(path: Path) -> bool:

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 from rich.table import Table
 
 from desert_seg.artifact import (
@@ -25,6 +24,7 @@ from desert_seg.artifact import (
     save_artifact,
 )
 from desert_seg.calibration import UNKNOWN_SCORES, Calibration, FrameStatistics
+from desert_seg.console import Console
 from desert_seg.engines.choice import create_engine
 from desert_seg.errors import DataError
 from desert_seg.labels import IGNORE, load_label_map
@@ -48,7 +48,7 @@ def calibrate(config: CalibrateConfig) -> None:
         ArtifactError: The model is missing or damaged, or `out` is something else than an artifact.
         DataError: The frames are too few or unusable, or a setting is impossible.
     """
-    console = Console(highlight=False)
+    console = Console()
     if config.out is None and is_shipped(config.model):
         raise DataError(f"{config.model}: is a shipped model, which is left as it is; give another folder as --out")
     out = config.out or config.model
@@ -73,7 +73,7 @@ def calibrate(config: CalibrateConfig) -> None:
     calibration, detectors = _fit(pixels, config)
     _say(console, calibration, detectors, config)
     saved = _with_calibration(artifact, calibration, config)
-    console.print(f"wrote {saved.path} ({saved.digest[:12]})", soft_wrap=True, markup=False)
+    console.print(f"wrote {saved.path} ({saved.digest[:12]})")
 
 
 def _fit(pixels: Pixels, config: CalibrateConfig) -> tuple[Calibration, Mapping[str, Mapping[str, Detector]]]:
@@ -149,7 +149,6 @@ def _say(
         f"temperature {calibration.temperature:.3f}; on frames it was not fitted on, the calibration error (ECE) goes "
         f"from {measured['ece_before']:.4f} to {measured['ece_after']:.4f}, the negative log likelihood from "
         f"{measured['nll_before']:.4f} to {measured['nll_after']:.4f}",
-        soft_wrap=True,
     )
     table = Table("\nscore", box=None, padding=(0, 3, 0, 0), title="unknown terrain", title_justify="left")
     for kind in ("mistakes", "never taught"):
@@ -163,5 +162,4 @@ def _say(
     console.print(
         f"unknown above {calibration.unknown_threshold:.4f}, which calls {config.false_alarms:.0%} of the rightly "
         "classified pixels unknown",
-        soft_wrap=True,
     )

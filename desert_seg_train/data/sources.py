@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import track
 
+from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.labels import LabelSet, load_label_map
 from desert_seg_train.folder import Sample, SegmentationFolder, scene_of
@@ -82,7 +81,7 @@ def open_source(path: Path, label_map: str, weight: float, console: Console) -> 
     folder = SegmentationFolder(path, load_label_map(label_map))
     with ThreadPoolExecutor() as pool:
         counted = pool.map(folder.class_counts, range(len(folder)))
-        progress = track(counted, f"reading {path}", total=len(folder), console=console, transient=True)
+        progress = console.track(counted, f"reading {path}", total=len(folder), transient=True)
         counts = np.stack(list(progress))
     names = tuple(image.stem for image, _ in folder.pairs)
     return Source(folder, tuple(range(len(folder))), names, counts, weight)

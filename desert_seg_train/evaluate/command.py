@@ -7,12 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
-
-from desert_seg.errors import DataError
-from desert_seg.images import write_bytes
+from desert_seg.console import Console
+from desert_seg.files import write_bytes
 from desert_seg.segmenter import Segmenter
 from desert_seg_train.evaluate.config import EvaluateConfig
 from desert_seg_train.evaluate.measurement import Setting
@@ -37,17 +33,14 @@ def evaluate(config: EvaluateConfig) -> None:
     results = Results.of(config.model, segmenter, test_set, [measurement], run)
     print_summary(console, results)
     if config.json:
-        try:
-            write_bytes(config.json, results_json(results))
-        except OSError as error:
-            raise DataError(f"{config.json}: cannot be written ({error.strerror}); choose another --json") from error
-        console.print(f"wrote {config.json}", soft_wrap=True, markup=False, highlight=False)
+        write_bytes(config.json, results_json(results))
+        console.print(f"wrote {config.json}")
 
 
 def bar(console: Console, name: str) -> Progress:
     """A progress bar of that name."""
 
     def wrap(items: Iterable[Item], total: int) -> Iterable[Item]:
-        return track(items, escape(name), total, console=console)
+        return console.track(items, name, total)
 
     return wrap

@@ -5,10 +5,9 @@ from __future__ import annotations
 from io import StringIO
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from desert_seg.console import Console
 from desert_seg_train.evaluate.boundary import DILATION_RATIO
 from desert_seg_train.evaluate.measurement import PERCENTILES, STAGES
 from desert_seg_train.evaluate.results import Results
@@ -21,13 +20,13 @@ WIDTH = 100
 def summary_text(results: Results) -> str:
     """The summary as a plain text of at most `WIDTH` columns, and what it is of."""
     text = StringIO()
-    console = Console(file=text, width=WIDTH, no_color=True, highlight=False)
+    console = Console(file=text, width=WIDTH, no_color=True)
     run = results.run
-    console.print(f"model   {results.card.name} {results.digest[:12]}  {results.model}", soft_wrap=True, markup=False)
-    console.print(f"data    {results.data}", soft_wrap=True, markup=False)
-    console.print(f"engine  {run.engine}", soft_wrap=True, markup=False)
-    console.print(f"machine {run.machine}, load {run.load} before, {run.system}", soft_wrap=True, markup=False)
-    console.print(f"made    {run.created}, code {run.git}\n", soft_wrap=True, markup=False)
+    console.print(f"model   {results.card.name} {results.digest[:12]}  {results.model}")
+    console.print(f"data    {results.data}")
+    console.print(f"engine  {run.engine}")
+    console.print(f"machine {run.machine}, load {run.load} before, {run.system}")
+    console.print(f"made    {run.created}, code {run.git}\n")
     print_summary(console, results)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
@@ -80,7 +79,7 @@ def print_summary(console: Console, results: Results) -> None:
 
 
 def _line(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False, markup=False)
+    console.print(text)
 
 
 def _names(results: Results) -> str:
@@ -90,7 +89,7 @@ def _names(results: Results) -> str:
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(
-        title=escape(title),
+        title=title,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -111,7 +110,7 @@ def _classes(results: Results) -> Table:
     for index, name in enumerate(results.labels.names):
         absent = index in headline.absent
         table.add_row(
-            escape(name),
+            name,
             "absent" if absent else score(scores.iou[index]),
             "" if absent else between(results.intervals.classes[index]),
             "" if absent else score(float(headline.boundary.iou[index])),
@@ -135,7 +134,7 @@ def _passes(results: Results) -> Table:
     table = _table("settings", "setting", "present", "all", "gain", "95 %", "p50 ms", "cost")
     for number, each in enumerate(results.passes):
         table.add_row(
-            escape(each.setting.name),
+            each.setting.name,
             score(each.scores.miou_present),
             score(each.scores.miou_all),
             *(_gain(results, number - 1) if number else ("", "")),

@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from desert_seg.artifact import INT8_ONNX, ONNX, PARITY, WEIGHTS, ModelCard, check_replaceable, save_artifact
+from desert_seg.console import Console
 from desert_seg.engines.choice import create_engine
 from desert_seg.engines.engine import ENGINES, is_installed
-from desert_seg.errors import DataError, DesertSegError, EngineError
+from desert_seg.errors import DesertSegError, EngineError
 from desert_seg.machine import processor
 from desert_seg.parity import MAX_MIOU_CHANGE, MIN_AGREEMENT, ParityReport, ParityResult
 from desert_seg_train.export.config import ExportConfig
@@ -54,7 +54,8 @@ def export(config: ExportConfig) -> None:
 
     Raises:
         ArtifactError: What is to be exported is missing, damaged or of another network, or OUT is no artifact.
-        DataError: A setting, a folder or an image is unusable, or OUT cannot be written.
+        DataError: A setting, a folder or an image is unusable.
+        OutputError: OUT cannot be written.
         DesertSegError: Everything is written, but an engine missed a bar.
     """
     console = Console()
@@ -62,7 +63,7 @@ def export(config: ExportConfig) -> None:
     source = read_source(config)
     network, card = source.network, source.card
     for note in source.notes:
-        console.print(note, soft_wrap=True, markup=False, highlight=False)
+        console.print(note)
     frames = choose_frames(config, card.label_map)
     with console.status("exporting the graph"):
         graph = to_onnx(network, card.input_size)
@@ -77,15 +78,13 @@ def export(config: ExportConfig) -> None:
             results += int8_results
         report = replace(report, num_images=judge.num_images, num_labelled=judge.num_labelled, results=tuple(results))
         console.print(_table(report))
-    try:
-        artifact = save_artifact(config.out, card, {**files, PARITY: report.to_json()})
-    except OSError as error:
-        raise DataError(f"{config.out}: cannot be written ({error.strerror}); choose another --out") from error
+    artifact = save_artifact(config.out, card, {**files, PARITY: report.to_json()})
     sizes = ", ".join(f"{name} {len(data) / 1e6:.1f} MB" for name, data in files.items())
     said = f"wrote {config.out} ({artifact.digest[:12]}): {sizes}, {PARITY}; ONNX opset {OPSET}"
-    console.print(said, soft_wrap=True, markup=False, highlight=False)
+    console.print(said)
     if not report.results:
-        console.print("[yellow]not judged[/]: no real images to judge by; give --images FOLDER or --labelled FOLDER")
+        how = "no real images to judge by; give --images FOLDER or --labelled FOLDER"
+        console.print(Text.assemble(("not judged", "yellow"), f": {how}"))
     if missed := [result for result in report.results if not result.valid]:
         raise DesertSegError(_what_missed(config.out, missed))
 
@@ -135,7 +134,6 @@ def _with_int8(
         console.print(
             f"int8 with {num_float} of {len(names)} convolutions in float: {worst.agreement:.3%} of the "
             f"pixels agree ({worst.engine})",
-            soft_wrap=True,
             highlight=False,
         )
         if all(result.valid for result in results):
@@ -149,7 +147,7 @@ def _table(report: ParityReport) -> Table:
     bars = ", ".join(f"{precision} {bar:.1%}" for precision, bar in MIN_AGREEMENT.items())
     table = Table(
         title=f"against float32 in eager torch: {report.num_images} images{masks}",
-        caption=f"scores: largest difference; bars: {bars}, mIoU within {MAX_MIOU_CHANGE}; on {escape(report.machine)}",
+        caption=f"scores: largest difference; bars: {bars}, mIoU within {MAX_MIOU_CHANGE}; on {report.machine}",
         title_justify="left",
         caption_justify="left",
         box=None,
@@ -163,10 +161,10 @@ def _table(report: ParityReport) -> Table:
         table.add_row(
             f"{result.engine} {result.precision}",
             f"{result.agreement:.3%}",
-            f"{result.worst_agreement:.2%} {escape(result.worst_image)}",
+            f"{result.worst_agreement:.2%} {result.worst_image}",
             f"{result.max_score_difference:.2g}",
             "" if result.miou_change is None else f"{result.miou_change:+.4f}",
-            "[green]valid[/]" if result.valid else "[red]refused[/]",
+            Text("valid", "green") if result.valid else Text("refused", "red"),
         )
     return table
 

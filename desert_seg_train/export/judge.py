@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from desert_seg.artifact import ModelCard
+from desert_seg.console import Console
 from desert_seg.engines.engine import Engine
 from desert_seg.network import SegmentationNetwork
 from desert_seg.parity import ParityResult
@@ -111,7 +110,7 @@ class Judge:
         recorder = _Recorder(engine)
         segmenter, confusion = Segmenter(recorder, self._card, ""), Confusion(len(self._card.label_map.labels))
         answers = []
-        for frame in track(self._frames, name, console=self._console):
+        for frame in self._console.track(self._frames, name):
             rgb, target = frame.read()
             mask = segmenter.segment(rgb).mask
             answers.append(_Answer(mask, recorder.last))

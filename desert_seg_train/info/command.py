@@ -6,11 +6,12 @@ import importlib.metadata
 import json
 from collections.abc import Mapping
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from desert_seg.artifact import Artifact, load_artifact
 from desert_seg.calibration import Calibration
+from desert_seg.console import Console
 from desert_seg.engines.choice import choice_file, create_engine, describe_choice, read_choice
 from desert_seg.engines.engine import ENGINES
 from desert_seg.errors import DesertSegError
@@ -30,7 +31,7 @@ def info(config: InfoConfig) -> None:
     card = artifact.card
     height, width = card.input_size
     network = card.network
-    console.print(f"[bold]{card.name}[/] {artifact.digest[:12]}", highlight=False)
+    console.print(Text.assemble((card.name, "bold"), f" {artifact.digest[:12]}"))
     facts = {
         "network": f"{network['architecture']} with {network['encoder']}, {width}x{height}",
         **{f"measured {name}": f"{value:.4f}" for name, value in card.metrics.items()},
@@ -56,7 +57,7 @@ def _classes(label_map: LabelMap) -> Table:
     table = Table("id", "class", f"values in masks ({label_map.name})")
     for index, (name, color) in enumerate(zip(label_map.labels.names, label_map.labels.colors, strict=True)):
         values = ", ".join(str(value) for value, target in label_map.values.items() if target == index)
-        table.add_row(str(index), f"[rgb({color[0]},{color[1]},{color[2]})]■[/] {name}", values)
+        table.add_row(str(index), Text.assemble(("■", f"rgb({color[0]},{color[1]},{color[2]})"), f" {name}"), values)
     ignored = ", ".join(str(value) for value, target in label_map.values.items() if target == IGNORE)
     table.add_row(str(IGNORE), "ignored, unknown", ignored)
     return table
@@ -76,7 +77,7 @@ def _engines(artifact: Artifact) -> dict[str, str]:
     except DesertSegError as error:
         found["engine auto"] = str(error)
     path = choice_file(artifact, "auto", "auto", 0)
-    choice = read_choice(path)
+    choice = read_choice(path) if path else None
     if choice is not None:
         found["measured"] = f"{describe_choice(choice)}; kept in {path}"
     return found
@@ -93,4 +94,4 @@ def _short(value: str) -> str:
 
 def _print_pairs(console: Console, pairs: Mapping[str, str]) -> None:
     for name, value in pairs.items():
-        console.print(f"  {name}{': ' if value else ''}{value}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"  {name}{': ' if value else ''}{value}")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
-from desert_seg.images import write_bytes
+from desert_seg.console import Console
+from desert_seg.files import write_text
 from desert_seg.labels import load_label_map
 from desert_seg_train.inspect.config import InspectConfig
 from desert_seg_train.inspect.fault import Fault, by_kind
@@ -33,7 +32,7 @@ def inspect(config: InspectConfig) -> None:
 
     def progress(name: str) -> Progress:
         def wrap(frames: Iterable[Frame], total: int) -> Iterable[Frame]:
-            return track(frames, escape(name), total, console=console)
+            return console.track(frames, name, total)
 
         return wrap
 
@@ -42,38 +41,38 @@ def inspect(config: InspectConfig) -> None:
         if faults:
             console.print(_fault_table(place, faults))
     for warning in report.warnings:
-        console.print(f"[yellow]warning[/]: {escape(warning)}", highlight=False)
+        console.print(Text.assemble(("warning", "yellow"), f": {warning}"))
     _print_numbers(console, report)
     page, numbers = config.out / "index.html", config.out / "report.json"
-    write_bytes(page, render_page(report).encode())
-    write_bytes(numbers, json.dumps(report.to_dict(), indent=2).encode())
-    console.print(f"wrote {page} and {numbers}", soft_wrap=True, markup=False)
+    write_text(page, render_page(report))
+    write_text(numbers, json.dumps(report.to_dict(), indent=2))
+    console.print(f"wrote {page} and {numbers}")
     if report.num_faults:
-        console.print(f"[bold red]faults: {report.num_faults}[/]")
+        console.print(f"faults: {report.num_faults}", style="bold red")
         raise SystemExit(1)
-    console.print("[bold green]no faults[/]")
+    console.print("no faults", style="bold green")
 
 
 def _fault_table(place: str, faults: tuple[Fault, ...]) -> Table:
     """File, fault and cure; of each kind the first few."""
-    table = Table(title=f"{escape(place)}, faults: {len(faults)}", title_justify="left")
+    table = Table(title=f"{place}, faults: {len(faults)}", title_justify="left")
     for column in ("file", "fault", "cure"):
         table.add_column(column, overflow="fold")
     for kind, group in by_kind(faults).items():
         for fault in group[:SHOWN_PER_KIND]:
-            table.add_row(escape(fault.file), f"[bold]{kind}[/]: {escape(fault.found)}", escape(fault.cure))
+            table.add_row(fault.file, Text.assemble((kind, "bold"), f": {fault.found}"), fault.cure)
         if len(group) > SHOWN_PER_KIND:
-            table.add_row(f"{len(group) - SHOWN_PER_KIND} more", f"[bold]{kind}[/]", "see the page or report.json")
+            table.add_row(f"{len(group) - SHOWN_PER_KIND} more", Text(kind, "bold"), "see the page or report.json")
         table.add_section()
     return table
 
 
 def _print_numbers(console: Console, report: Report) -> None:
-    table = Table("share of pixels", title=f"label map {escape(report.label_map.name)}", title_justify="left")
+    table = Table("share of pixels", title=f"label map {report.label_map.name}", title_justify="left")
     for folder in report.folders:
-        table.add_column(escape(folder.name), justify="right")
+        table.add_column(folder.name, justify="right")
     for index, name in enumerate(report.label_map.labels.names):
-        table.add_row(escape(name), *(percent(folder.total.shares[index]) for folder in report.folders))
+        table.add_row(name, *(percent(folder.total.shares[index]) for folder in report.folders))
     table.add_section()
     for index, channel in enumerate(CHANNELS):
         table.add_row(f"mean {channel}", *(f"{folder.total.means[index]:.1f}" for folder in report.folders))

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
 from rich.table import Table
 
+from desert_seg.console import Console
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.images import write_image
 from desert_seg.segmenter import Segmenter, SegmentOptions
@@ -49,7 +47,7 @@ def label(config: LabelConfig) -> None:
         f"correct them and tick `checked`: labelme {frames} --labels {labels}",
         f"then: desert-seg read-labels {config.out} --model {config.model} --out {config.out / 'dataset'}",
     ):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line)
 
 
 def _check(config: LabelConfig) -> None:
@@ -89,7 +87,7 @@ def _assess(config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, cons
     total = -(-sum(map(len, chunks)) // config.every)
     candidates, failures = [], []
     frames = _frames(chunks, config.every)
-    for name, read in track(frames, "looking at frames", total, console=console, transient=True):
+    for name, read in console.track(frames, "looking at frames", total, transient=True):
         try:
             candidates.append(assess(name, read(), segmenter))
         except DesertSegError as error:
@@ -98,7 +96,7 @@ def _assess(config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, cons
         raise DataError(f"none of {total} frames could be read; the first: {failures[0] if failures else 'is missing'}")
     if failures:
         text = f"warning: {len(failures)} of {total} frames could not be read; the first: {failures[0]}"
-        console.print(text, soft_wrap=True, markup=False)
+        console.print(text)
     return candidates
 
 
@@ -107,14 +105,13 @@ def _print_choices(candidates: list[Candidate], choices: list[Choice], wanted: i
     console.print(
         f"{len(choices)} of {len(candidates)} frames, by uncertainty times distance to those chosen before; "
         f"the mean uncertainty is {mean:.3f}",
-        soft_wrap=True,
     )
     table = Table("frame", "uncertainty", "distance", "hesitates between")
     for choice in choices:
         candidate = candidates[choice.index]
         distance = f"{choice.distance:.2f}" if choice.index != choices[0].index else "first"
-        between = " and ".join(map(escape, candidate.hesitation))
-        table.add_row(escape(candidate.name), f"{candidate.uncertainty:.3f}", distance, between)
+        between = " and ".join(candidate.hesitation)
+        table.add_row(candidate.name, f"{candidate.uncertainty:.3f}", distance, between)
     console.print(table)
     if len(choices) < min(wanted, len(candidates)):
         console.print(f"no more than {len(choices)}: the other frames are near-duplicates of these")
@@ -127,7 +124,7 @@ def _write(
     labels, rows = segmenter.labels, {}
     positions = {candidate.name: position for position, candidate in enumerate(chosen)}
     frames = ((name, read) for name, read in _frames(chunks, config.every) if name in positions)
-    for name, read in track(frames, "proposing masks", len(chosen), console=console, transient=True):
+    for name, read in console.track(frames, "proposing masks", len(chosen), transient=True):
         rgb = read()
         mask = segmenter.segment(rgb, SegmentOptions(views=config.tta)).mask
         polygons = tuple(to_polygons(mask, config.tolerance, config.min_pixels))

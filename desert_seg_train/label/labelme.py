@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import write_bytes
+from desert_seg.files import write_text
 from desert_seg.labels import IGNORE, LabelSet
 from desert_seg_train.label.polygons import Polygon
 
@@ -58,7 +58,7 @@ def label_values(labels: LabelSet) -> dict[str, int]:
 
 def write_labels_txt(path: Path, labels: LabelSet) -> None:
     """Write the file that labelme's `--labels` reads."""
-    write_bytes(path, "".join(f"{name}\n" for name in label_values(labels)).encode())
+    write_text(path, "".join(f"{name}\n" for name in label_values(labels)))
 
 
 def write_labelme(path: Path, image: LabelledImage, labels: LabelSet) -> None:
@@ -84,7 +84,7 @@ def write_labelme(path: Path, image: LabelledImage, labels: LabelSet) -> None:
         "imageHeight": image.size[0],
         "imageWidth": image.size[1],
     }
-    write_bytes(path, json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_labelme(path: Path, values: Mapping[str, int]) -> LabelledImage:

@@ -11,10 +11,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from desert_seg.artifact import load_artifact
+from desert_seg.console import BarColumn, Console, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from desert_seg.errors import DataError
 from desert_seg_train.predict.cluster import do_on_cluster
 from desert_seg_train.predict.config import PredictConfig

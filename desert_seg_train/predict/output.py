@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import write_bytes, write_image
+from desert_seg.files import write_text
+from desert_seg.images import write_image
 from desert_seg.labels import LabelSet
 from desert_seg.painter import Painter
 from desert_seg.segmenter import Segmentation
@@ -114,7 +115,7 @@ class Manifest:
         """
         failed = [{"name": name, "reason": reason} for name, reason in sorted(failures)]
         content: dict[str, Any] = {**vars(self), "frames": num_frames, "finished": finished, "failed": failed}
-        write_bytes(root / "predictions.json", json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+        write_text(root / "predictions.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _short(value: Any) -> str:

@@ -19,15 +19,14 @@ from statistics import median
 import cv2
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from desert_seg.artifact import Artifact, load_artifact
+from desert_seg.console import Console, Progress
 from desert_seg.engines.choice import create_engine
 from desert_seg.errors import DesertSegError, EngineError
-from desert_seg.images import write_bytes
+from desert_seg.files import write_text
 from desert_seg.machine import processor
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg.views import view_set
@@ -88,7 +87,7 @@ def profile(config: ProfileConfig) -> None:
         ArtifactError: The artifact is missing or damaged.
         DesertSegError: A setting is impossible, or no engine runs the artifact.
     """
-    console = Console(highlight=False)
+    console = Console()
     sizes = [_size(text) for text in config.sizes]
     if config.frames < 1 or not sizes:
         raise DesertSegError(f"found {config.frames} frames of {len(sizes)} sizes, expected at least one of each")
@@ -117,7 +116,7 @@ def profile(config: ProfileConfig) -> None:
         "profiles": [asdict(each) for each in profiles],
         "not_run": not_run,
     }
-    write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_text(path, json.dumps(content, indent=2) + "\n")
     _say(console, artifact, profiles, not_run, path)
 
 
@@ -176,11 +175,11 @@ def _say(
         cells = (_cell(each.stages_ms[stage]) for stage in COLUMNS)
         table.add_row(f"{each.size[1]}x{each.size[0]}", stage_bar(each.stages_ms), *cells, f"{each.overhead:.3f}")
     console.print(table)
-    console.print("medians in milliseconds; /engine: the whole frame over the engine in it", soft_wrap=True)
-    console.print(f"on {processor()}", soft_wrap=True, markup=False)
+    console.print("medians in milliseconds; /engine: the whole frame over the engine in it")
+    console.print(f"on {processor()}")
     for name, reason in not_run.items():
-        console.print(f"not run: {name}: {reason.split(';')[0]}", soft_wrap=True, markup=False)
-    console.print(f"wrote {path}", soft_wrap=True, markup=False)
+        console.print(f"not run: {name}: {reason.split(';')[0]}")
+    console.print(f"wrote {path}")
 
 
 def _cell(milliseconds: float) -> str:

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import yaml
-from rich.console import Console
-from rich.progress import track
 
 from desert_seg.artifact import load_artifact
+from desert_seg.console import Console
 from desert_seg.errors import DataError
-from desert_seg.images import read_image, write_bytes, write_image
+from desert_seg.files import write_bytes
+from desert_seg.images import read_image, write_image
 from desert_seg.labels import IGNORE, LabelMap, load_label_map, shipped_label_maps
 from desert_seg_train.folder import LAYOUTS
 from desert_seg_train.label.command import FRAMES
@@ -49,7 +49,7 @@ def read_labels(config: ReadLabelsConfig) -> None:
     images, masks = (config.out / name for name in LAYOUTS[0])
     write_bytes(config.out / LABEL_MAP, content)
     num_ignored = num_pixels = 0
-    for path, labelled in track(files.items(), "drawing masks", console=console, transient=True):
+    for path, labelled in console.track(files.items(), "drawing masks", transient=True):
         mask = to_mask(labelled.polygons, labelled.size)
         write_image(masks / f"{path.stem}.png", table[mask])
         write_bytes(images / f"{path.stem}{labelled.image.suffix}", labelled.image.read_bytes())
@@ -62,7 +62,7 @@ def read_labels(config: ReadLabelsConfig) -> None:
         *told,
         f"teach them to the model: {adapt} --out runs/{config.out.resolve().name}",
     ):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line)
 
 
 def raw_values(label_map: LabelMap) -> npt.NDArray[np.uint16]:
@@ -114,7 +114,7 @@ def _labelled_files(
     if not paths:
         raise DataError(f"{folder}: found no labelme file; give the folder that `desert-seg label` wrote")
     files = {path: read_labelme(path, values) for path in paths}
-    for path, labelled in track(files.items(), "reading images", console=console, transient=True):
+    for path, labelled in console.track(files.items(), "reading images", transient=True):
         if (found := read_image(labelled.image).shape[:2]) != labelled.size:
             raise DataError(
                 f"{path}: found an image of {found[1]}x{found[0]}, expected {labelled.size[1]}x{labelled.size[0]}; put "

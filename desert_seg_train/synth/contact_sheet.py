@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import tyro
-from rich.progress import track
 
+from desert_seg.console import Console
 from desert_seg.errors import DesertSegError
-from desert_seg.images import write_bytes
+from desert_seg.files import write_bytes
 from desert_seg_train.synth.config import SynthConfig
 from desert_seg_train.synth.renderer import Renderer
 from desert_seg_train.synth.shots import FRAMES_PER_SCENE, plan_stills, still_shots
@@ -50,7 +50,7 @@ def contact_sheet(config: ContactSheetConfig) -> None:
         world = load_world(name)
         takes = plan_stills(SynthConfig(config.out, frames=_FRAMES * FRAMES_PER_SCENE, seed=config.seed), [world])
         pairs = []
-        for take in track(takes, world.name):
+        for take in Console().track(takes, world.name):
             scene = take.scene()
             frame = renderer.render(scene, still_shots(take, scene)[0].pose)
             picture = cv2.resize(frame.image, _SHOWN, interpolation=cv2.INTER_AREA)

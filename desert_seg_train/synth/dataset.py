@@ -24,10 +24,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from desert_seg.console import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from desert_seg.errors import DataError
-from desert_seg.images import write_bytes, write_image
+from desert_seg.files import write_text
+from desert_seg.images import write_image
 from desert_seg_train.synth.camera import Camera
 from desert_seg_train.synth.config import SynthConfig
 from desert_seg_train.synth.randomise import draw_world
@@ -90,7 +91,7 @@ def render(config: SynthConfig) -> Path:
         "distortion": [0.0] * 5,
         "frames": sorted(frames, key=lambda frame: str(frame["file"])),
     }
-    write_bytes(camera_path, json.dumps(content, indent=1).encode())
+    write_text(camera_path, json.dumps(content, indent=1))
     return config.out
 
 
@@ -141,7 +142,7 @@ def _claim(out: Path, recipe: str) -> None:
             raise DataError(f"{path}: this folder was begun with other options; give another one, or delete this")
     elif (out / "Color_Images").exists():
         raise DataError(f"{out}: found images but no world.yaml; give a folder that is empty or does not exist")
-    write_bytes(path, recipe.encode())
+    write_text(path, recipe)
 
 
 def _paths(config: SynthConfig, name: str, index: int) -> list[Path]:

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
+from desert_seg.console import Console
 from desert_seg.errors import DesertSegError
 from desert_seg.machine import processor
 from desert_seg_train.synth.config import SynthConfig

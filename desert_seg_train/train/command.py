@@ -23,11 +23,11 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from lightning_fabric.strategies.ddp import DDPStrategy
-from rich.console import Console
 from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from desert_seg.checkpoint import read_checkpoint
+from desert_seg.console import Console
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.labels import LabelMap, LabelSet
 from desert_seg.network import NetworkConfig, SegmentationNetwork
@@ -210,7 +210,7 @@ def open_sources(config: TrainConfig, console: Console) -> tuple[list[Source], l
     console.print(f"{sum(map(len, training))} frames to train on, {sum(map(len, validation))} to validate on")
     if absent := absent_classes(training):
         sentence = f"warning: no training frame holds {', '.join(absent)}; the model will not know what it looks like"
-        console.print(sentence, soft_wrap=True)
+        console.print(sentence)
     return training, validation
 
 

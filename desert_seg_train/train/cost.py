@@ -23,11 +23,10 @@ from pathlib import Path
 
 import torch
 import tyro
-from rich.console import Console
-from rich.progress import track
 
+from desert_seg.console import Console
 from desert_seg.errors import DesertSegError
-from desert_seg.images import write_bytes
+from desert_seg.files import write_text
 from desert_seg.machine import processor
 from desert_seg_train.data.crops import Crops, batches
 from desert_seg_train.data.sampling import Sampler
@@ -83,7 +82,7 @@ def main() -> None:
     except DesertSegError as error:
         sys.exit(f"error: {error}")
     path = config.out / "results.json"
-    write_bytes(path, json.dumps({"machine": processor(), **figures}, indent=2).encode())
+    write_text(path, json.dumps({"machine": processor(), **figures}, indent=2))
     print(f"wrote {path}")
     missed = [name for name, limit in LIMITS.items() if name in figures and not _holds(name, figures[name], limit)]
     if missed:
@@ -141,7 +140,7 @@ def compare_with_pure_steps(config: BenchmarkTrainingConfig, light: TrainConfig,
     made = time.perf_counter() - began
     step(*ready[0])
     ratios, pure = [], []
-    for number in track(range(config.rounds), "the loop against pure steps", console=console, transient=True):
+    for number in console.track(range(config.rounds), "the loop against pure steps", transient=True):
         # Epoch 0 of a training of one epoch has the very draws of `crops`. Who goes first changes every round.
         loop_first = _loop_seconds(light, config.steps) if number % 2 else 0.0
         began = time.perf_counter()

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+from desert_seg.console import BarColumn, Console, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from desert_seg.scoring import Scores
 from desert_seg_train.train.run_state import EpochResult, Position
 
@@ -57,7 +55,7 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
             line += f", {result.skipped_steps} steps skipped for an absurd gradient"
         if result.val_miou == result.val_miou:
             line += f", validation mIoU {result.val_miou:.4f}"
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line)
 
 
 def tensorboard_values(result: EpochResult, scores: Scores | None, names: Sequence[str]) -> dict[str, float]:

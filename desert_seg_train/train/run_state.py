@@ -17,7 +17,7 @@ import torch
 
 from desert_seg.checkpoint import read_checkpoint
 from desert_seg.errors import ArtifactError, DataError
-from desert_seg.images import write_bytes
+from desert_seg.files import write_text, writing
 from desert_seg.labels import LabelMap
 from desert_seg.network import NetworkConfig
 from desert_seg_train.train.config import TrainConfig
@@ -84,14 +84,13 @@ class RunFolder:
         """Make the folder, or refuse to write over an earlier training.
 
         Raises:
-            DataError: It holds a training that is not to be resumed, or cannot be made.
+            DataError: It holds a training that is not to be resumed.
+            OutputError: It cannot be made.
         """
         if self.last.exists() and not resume:
             raise DataError(f"{self.root}: holds a training already; go on with --resume, or choose another --out")
-        try:
+        with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"{self.root}: cannot be made ({error.strerror}); choose another --out") from error
 
     def load(self, parts: Mapping[str, Any]) -> Position:
         """Bring the parts of a training to where it stopped.
@@ -145,7 +144,7 @@ class RunFolder:
         writer.writerow([item.name for item in fields(EpochResult)])
         for result in history:
             writer.writerow(["" if value != value else f"{value:.6g}" for value in asdict(result).values()])
-        write_bytes(self.root / "log.csv", text.getvalue().encode())
+        write_text(self.root / "log.csv", text.getvalue())
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
         partial = path.with_suffix(".partial")

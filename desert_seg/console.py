@@ -1,0 +1,68 @@
+"""The console of every command: rich's, except that text is text.
+
+Paths, class names and errors are printed as they are, whatever brackets or colons they hold, and lines are not broken
+where a pipe seems to end. What is to be coloured is a `Text`, or is printed with a `style`. Only commands import this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import rich.console
+import rich.progress
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TaskProgressColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeRemainingColumn
+from rich.status import Status
+from rich.text import Text
+
+__all__ = [
+    "BarColumn",
+    "Console",
+    "MofNCompleteColumn",
+    "Progress",
+    "TextColumn",
+    "TimeElapsedColumn",
+    "TimeRemainingColumn",
+]
+
+Item = TypeVar("Item")
+
+
+class Console(rich.console.Console):
+    """Prints text as it is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See rich; lines of text are not broken."""
+        options.setdefault("soft_wrap", all(isinstance(each, str | Text) for each in objects))
+        super().print(*objects, **options)
+
+    def track(
+        self, items: Iterable[Item], name: str, total: int | None = None, transient: bool = False
+    ) -> Iterator[Item]:
+        """The items, with a progress bar of that name while they are taken."""
+        with Progress(console=self, transient=transient) as progress:
+            yield from progress.track(items, total, description=name)
+
+    def status(self, status: Any, **options: Any) -> Status:
+        """See rich; in characters that every terminal has."""
+        return super().status(Text(status), spinner="line", **options)
+
+
+class TextColumn(rich.progress.TextColumn):
+    """A column of text as it is."""
+
+    def __init__(self, text_format: str) -> None:
+        super().__init__(text_format, markup=False)
+
+
+class Progress(rich.progress.Progress):
+    """Progress bars whose descriptions are text."""
+
+    @classmethod
+    def get_default_columns(cls) -> tuple[ProgressColumn, ...]:
+        """Name, bar, share, time left."""
+        return TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
