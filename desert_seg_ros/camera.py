@@ -18,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from desert_seg.recordings.image_codec import decode_compressed, decode_image
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.health import Health, Timing
+from desert_seg_ros.input_kind import input_mistakes
 from desert_seg_ros.messages import camera_info_message, image_message, timing_message
 from desert_seg_ros.qos_watch import QosWatch
 from desert_seg_ros.worker import IMAGES, Lane, SegmentedFrame
@@ -47,6 +48,7 @@ class Camera:
         self.name = name
         self.health = Health()
         self.input_topic = ""
+        self._compressed = False
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
         self._misfit = ""
@@ -79,6 +81,7 @@ class Camera:
 
     def subscribe(self, compressed: bool, on_image: Callable[[str, Any], None]) -> None:
         """Begin to listen; `on_image` is called with the camera's name and each image message."""
+        self._compressed = compressed
         topic, kind = ("image/compressed", CompressedImage) if compressed else ("image", Image)
         prefix = f"{self.name}/" if self.name else ""
         self.input_topic = self._node.resolve_topic_name(prefix + topic)
@@ -110,8 +113,9 @@ class Camera:
         self._outputs = {}
 
     def mismatches(self) -> list[str]:
-        """Sentences about what comes in beside the images and does not fit them."""
-        return [self._misfit] if self._misfit else []
+        """Sentences about what is published on the inputs and does not fit: another kind of image, a calibration."""
+        mistakes = input_mistakes(self._node, self.input_topic, self._compressed) if self.input_topic else []
+        return [*mistakes, *([self._misfit] if self._misfit else [])]
 
     def num_publishers(self) -> int:
         """How many publishers the input topic has."""

@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy  # noqa: E402
 from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, String, latest, mask_of, values_of  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
 from desert_seg.artifact import ONNX, WEIGHTS, load_artifact, save_artifact  # noqa: E402
@@ -321,6 +321,56 @@ def test_a_camera_that_can_never_be_heard_is_named_in_diagnostics(start, frame):
     words = "/test_peer publishes /image with another quality of service, so nothing arrives"
     peer.until(lambda: words in latest(peer, health).message, "a warning")
     assert latest(peer, health).level in (DiagnosticStatus.WARN, DiagnosticStatus.STALE)
+
+
+@pytest.mark.parametrize(
+    ("listens", "expected", "published", "kind", "cure"),
+    [
+        ("raw", "image", "image/compressed", CompressedImage, "image_transport:=compressed and image:=/image"),
+        ("compressed", "image/compressed", "image", Image, "image_transport:=raw and image:=/image"),
+    ],
+)
+def test_images_of_the_other_transport_alone_are_named_with_the_cure(start, listens, expected, published, kind, cure):
+    _, peer = start(f"wants_{listens}", "-p", f"image_transport:={listens}")
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    peer.node.destroy_publisher(peer.publishers[expected])
+    words = (
+        f"/test_peer publishes sensor_msgs/msg/{kind.__name__} on /{published}, and nobody publishes on /{expected}: "
+        f"start with {cure}"
+    )
+    peer.until(lambda: words in latest(peer, health).message, "the cure")
+    peer.publishers[expected] = peer.node.create_publisher(
+        Image if kind is CompressedImage else CompressedImage, expected, 10
+    )
+    peer.until(lambda: "start with" not in latest(peer, health).message, "the warning to go with its cause")
+
+
+def test_another_type_on_the_very_input_topic_is_named_with_the_cure(start):
+    _, peer = start("mistyped", "-r", "image:=/lidar/points", "-r", "image/compressed:=/elsewhere")
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    packed = peer.node.create_publisher(CompressedImage, "/lidar/points", 1)
+    words = "on /lidar/points, where sensor_msgs/msg/Image is expected: "
+    cure = "start with image_transport:=compressed, and remap image/compressed to /lidar/points"
+    peer.until(lambda: words + cure in latest(peer, health).message, "a cure for compressed images")
+    peer.node.destroy_publisher(packed)
+    peer.node.create_publisher(CameraInfo, "/lidar/points", 1)
+    peer.until(lambda: words + "give the topic of a camera's images" in latest(peer, health).message, "the cure")
+
+
+@pytest.mark.parametrize("stamp", [(0, 0), (1_700_000_000, 0)])
+def test_a_driver_that_sets_no_stamps_is_named_and_every_image_is_answered(start, frame, stamp):
+    _, peer = start("stampless", "-p", "max_rate_hz:=1000.0", "-p", "smoothing:=0.5")
+    peer.until_ready()
+    health, masks = peer.listen("/diagnostics", DiagnosticArray), peer.listen("mask", Image)
+
+    def another():
+        before = len(masks)
+        peer.until(lambda: peer.send(frame, stamp=stamp) and len(masks) > before, "a mask")
+        return "the driver does not set stamps" in latest(peer, health).message
+
+    peer.until(lambda: peer.send(frame, stamp=stamp) and masks, "both sides to know each other")
+    peer.until(another, "the driver to be named")
+    assert latest(peer, health).level == DiagnosticStatus.WARN
 
 
 CAMERA = """

@@ -83,8 +83,8 @@ def test_no_input_is_stale_from_the_start_and_after_a_silence(health, clock):
 
 def test_rates_are_those_since_the_last_report_and_totals_those_since_the_start(health, clock):
     for _ in range(2):
-        for _ in range(20):
-            health.frame_in(clock.now, 0.01)
+        for number in range(20):
+            health.frame_in(clock.now + number / 10, 0.01)
             health.frame_out(Timing((0.0, 1.0, 0.5, 8.0, 2.0, 0.5), latency=12.0))
         clock.now += 2
         values = health.report().values
@@ -153,6 +153,29 @@ def test_a_bag_that_begins_again_and_a_clock_that_jumps_are_said_once(health):
     assert "the clock jumped" in report.message
     assert (report.values["stamps_back"], report.values["clock_jumps"]) == ("1", "1")
     health.frame_in(2.0, 0.0)
+    assert health.report().level == OK
+
+
+@pytest.mark.parametrize("stamp", [0.0, 5.0])
+def test_a_driver_that_sets_no_stamps_is_named_instead_of_an_absurd_age_and_forgotten_when_it_does(health, stamp):
+    for _ in range(5):
+        health.frame_in(stamp, 1.8e9)
+    report = health.report()
+    assert report.level == WARN
+    assert report.message.startswith("the driver does not set stamps")
+    assert "days behind" not in report.message
+    assert "went back" not in report.message
+    for second in (6.0, 7.0):
+        health.clock_jumped()
+        health.frame_in(second, 0.0)
+    health.report()
+    health.frame_in(8.0, 0.0)
+    assert health.report().level == OK
+
+
+def test_one_image_that_is_sent_again_is_no_driver_without_stamps(health):
+    for stamp in (0.0, 1.0, 1.0, 2.0):
+        health.frame_in(stamp, 0.0)
     assert health.report().level == OK
 
 
@@ -373,6 +396,30 @@ def test_the_rate_limit_goes_by_stamps_and_a_bag_that_starts_again_is_not_early(
     stamps = [5.0, 5.05, 5.1, 5.19, 5.2, 1.0, 1.05, 1.1]
     assert bench.feed(*map(message, stamps)) == pytest.approx([5.0, 5.1, 5.2, 1.0, 1.1])
     assert bench.counts()[2] == {"rate_limit": 3}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
+def test_without_stamps_the_rate_limit_goes_by_the_time_of_arrival(seconds):
+    bench = Bench(max_rate_hz=1000.0)
+    for _ in range(3):
+        bench.worker.put("", message(seconds))
+        deadline = time.monotonic() + 10
+        while bench.counts()[1] < len(bench.batches) or not bench.batches:
+            assert time.monotonic() < deadline
+        arrived = time.perf_counter()
+        while time.perf_counter() < arrived + 0.001:  # as long as the limit asks for
+            pass
+    bench.worker.stop()
+    assert len(bench.published) == 3
+    slow = Bench(max_rate_hz=0.001)
+    assert slow.feed(message(seconds), message(seconds), message(seconds)) == [seconds]
+    assert slow.counts()[2] == {"rate_limit": 2}
+
+
+def test_a_frame_of_stamp_zero_has_no_age_and_one_with_an_old_stamp_again_and_again_is_old():
+    bench = Bench(now=1000.0, max_age_s=0.5)
+    assert bench.feed(message(0), message(0), message(900), message(900)) == [0, 0]
+    assert bench.counts()[2] == {"stale": 2}
 
 
 def test_a_disabled_node_drops_and_says_so():
