@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from rclpy._rclpy_pybind11 import RMWError
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from desert_seg.errors import FrameError
 from desert_seg.recordings.image_codec import decode_compressed, decode_image
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.health import Health, Timing
@@ -79,17 +82,36 @@ class Camera:
             publish_timing=self._publish_timing,
         )
 
-    def subscribe(self, compressed: bool, on_image: Callable[[str, Any], None]) -> None:
-        """Begin to listen; `on_image` is called with the camera's name and each image message."""
+    def subscribe(
+        self, compressed: bool, on_image: Callable[[str, Any], None], on_bad_frame: Callable[[str, FrameError], None]
+    ) -> None:
+        """Begin to listen.
+
+        Args:
+            compressed: To CompressedImage; else to Image.
+            on_image: Called with the camera's name and each image message.
+            on_bad_frame: Called with the camera's name where bytes came that are no such message.
+        """
         self._compressed = compressed
         topic, kind = ("image/compressed", CompressedImage) if compressed else ("image", Image)
         prefix = f"{self.name}/" if self.name else ""
         self.input_topic = self._node.resolve_topic_name(prefix + topic)
+
+        def on_bytes(data: bytes) -> None:
+            try:
+                message = deserialize_message(data, kind)
+            except RMWError:
+                reason = f"found {len(data)} bytes on {self.input_topic} that are no {kind.__name__} message"
+                on_bad_frame(self.name, FrameError(f"{reason}; publish it with a ROS 2 client library"))
+            else:
+                on_image(self.name, message)
+
         image = self._node.create_subscription(
             kind,
             prefix + topic,
-            lambda message: on_image(self.name, message),
+            on_bytes,
             camera_qos(),
+            raw=True,  # else rclpy drops what it cannot read, and nobody hears of it
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic, self.health.frames_lost),
         )

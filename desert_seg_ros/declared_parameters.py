@@ -15,7 +15,8 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from desert_seg.errors import DesertSegError
+from desert_seg.errors import DesertSegError, shortened
+from desert_seg_ros.parameter_services import ParameterServices
 from desert_seg_ros.parameters import NodeParameters, ParameterError, expectation
 
 
@@ -38,6 +39,7 @@ class DeclaredParameters:
         self._node, self._check, self._on_change = node, check, on_change
         self.values = NodeParameters().changed({item.name: self._declare(item) for item in fields(NodeParameters)})
         self._warn_of_unknown()
+        self._services = ParameterServices(node)
         self._applies_at_once = not hasattr(node, "add_post_set_parameters_callback")  # humble
         node.add_on_set_parameters_callback(self._on_set)
         if not self._applies_at_once:
@@ -67,7 +69,7 @@ class DeclaredParameters:
             if not self._node.has_parameter(name) and not name.startswith("qos_overrides."):
                 likely = difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean {likely[0]}?" if likely else ""
-                self._node.get_logger().warning(f"there is no parameter {name!r}, so it is ignored{hint}")
+                self._node.get_logger().warning(f"there is no parameter {shortened(name)!r}, so it is ignored{hint}")
 
     def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         try:

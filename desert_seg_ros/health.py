@@ -137,6 +137,13 @@ class Health:
                 self._ages_s.clear()
             self._last_stamp_s = stamp_s
 
+    def malformed_in(self, reason: str) -> None:
+        """Count something received that is no image message, and drop it; `reason` is the sentence of an error."""
+        with self._lock:
+            self._totals.frames_in += 1
+            self._last_in = self._clock()
+        self.drop("bad_frame", reason)
+
     def frames_lost(self, count: int) -> None:
         """Count frames that were published and did not get here, as DDS says."""
         with self._lock:

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
+from desert_seg.errors import shortened
 from desert_seg.labels import IGNORE, UNKNOWN_NAME, LabelSet
 from desert_seg.recordings.image_codec import fill_image
 from desert_seg_ros.health import STAGES, Report, Timing
@@ -44,9 +45,9 @@ def label_info_message(labels: LabelSet, threshold: float) -> Any:
 
 def diagnostic_status(report: Report, name: str, hardware: str, extra: dict[str, str]) -> DiagnosticStatus:
     """One entry for /diagnostics."""
-    values = [KeyValue(key=key, value=value) for key, value in {**extra, **report.values}.items()]
-    level = bytes([report.level])
-    return DiagnosticStatus(level=level, name=name, message=report.message, hardware_id=hardware, values=values)
+    values = [KeyValue(key=key, value=shortened(value)) for key, value in {**extra, **report.values}.items()]
+    message, level = shortened(report.message), bytes([report.level])
+    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=values)
 
 
 def timing_message(timing: Timing, name: str, header: Any) -> DiagnosticArray:

@@ -65,7 +65,7 @@ class SegmentationNode(LifecycleNode):
         Raises:
             DesertSegError: A parameter given at start has a value it cannot have.
         """
-        super().__init__("segment", **node_arguments)
+        super().__init__("segment", start_parameter_services=False, **node_arguments)
         self.failure: Exception | None = None
         self._model: Model | None = None
         self._worker: FrameWorker | None = None
@@ -137,7 +137,7 @@ class SegmentationNode(LifecycleNode):
             post_callback=self._on_clock_jump,
         )
         for camera in self._cameras:
-            camera.subscribe(compressed, worker.put)
+            camera.subscribe(compressed, worker.put, worker.refuse)
             self.get_logger().info(f"waiting for images on {camera.input_topic}")
         return super().on_activate(state)
 

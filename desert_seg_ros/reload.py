@@ -11,7 +11,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from desert_seg.errors import DesertSegError
+from desert_seg.errors import DesertSegError, shortened
 from desert_seg_ros.model import Model
 
 TURN_S = 0.01
@@ -52,7 +52,7 @@ class ReloadService:
         except Exception as error:  # whatever is wrong with the new one, the old one works
             known = isinstance(error, DesertSegError)
             reason = str(error) if known else f"the new model failed with {type(error).__name__} ({error})"
-            response.success, response.message = False, f"{reason}; the model in use stays"
+            response.success, response.message = False, f"{shortened(reason)}; the model in use stays"
             details = "" if known else "\n" + traceback.format_exc()
             self._node.get_logger().error(response.message + details)
             return

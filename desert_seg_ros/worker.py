@@ -143,6 +143,11 @@ class FrameWorker:
         if self._mailbox.put(camera, (message, time.perf_counter())):
             health.drop("overload")
 
+    def refuse(self, camera: str, error: FrameError) -> None:
+        """Count and report a frame that cannot be used, whose fate is all there is to tell of it."""
+        self._lanes[camera].health.malformed_in(str(error))
+        self._report(camera, error)
+
     def _run(self) -> None:
         try:
             while (items := self._mailbox.get()) is not None:
@@ -177,10 +182,13 @@ class FrameWorker:
             rgb = lane.decode(message)
         except FrameError as error:
             lane.health.drop("bad_frame", str(error))
-            self._on_bad_frame(f"{camera}: {error}" if camera else str(error))
+            self._report(camera, error)
             return None
         decode_ms = (time.perf_counter() - began) * 1e3
         return _Taken(lane, past.smoother, message.header, time_s, rgb, received, (began - received) * 1e3, decode_ms)
+
+    def _report(self, camera: str, error: FrameError) -> None:
+        self._on_bad_frame(f"{camera}: {error}" if camera else str(error))
 
     def _finish(self, frame: _Taken, scored: ScoredFrame, options: SegmentOptions, settings: Settings) -> None:
         """Scores to masks to messages."""

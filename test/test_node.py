@@ -18,12 +18,15 @@ rclpy = pytest.importorskip("rclpy")
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
-from rcl_interfaces.msg import Log  # noqa: E402
+from rcl_interfaces.msg import Log, Parameter, ParameterType, ParameterValue  # noqa: E402
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy  # noqa: E402
+from rclpy.serialization import serialize_message  # noqa: E402
 from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, String, latest, mask_of, values_of  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from desert_seg.artifact import ONNX, load_artifact  # noqa: E402
+from desert_seg.errors import MAX_LENGTH  # noqa: E402
 from desert_seg.labels import IGNORE  # noqa: E402
 from desert_seg.segmenter import Segmenter  # noqa: E402
 from desert_seg_ros.parameters import NodeParameters  # noqa: E402
@@ -108,6 +111,48 @@ def dropped(peer, health, cause):
     """How many frames our node says it dropped; other nodes report on the same topic."""
 
     return int(peer.until(lambda: values_of(peer, health), "diagnostics")[f"dropped_{cause}"])
+
+
+def test_bytes_that_are_no_message_are_counted_as_bad_frames(peer, frame):
+    masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
+    assert peer.exchange(frame, masks)
+    before, whole = dropped(peer, health, "bad_frame"), serialize_message(broken())
+    for count, data in enumerate([whole[:20], whole[:4], b"\xff" * 60], start=1):
+        peer.publishers["image"].publish(data)
+        peer.until(lambda count=count: dropped(peer, health, "bad_frame") == before + count, "the bytes to be counted")
+    last_error = values_of(peer, health)["last_error"]
+    assert last_error.startswith("found 60 bytes on /image that are no Image message")
+    assert peer.exchange(frame, masks)
+
+
+def test_a_text_of_megabytes_in_an_image_is_cut_wherever_it_is_said_and_the_cure_is_kept(process, peer, frame):
+    masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
+    assert peer.exchange(frame, masks)
+    before, logged = dropped(peer, health, "bad_frame"), len(process.output())
+    message = broken(encoding="x" * 3_000_000)
+    counted = lambda: dropped(peer, health, "bad_frame") > before  # noqa: E731
+    peer.until(lambda: peer.publishers["image"].publish(message) or counted(), "the image to be counted")
+    values = values_of(peer, health)
+    assert "expected one of: rgb8" in values["last_error"]
+    assert max(map(len, [latest(peer, health).message, *values.values()])) <= MAX_LENGTH
+    assert len(process.output()) - logged < 10 * MAX_LENGTH
+    assert peer.exchange(frame, masks)
+
+
+def test_a_request_to_set_a_parameter_of_no_known_type_is_refused_and_the_node_goes_on(peer):
+    unknown, known = (
+        Parameter(name=name, value=ParameterValue(type=kind, string_value="none"))
+        for name, kind in (("tta", 42), ("tta", ParameterType.PARAMETER_STRING))
+    )
+    first, second = peer.ask(
+        "set_parameters", SetParameters, SetParameters.Request(parameters=[unknown, known])
+    ).results
+    assert not first.successful
+    assert first.reason.startswith("42 is not a valid Parameter.Type; give one of")
+    assert second.successful
+    request = SetParametersAtomically.Request(parameters=[known, unknown])
+    assert not peer.ask("set_parameters_atomically", SetParametersAtomically, request).result.successful
+    assert peer.get_parameter("tta").string_value == "none"
 
 
 def test_diagnostics_say_what_runs_and_how_well(peer, frame):
@@ -322,7 +367,16 @@ def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_loo
             ["-p", "confidence_threshold:=1"],
             "confidence_threshold is 1; it must be a number with a point from 0.0 to 1.0",
         ),
-        (["-p", "cameras:=front"], "cameras is 'front'; it must be a list of texts, like ['one', 'another']"),
+        (["-p", "cameras:=front"], "cameras is 'front'; it must be a list of texts, like ['one', 'another'] or ['']"),
+        (["-p", "cameras:=[]"], "cameras is empty; it must be a list of texts, like ['one', 'another'] or ['']"),
+        (["-p", "suppressed_classes:=[]"], "suppressed_classes is empty; it must be a list of texts"),
+        (["-p", "region:=[]"], "region is empty; it must be a list of numbers with a point"),
+        (["-p", "threads:=[]"], "threads is empty; it must be a whole number from 0 to 256"),
+        (
+            ["-p", "artifact:=~no_such_user/x"],
+            "the home folder in '~no_such_user/x' is that of a user who does not exist",
+        ),
+        (["-p", f"tta:={'x' * 100_000}"], "choose one of: none, flip, scales, full"),
         (["-p", "max_age_s:=-1.0"], "max_age_s is -1.0; it must be a number with a point from 0.0 to 3600.0"),
         (["-p", "suppressed_classes:=['Cactus']"], "there is no class 'Cactus'"),
         (["-p", "engine:=tpu"], "choose one of: auto, openvino, onnxruntime, torch"),
@@ -333,6 +387,7 @@ def test_a_start_that_cannot_work_ends_with_code_one_and_one_clear_line(start, a
     assert node.process.wait(60) == 1
     assert message in node.output()
     assert len(node.output().splitlines()) == 1
+    assert len(node.output()) < MAX_LENGTH + 100
 
 
 def test_an_impossible_domain_is_refused_in_words(start, monkeypatch):
