@@ -101,7 +101,7 @@ class SegmentationNode(LifecycleNode):
         if not self.context.ok():
             return TransitionCallbackReturn.FAILURE
         self._cameras = [Camera(self, name, self._qos_watch) for name in self.parameters.cameras]
-        self._class_list = ClassList(self, model.segmenter.labels)
+        self._class_list = ClassList(self)
         self._diagnostics = Diagnostics(self, self._qos_watch)
         reloading = ReloadService(self, self._load, self._swap)
         enabling = self.create_service(SetBool, "~/enable", self._on_enable)

@@ -100,6 +100,18 @@ def test_all_outputs_are_reliable_and_volatile_and_keep_one(peer):
     assert labels.qos_profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
 
 
+def test_where_vision_msgs_is_installed_label_info_names_the_same_classes_as_the_json(peer):
+    vision_msgs = pytest.importorskip("vision_msgs.msg", reason="vision_msgs, which is optional, is not installed")
+    infos, texts = (
+        peer.listen("label_info", vision_msgs.LabelInfo, LATCHED),
+        peer.listen("label_info_json", String, LATCHED),
+    )
+    peer.until(lambda: infos and texts, "both class lists")
+    named = {each.class_id: each.class_name for each in infos[0].class_map}
+    assert named == {each["id"]: each["name"] for each in json.loads(texts[0].data)["classes"]}
+    assert infos[0].header.stamp.sec > 0
+
+
 def test_a_subscriber_that_can_never_be_reached_is_named_in_diagnostics_for_as_long_as_it_is_there(peer, frame):
     health = peer.listen("/diagnostics", DiagnosticArray)
     wants_too_much = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)

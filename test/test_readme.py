@@ -10,7 +10,7 @@ from desert_seg_ros.parameters import NodeParameters
 from desert_seg_ros.worker import IMAGES
 
 README = (ROOT / "README.md").read_text()
-NODE = ("node.py", "messages.py", "diagnostics.py", "reload.py")
+NODE = ("node.py", "class_list.py", "diagnostics.py", "reload.py")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
