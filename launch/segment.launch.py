@@ -42,8 +42,9 @@ def start(context):
     overrides = {name: argument[name] for name in PARAMETERS if argument[name]}
     if "use_sim_time" in overrides:
         overrides["use_sim_time"] = overrides["use_sim_time"] in TRUE
-    # Older ROS distributions know only FASTRTPS_, newer ones warn about it.
-    old = EnvironmentVariable("ROS_DISTRO", default_value="").perform(context) in ("humble", "iron", "jazzy")
+    # Fast DDS 2, still called Fast RTPS, knows only the one name, version 3 warns about it.
+    prefixes = os.environ["AMENT_PREFIX_PATH"].split(os.pathsep)
+    old = any(library for prefix in prefixes for library in Path(prefix, "lib").glob("libfastrtps.so*"))
     profile = "FASTRTPS_DEFAULT_PROFILES_FILE" if old else "FASTDDS_DEFAULT_PROFILES_FILE"
     node = Node(
         package="desert_seg_ros",

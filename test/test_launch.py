@@ -89,8 +89,7 @@ def processes(prefix: Path) -> Callable[..., list[Process]]:
     """Evaluates the launch file, or another, with arguments."""
 
     def run(environment: Mapping[str, str] | None = None, path: Path = LAUNCH_FILE, **arguments: str) -> list[Process]:
-        unset = (PROFILE, OLD_PROFILE, "ROS_DISTRO")
-        clean = {name: value for name, value in os.environ.items() if name not in unset}
+        clean = {name: value for name, value in os.environ.items() if name not in (PROFILE, OLD_PROFILE)}
         return evaluate(path, arguments, clean | {"AMENT_PREFIX_PATH": str(prefix)} | (environment or {}))
 
     return run
@@ -254,11 +253,11 @@ def test_without_rviz_installed_that_is_said_in_a_line_and_the_node_starts_alone
         )
 
 
-@pytest.mark.parametrize("distribution", ["humble", "jazzy"])
-def test_older_distributions_get_the_dds_profile_under_its_older_name(
-    distribution: str, processes: Callable[..., list[Process]]
+def test_where_fast_dds_is_of_version_2_the_profile_has_its_older_name(
+    processes: Callable[..., list[Process]], prefix: Path
 ) -> None:
-    (node,) = processes(environment={"ROS_DISTRO": distribution})
+    (prefix / "lib" / "libfastrtps.so.2.14").touch()
+    (node,) = processes()
     assert node.environment[OLD_PROFILE].endswith("config/fastdds_shm.xml")
     assert PROFILE not in node.environment
 

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import signal
-import sys
 from array import array
 from dataclasses import fields
 from pathlib import Path
@@ -276,8 +275,6 @@ def test_the_log_tells_a_newcomer_what_runs_what_is_waited_for_and_when_all_is_w
 def test_a_node_that_nobody_gave_a_profile_has_shared_memory_large_enough_for_its_masks(start, monkeypatch):
     for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS"):
         monkeypatch.delenv(name, raising=False)
-    if "jazzy" in sys.prefix:  # from wheels, which name no distribution
-        monkeypatch.setenv("ROS_DISTRO", "jazzy")
     node, peer = start("roomy")
     peer.listen("mask", Image)
     maps = Path(f"/proc/{node.process.pid}/maps").read_text()

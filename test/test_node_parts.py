@@ -253,7 +253,7 @@ def test_changing_gives_a_new_set_and_ignores_names_of_others():
 @pytest.fixture
 def environ(monkeypatch):
     """The environment, without what a person may have chosen in it."""
-    for name in (*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS", "ROS_DISTRO"):
+    for name in (*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS"):
         monkeypatch.setenv(name, "")  # so that it is put back afterwards
         monkeypatch.delenv(name)
     return monkeypatch
@@ -268,10 +268,13 @@ def chosen():
 
 
 @pytest.mark.parametrize(
-    ("distribution", "expected"), [("humble", [str(SHIPPED), None]), ("kilted", [None, str(SHIPPED)])]
+    ("library", "expected"),
+    [("libfastrtps.so.2.14", [str(SHIPPED), None]), ("libfastdds.so.3.2", [None, str(SHIPPED)])],
 )
-def test_shared_memory_is_made_large_enough_under_the_name_that_the_distribution_reads(environ, distribution, expected):
-    environ.setenv("ROS_DISTRO", distribution)
+def test_shared_memory_is_made_large_enough_under_the_name_that_fast_dds_reads(environ, tmp_path, library, expected):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / library).touch()
+    environ.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path}")
     use_dds_profile(SHIPPED)
     assert chosen() == expected
 
