@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rclpy.node import Node
 
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -50,5 +52,5 @@ def _take_instead(topic: str, kind: str) -> str:
     return f"start with image_transport:=compressed, and remap image/compressed to {topic}"
 
 
-def _name(peer: object) -> str:
-    return f"{peer.node_namespace.rstrip('/')}/{peer.node_name}"  # type: ignore[attr-defined]
+def _name(peer: Any) -> str:
+    return f"{peer.node_namespace.rstrip('/')}/{peer.node_name}"

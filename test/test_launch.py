@@ -76,7 +76,7 @@ def prefix(tmp_path: Path) -> Path:
 def install(prefix: Path, package: str, program: str) -> None:
     """A package with a program that does nothing."""
     executable = prefix / "lib" / package / program
-    executable.parent.mkdir(parents=True)
+    executable.parent.mkdir(parents=True, exist_ok=True)
     executable.write_text("#!/bin/sh\n")
     executable.chmod(0o755)
     marker = prefix / "share/ament_index/resource_index/packages" / package
@@ -209,6 +209,15 @@ def test_truth_is_understood_as_people_other_launch_files_and_scripts_write_it(
     is_true = word in ("true", "True", "1")
     assert parameters_of(node)["use_sim_time"] is is_true
     assert len(rviz) == is_true
+
+
+@pytest.mark.parametrize(("word", "is_true"), [("True", True), ("0", False)])
+def test_the_benchmark_s_launch_file_understands_truth_likewise(
+    word: str, is_true: bool, processes: Callable[..., list[Process]], prefix: Path
+) -> None:
+    install(prefix, "desert_seg_ros", "desert-seg-benchmark")
+    (benchmark,) = processes(path=ROOT / "launch" / "benchmark.launch.py", deterministic=word)
+    assert ("--deterministic" in benchmark.command) is is_true
 
 
 def test_a_launch_file_that_declares_use_sim_time_as_nav2_s_do_includes_ours(
