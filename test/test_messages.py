@@ -64,15 +64,14 @@ def test_where_vision_msgs_is_installed_the_class_list_is_a_label_info_with_a_st
 
 
 @pytest.fixture
-def node():
+def node(ros):
     """A node whose LabelInfo, a class of this file that DDS cannot carry, goes into the list `told` instead."""
-    with rclpy.init():
-        node = rclpy.create_node("class_list")
-        node.told, create = [], node.create_publisher
-        collecting = SimpleNamespace(publish=node.told.append)
-        node.create_publisher = lambda kind, *rest: collecting if kind is LabelInfo else create(kind, *rest)
-        yield node
-        node.destroy_node()
+    node = rclpy.create_node("class_list")
+    node.told, create = [], node.create_publisher
+    collecting = SimpleNamespace(publish=node.told.append)
+    node.create_publisher = lambda kind, *rest: collecting if kind is LabelInfo else create(kind, *rest)
+    yield node
+    node.destroy_node()
 
 
 def test_with_vision_msgs_the_json_is_published_too_and_both_only_when_they_change(messages, node, monkeypatch):
