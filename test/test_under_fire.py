@@ -114,7 +114,9 @@ def test_broken_compressed_images_are_survived_likewise(start, frame):
         before = len(masks)
         good = CompressedImage(format="jpeg", data=array("B", whole))
         peer.until(lambda good=good, before=before: publish(good) or len(masks) > before, "a mask")
-    assert settled(peer, health)[2]["bad_frame"] > 0
+    half = CompressedImage(format="jpeg", data=array("B", whole[:40]))  # alone, so that none newer takes its place
+    peer.until(lambda: publish(half) or counters(peer, health)[2].get("bad_frame"), "a broken image to be counted")
+    settled(peer, health)
     assert "Traceback" not in process.output()
 
 
