@@ -21,11 +21,14 @@ EXTRAS = {
     # What the node and `make demo` need; no torch.
     "runtime": [
         "jinja2>=3.1",
+        "lz4>=4",
+        "mcap>=1.2",
         "openvino>=2025.0",
         "opencv-python-headless>=4.8,<5",
         "rich>=13",
         "rosbags>=0.11",
         "tyro>=0.9",
+        "zstandard>=0.22",
     ],
     "train": [
         "torch>=2.9",
