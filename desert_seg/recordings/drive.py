@@ -8,13 +8,14 @@ Shape letters: H, W.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import cv2
 import numpy as np
@@ -30,6 +31,8 @@ from desert_seg.images import list_images
 from desert_seg.recordings.bag import IMAGE_TYPES, Bag, deserialize, find_image_topic, is_bag, sibling_topic
 from desert_seg.recordings.files import RecordingFiles, find_files
 from desert_seg.recordings.image_codec import decode, decode_mask
+
+_log = logging.getLogger(__name__)
 
 FOLDER_START_NS = 1_700_000_000_000_000_000
 """Stamp of a folder's first frame: arbitrary, the same on every run, and not zero, which ROS takes for "no time"."""
@@ -110,7 +113,7 @@ OnBad = Callable[[DataError], None]
 """Told of a message that is left out, or of the place where a recording is damaged."""
 
 
-def refuse(error: DataError) -> None:
+def refuse(error: DataError) -> NoReturn:
     """Raise it: one bad message ends the frames."""
     raise error
 
@@ -137,6 +140,11 @@ class Drive:
     read: Callable[[], Iterator[DriveFrame | DataError]]
     limit: int | None = None
     remarks: tuple[str, ...] = ()
+
+    def warn(self) -> None:
+        """Log the remarks, once for a command."""
+        for remark in self.remarks:
+            _log.warning("warning: %s", remark)
 
     def frames(self, on_bad: OnBad = refuse) -> Iterator[DriveFrame]:
         """Read the frames from the first on.
