@@ -75,7 +75,7 @@ class Replayer:
     Attributes:
         image_topic: Where the images go, in full; empty until the first one does.
         was_heard: Whether anybody subscribed to the images.
-        bad: A sentence for every message of the drive that could not be read or converted, and was left out.
+        bad: Every message of the drive that could not be read or converted and was left out, by its sentence.
     """
 
     def __init__(self, node: Any, drive: Drive, options: ReplayOptions) -> None:
@@ -83,7 +83,7 @@ class Replayer:
         self._publishers: dict[str, Any] = {}
         self._transport = options.transport
         self.image_topic, self.was_heard = "", False
-        self.bad: dict[str, None] = {}
+        self.bad: dict[str, DesertSegError] = {}
 
     def run(
         self,
@@ -167,7 +167,7 @@ class Replayer:
         return dropwhile(lambda frame: frame.recorded_ns < begin_ns, chain([first], frames))
 
     def _leave_out(self, error: DesertSegError) -> None:
-        self.bad[str(error)] = None  # once, however often the drive is walked through
+        self.bad.setdefault(str(error), error)  # once, however often the drive is walked through
 
     def _in_transport(self, frame: DriveFrame) -> DriveFrame:
         if self._transport == "auto":
@@ -274,7 +274,7 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from desert_seg.recordings.drive import open_drive
+    from desert_seg.recordings.drive import open_drive, refuse_left_out
 
     drive = open_drive(arguments.path, arguments.topic, arguments.hz)
     drive.warn()
@@ -304,9 +304,7 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
     sys.stdout.write(f"published {num_published} frames of {drive.path}{where}\n")
     if num_published and not replayer.was_heard:
         sys.stderr.write(f"warning: nobody subscribed to {replayer.image_topic}; compare with `ros2 topic list`\n")
-    if replayer.bad:
-        what = f"{len(replayer.bad)} messages could not be read and were left out"
-        raise DesertSegError(f"{drive.path}: {what}; the first: {next(iter(replayer.bad))}")
+    refuse_left_out(drive.path, list(replayer.bad.values()))
 
 
 def _split_ros_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:

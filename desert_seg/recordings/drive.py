@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CompressedImage
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__Image as Image
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
-from desert_seg.errors import DataError
+from desert_seg.errors import DataError, DesertSegError
 from desert_seg.images import list_images
 from desert_seg.recordings.bag import IMAGE_TYPES, Bag, deserialize, find_image_topic, is_bag, sibling_topic
 from desert_seg.recordings.files import RecordingFiles, find_files
@@ -109,17 +109,24 @@ class DriveFrame:
         return replace(self, image=image, truth=truth)
 
 
-OnBad = Callable[[DataError], None]
-"""Told of a message that is left out, or of the place where a recording is damaged."""
+OnBad = Callable[[DesertSegError], None]
+"""Told of a frame that is left out, or of the place where a recording is damaged."""
 
 
-def refuse(error: DataError) -> NoReturn:
+def refuse(error: DesertSegError) -> NoReturn:
     """Raise it: one bad message ends the frames."""
     raise error
 
 
-def pass_over(_: DataError) -> None:
+def pass_over(_: DesertSegError) -> None:
     """Leave it out in silence, for whoever was told of it on an earlier way through the drive."""
+
+
+def refuse_left_out(path: Path, bad: Sequence[DesertSegError]) -> None:
+    """Raise one DataError for all that was left out of a drive, if anything was: at the end of what was done."""
+    if bad:
+        plural = "s" if len(bad) > 1 else ""
+        raise DataError(f"{path}: {len(bad)} message{plural} could not be read and were left out; the first: {bad[0]}")
 
 
 @dataclass(frozen=True)
