@@ -194,9 +194,9 @@ def deserialize(message: BagMessage) -> Any:
     if message.type not in _TYPES.fielddefs:
         raise DataError(f"{message.topic}: {message.type} is not a standard ROS 2 type; choose another topic")
     try:
-        if message.encoding == "ros1":
-            return _TYPES.deserialize_ros1(message.data, message.type)
-        return _TYPES.deserialize_cdr(_unpacked(message.data), message.type)
+        is_ros1 = message.encoding == "ros1"
+        cdr = _TYPES.ros1_to_cdr(message.data, message.type) if is_ros1 else _unpacked(message.data)
+        return _TYPES.deserialize_cdr(cdr, message.type)
     except Exception as error:
         raise DataError(
             f"{message.topic}: the message recorded at {message.recorded_ns / 1e9:.3f} s is not a whole {message.type} "
