@@ -305,6 +305,24 @@ def test_a_node_that_is_running_is_measured_at_a_multiple_of_what_it_can_sustain
     assert "accuracy not measured" in capsys.readouterr().out
 
 
+def test_a_live_camera_is_not_measured_as_if_it_were_the_benchmark(compressed_mcap: Path, tmp_path: Path) -> None:
+    """Its images would be counted too; the node here answers the benchmark's name alone."""
+    pytest.importorskip("rclpy")
+    from sensor_msgs.msg import CompressedImage as LiveImage
+
+    from desert_seg_ros.bag_benchmark.command import benchmark
+    from desert_seg_ros.side_node import spinning_node
+
+    with spinning_node("live_camera") as camera:
+        camera.create_publisher(LiveImage, "/live/image/compressed", 10)
+        arguments = [str(compressed_mcap), "--image-topic", "/live/image", "--out", str(tmp_path)]
+        with pytest.raises(
+            NodeError, match=r"found another publisher on /live/image/compressed, .*; stop it, or choose"
+        ):
+            benchmark(parse(arguments))
+    assert not (tmp_path / "results.json").exists()
+
+
 def test_the_benchmark_is_interrupted_without_leaving_a_node_behind(compressed_mcap: Path, tmp_path: Path) -> None:
     pytest.importorskip("rclpy")
     command = [
