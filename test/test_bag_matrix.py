@@ -140,6 +140,21 @@ def test_label_proposes_for_every_frame_that_can_be_read(recording, model, caplo
     check_end(recording.kind, error, caplog)
 
 
+def test_predict_and_label_unpack_a_recording_once(made, model, tmp_path, monkeypatch):
+    from desert_seg.recordings import files
+    from desert_seg_train.label.command import label
+    from desert_seg_train.label.config import LabelConfig
+    from desert_seg_train.predict.command import predict
+    from desert_seg_train.predict.config import PredictConfig
+
+    unpacked, unpack = [], files._unpack
+    monkeypatch.setattr(files, "_unpack", lambda *paths: (unpacked.append(paths), unpack(*paths))[1])
+    predict(PredictConfig(model, str(made("zstd files")), tmp_path / "masks", tta="none", engine="torch"))
+    assert len(unpacked) == 1
+    label(LabelConfig((str(made("zstd files")),), model, tmp_path / "proposals", tta="none"))
+    assert len(unpacked) == 2
+
+
 # ------------------------------------------------------------------------------------------------ live commands
 @every(READABLE)
 def test_replay_publishes_every_frame_that_can_be_read_and_says_where(recording, capsys, caplog):

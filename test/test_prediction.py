@@ -1,6 +1,7 @@
 """`desert-seg predict`: masks for images, folders, patterns and bags."""
 
 import json
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -136,6 +137,7 @@ def test_a_bag_is_one_chunk_whatever_it_counts_and_is_divided_only_for_workers(t
     chunks = find_chunks(str(tmp_path / "bag"), "")
     assert len(chunks) == 1
     parts = divided(chunks)
+    parts = pickle.loads(pickle.dumps(parts))  # as they travel to workers
     assert [len(part) for part in parts] == [64, 64, 22]
     names = [name for name, _ in chunks[0].frames()]
     assert [name for part in parts for name, _ in part.frames()] == names

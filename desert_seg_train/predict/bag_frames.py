@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError
 from desert_seg.recordings import bag
-from desert_seg.recordings.drive import open_drive, refuse
+from desert_seg.recordings.drive import Drive, open_drive, refuse
 
 
 def is_bag(path: Path) -> bool:
@@ -21,24 +21,13 @@ def is_bag(path: Path) -> bool:
     return bag.is_bag(path)
 
 
-def told_bag_frames(path: Path, topic: str) -> int:
-    """Number of images on the topic as the bag tells it, and warnings of what is amiss with the bag.
-
-    Raises:
-        DataError: There is no such topic, or nothing of the bag can be read.
-    """
-    drive = open_drive(path, topic or None)
-    drive.warn()
-    return drive.num_frames
-
-
-def count_bag_frames(path: Path, topic: str) -> int:
-    """Number of frames that `bag_frames` yields for the whole bag, which is read for it; raises DataError as above."""
-    return sum(1 for _ in open_drive(path, topic or None).read())
+def open_bag(path: Path, topic: str) -> Drive:
+    """The frames of the topic, empty for the only one; raises DataError if there are none."""
+    return open_drive(path, topic or None)
 
 
 def bag_frames(
-    path: Path, topic: str, first: int = 0, length: int | None = None
+    drive: Drive, first: int = 0, length: int | None = None
 ) -> Iterator[tuple[str, Callable[[], npt.NDArray[np.uint8]]]]:
     """Names and decoders (HxWx3 uint8 RGB) of some frames; None takes all from the first on.
 
@@ -47,8 +36,7 @@ def bag_frames(
     at the end for damage of the bag.
     """
     num_seen: Counter[int] = Counter()
-    frames = open_drive(path, topic or None).read()
-    for index, frame in enumerate(islice(frames, None if length is None else first + length)):
+    for index, frame in enumerate(islice(drive.read(), None if length is None else first + length)):
         if isinstance(frame, DataError):
             if index >= first:
                 yield f"message_{index}", partial(refuse, frame)

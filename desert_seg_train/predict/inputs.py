@@ -20,8 +20,9 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError
 from desert_seg.images import IMAGE_SUFFIXES, list_images, read_image
+from desert_seg.recordings.drive import Drive
 from desert_seg_train.folder import image_and_mask_folders
-from desert_seg_train.predict.bag_frames import bag_frames, count_bag_frames, is_bag, told_bag_frames
+from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag
 
 FILES_PER_CHUNK = 8
 BAG_FRAMES_PER_CHUNK = 64
@@ -50,7 +51,8 @@ class FileChunk:
 class BagChunk:
     """`length` frames of a bag from the `first` on, None for all; their names are their stamps in nanoseconds.
 
-    How many these are is only `told` by the bag, unless there is a length.
+    How many these are is only `told` by the bag, unless there is a length. `drive` is the bag that was opened on this
+    machine, so that it is unpacked once; None opens it where the frames are read.
     """
 
     path: Path
@@ -58,13 +60,14 @@ class BagChunk:
     told: int
     first: int = 0
     length: int | None = None
+    drive: Drive | None = None
 
     def __len__(self) -> int:
         return min(max(0, self.told if self.length is None else self.length), sys.maxsize)
 
     def frames(self) -> Iterator[tuple[str, Read]]:
         """Name and decoder of every frame; a decoder raises FrameError for a broken image, DataError for a message."""
-        return bag_frames(self.path, self.topic, self.first, self.length)
+        return bag_frames(self.drive or open_bag(self.path, self.topic), self.first, self.length)
 
 
 Chunk = FileChunk | BagChunk
@@ -82,7 +85,9 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
     """
     path = Path(text).resolve()
     if is_bag(path):
-        return [BagChunk(path, topic, told_bag_frames(path, topic))]
+        drive = open_bag(path, topic)
+        drive.warn()
+        return [BagChunk(path, topic, drive.num_frames, drive=drive)]
     if path.is_dir():
         images, _ = image_and_mask_folders(path)
         paths = list_images(images if images.is_dir() else path)
@@ -102,9 +107,9 @@ def divided(chunks: list[Chunk]) -> list[Chunk]:
     parts: list[Chunk] = []
     for chunk in chunks:
         if isinstance(chunk, BagChunk):
-            total = count_bag_frames(chunk.path, chunk.topic)
+            total, whole = sum(1 for _ in chunk.frames()), replace(chunk, drive=None)
             starts = range(0, total, BAG_FRAMES_PER_CHUNK)
-            parts += [replace(chunk, first=start, length=min(BAG_FRAMES_PER_CHUNK, total - start)) for start in starts]
+            parts += [replace(whole, first=start, length=min(BAG_FRAMES_PER_CHUNK, total - start)) for start in starts]
         else:
             parts.append(chunk)
     return parts
