@@ -90,11 +90,9 @@ def demo(options: argparse.Namespace) -> None:
     name, image_topic = own_name(), own_image_topic()
     start_with = launch_command if shutil.which("ros2") else node_command
     command = start_with(parameters, image_topic, name)
-    bad: dict[str, DesertSegError] = {}
+    bad: list[DesertSegError] = []
     mask_bag, log = options.out / "masks", options.out / "node.log"
-    console.print(
-        f"replaying {drive.path} ({drive.num_frames} frames) through the node with model {artifact.card.name}"
-    )
+    console.print(f"replaying {drive.path} through the node with model {artifact.card.name}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("starting the node", total=drive.num_frames)
@@ -104,11 +102,9 @@ def demo(options: argparse.Namespace) -> None:
 
         subject = Subject(transport, name, image_topic, command, log)
 
-        def leave_out(error: DesertSegError) -> None:
-            bad.setdefault(str(error), error)  # once, for the drive is walked through twice
-
         def read() -> Iterator[PreparedFrame]:
-            return prepared_frames(drive, transport, leave_out)
+            bad.clear()  # of the first frames, which the node is warmed up with
+            return prepared_frames(drive, transport, bad.append)
 
         recording = measure(subject, read, pace, Length(), mask_bag, show)
     timeline, frames = measures.Timeline.of(recording), measures.frames(recording)
@@ -144,7 +140,7 @@ def demo(options: argparse.Namespace) -> None:
         ("report.json", "every number"),
     ):
         console.print(f"[bold]{options.out / name}[/bold]  {what}", soft_wrap=True)
-    refuse_left_out(drive.path, list(bad.values()))
+    refuse_left_out(drive.path, bad)
 
 
 def review(

@@ -75,7 +75,7 @@ class Replayer:
     Attributes:
         image_topic: Where the images go, in full; empty until the first one does.
         was_heard: Whether anybody subscribed to the images.
-        bad: Every message of the drive that could not be read or converted and was left out, by its sentence.
+        bad: For every message of the drive that could not be read or converted and was left out, why.
     """
 
     def __init__(self, node: Any, drive: Drive, options: ReplayOptions) -> None:
@@ -83,7 +83,7 @@ class Replayer:
         self._publishers: dict[str, Any] = {}
         self._transport = options.transport
         self.image_topic, self.was_heard = "", False
-        self.bad: dict[str, DesertSegError] = {}
+        self.bad: list[DesertSegError] = []
 
     def run(
         self,
@@ -137,37 +137,36 @@ class Replayer:
     def _timetable(self) -> Iterator[tuple[float, DriveFrame, DriveFrame]]:
         """When frames are due, in seconds after the first one published; as they are stored, and as they go out."""
         pass_begin = 0.0
+        leave_out: Callable[[DesertSegError], None] = self.bad.append
         while True:
             num_frames, first_ns, due = 0, 0, pass_begin
-            for stored in self._frames_from_start():
+            for stored in self._frames_from_start(leave_out):
                 try:
                     frame = self._in_transport(stored)
                 except FrameError as error:
-                    self._leave_out(error)
+                    leave_out(error)
                     continue
                 first_ns = first_ns if num_frames else stored.recorded_ns
                 due = pass_begin + (stored.recorded_ns - first_ns) / 1e9 / self._options.rate
                 yield due, stored, frame
                 num_frames += 1
             if num_frames == 0 and self.bad:
-                raise DesertSegError(f"{self._drive.path}: no frame can be read; the first: {next(iter(self.bad))}")
+                raise DesertSegError(f"{self._drive.path}: no frame can be read; the first: {self.bad[0]}")
             if num_frames == 0:
                 raise DesertSegError(f"{self._drive.path}: ends before {self._options.start_s} s; start earlier")
             if not self._options.loop:
                 return
             period = (due - pass_begin) / (num_frames - 1) if num_frames > 1 else _STILL_PERIOD_S
             pass_begin = due + period
+            leave_out = _pass_over  # what is left out is counted in the first pass alone
 
-    def _frames_from_start(self) -> Iterator[DriveFrame]:
-        frames = self._drive.frames(self._leave_out)
+    def _frames_from_start(self, leave_out: Callable[[DesertSegError], None]) -> Iterator[DriveFrame]:
+        frames = self._drive.frames(leave_out)
         first = next(frames, None)
         if first is None:
             return frames
         begin_ns = first.recorded_ns + round(self._options.start_s * 1e9)
         return dropwhile(lambda frame: frame.recorded_ns < begin_ns, chain([first], frames))
-
-    def _leave_out(self, error: DesertSegError) -> None:
-        self.bad.setdefault(str(error), error)  # once, however often the drive is walked through
 
     def _in_transport(self, frame: DriveFrame) -> DriveFrame:
         if self._transport == "auto":
@@ -176,7 +175,7 @@ class Replayer:
 
     def _choose_transport(self, should_stop: Callable[[], bool]) -> None:
         """Wait for a subscriber to either form of the images, and take its form; what is stored comes first."""
-        frame = next(self._drive.frames(self._leave_out), None)
+        frame = next(self._drive.frames(_pass_over), None)
         if frame is None or self._transport != "auto":
             return
         base = self._node.resolve_topic_name(self._options.image_topic)
@@ -237,6 +236,10 @@ class Replayer:
 
         while not matched() and time.monotonic() < deadline and not should_stop():
             time.sleep(_POLL_S)
+
+
+def _pass_over(_: DesertSegError) -> None:
+    pass
 
 
 def _sleep_until(deadline: float, should_stop: Callable[[], bool]) -> None:
@@ -304,7 +307,7 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
     sys.stdout.write(f"published {num_published} frames of {drive.path}{where}\n")
     if num_published and not replayer.was_heard:
         sys.stderr.write(f"warning: nobody subscribed to {replayer.image_topic}; compare with `ros2 topic list`\n")
-    refuse_left_out(drive.path, list(replayer.bad.values()))
+    refuse_left_out(drive.path, replayer.bad)
 
 
 def _split_ros_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:

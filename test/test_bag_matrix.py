@@ -253,7 +253,7 @@ def test_the_live_benchmark_gives_every_frame_its_own_mask_beside_a_running_node
     beside = NodeProcess(*remaps, log=tmp_path / "beside.log")
     try:
         arguments = [str(hard), "--rate", "lockstep", "--param", "engine:=openvino", "--out", str(tmp_path / "out")]
-        with pytest.raises(DataError, match=r"hard: 1 message could not be read and were left out; the first: /cam/"):
+        with pytest.raises(DataError, match=r"hard: 1 message could not be read and was left out; the first: /cam/"):
             benchmark(parse(arguments))
     finally:
         assert beside.stop() == 0, beside.output()
@@ -277,7 +277,7 @@ def test_the_live_demo_shows_what_can_be_read_and_says_what_cannot(hard, tmp_pat
     pytest.importorskip("rclpy")
     from desert_seg_ros import demo
 
-    with pytest.raises(DataError, match="1 message could not be read and were left out"):
+    with pytest.raises(DataError, match="1 message could not be read and was left out"):
         demo.demo(demo.parse(["--drive", str(hard), "--rate", "0.1", "--topic", TOPIC, "--out", str(tmp_path / "out")]))
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["frames"]["sent"] == 3

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,19 @@ def test_the_command_leaves_out_a_broken_message_and_says_where_it_published_and
     told = capsys.readouterr()
     assert told.out == f"published 3 frames of {tmp_path / 'broken'} on /lonely/compressed\n"
     assert "warning: nobody subscribed to /lonely/compressed" in told.err
+
+
+@needs_ros
+def test_images_that_cannot_be_converted_are_counted_one_by_one(drive: Drive, ear: Ear, tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "broken") as bag:
+        for index, frame in enumerate(drive.frames()):
+            image = replace(frame.image, data=np.zeros(9, np.uint8)) if index in (0, 3) else frame.image
+            bag.write_message("/cam/compressed", frame.recorded_ns, image)
+    options = ReplayOptions("/converted/image", "raw", rate=10, loop=True, wait_subscribers_s=0)
+    seen: list[int] = []
+    replayer = Replayer(ear.mouth, open_drive(tmp_path / "broken"), options)
+    replayer.run(lambda stamp_ns, _index, _frame: seen.append(stamp_ns), should_stop=lambda: len(seen) >= 7)
+    assert [str(error).split(" of ")[0] for error in replayer.bad] == ["found 9 bytes", "found 9 bytes"]
 
 
 @needs_ros

@@ -53,7 +53,7 @@ class DriveFrame:
 
     Attributes:
         stamp_ns: When the image was taken, from its header.
-        recorded_ns: When it was recorded; never decreases within a drive, and sets the pace of a replay.
+        recorded_ns: When it was recorded, which sets the pace of a replay.
         image: As stored.
         camera_info: The one of the image's stamp, else the latest one before it, else None.
         truth: The true mask of exactly the image's stamp, as stored, or None.
@@ -125,8 +125,12 @@ def pass_over(_: DesertSegError) -> None:
 def refuse_left_out(path: Path, bad: Sequence[DesertSegError]) -> None:
     """Raise one DataError for all that was left out of a drive, if anything was: at the end of what was done."""
     if bad:
-        plural = "s" if len(bad) > 1 else ""
-        raise DataError(f"{path}: {len(bad)} message{plural} could not be read and were left out; the first: {bad[0]}")
+        what = (
+            "1 message could not be read and was"
+            if len(bad) == 1
+            else f"{len(bad)} messages could not be read and were"
+        )
+        raise DataError(f"{path}: {what} left out; the first: {bad[0]}")
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def find_files(path: Path) -> RecordingFiles:
     if not present:
         present = _files_of_one_recording(path)
         what = "lists none of the files there" if (path / _METADATA).exists() else "is missing"
-        remarks.append(f"{path}: {_METADATA} {what}, so the recording was cut short; what its files hold is read")
+        remarks.append(f"{path}: {_METADATA} {what}, as after a power loss; what the files hold is read")
     elif len(present) < len(listed):
         missing = len(listed) - len(present)
         remarks.append(f"{path}: {missing} of its {len(listed)} files are missing; the others are read")
