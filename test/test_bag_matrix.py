@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from bag_kinds import HEIGHT, KINDS, NUM_FRAMES, TOPIC, WIDTH, Kind, broken, camera, odometry, picture, times, write
+from bag_kinds import (
+    HEIGHT,
+    KINDS,
+    NUM_FRAMES,
+    TOPIC,
+    WIDTH,
+    Kind,
+    broken,
+    camera,
+    odometry,
+    picture,
+    storage_file,
+    times,
+    write,
+)
 
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.images import read_mask
@@ -104,6 +119,28 @@ def test_a_recording_under_zstd_is_unpacked_once_for_a_drive_and_leaves_nothing_
         assert len(list(tmp_path.iterdir())) == ("mess" not in name and "chunk" not in name)
     del drive
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["mcap", "db3", "zstd chunks", "ROS 1"])
+def test_hostile_lengths_anywhere_in_a_file_cost_no_memory_and_end_in_frames_or_a_sentence(name, tmp_path):
+    path = KINDS[name].make(tmp_path / "bag")
+    file = storage_file(path) if path.is_dir() else path
+    whole, generator = file.read_bytes(), np.random.default_rng(0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for index in range(30):
+        content = bytearray(whole)
+        place = int(generator.integers(len(content) - 8))
+        lengths = (b"\xff\xff\xff\x7f", (2**62).to_bytes(8, "little"), (10**10).to_bytes(8, "little"))
+        content[place : place + len(lengths[index % 3])] = lengths[index % 3]
+        file.write_bytes(content)
+        bad = []
+        try:
+            num_frames = sum(1 for _ in open_drive(path).frames(bad.append))
+        except DataError as error:
+            assert "\n" not in str(error)
+        else:
+            assert num_frames <= NUM_FRAMES
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
 
 
 # ------------------------------------------------------------------------------------------------ predict, label
