@@ -107,8 +107,8 @@ class Replayer:
 
         num_published = 0
         begin = 0.0
-        self._choose_transport(should_stop)
-        for due, stored, frame in self._timetable():
+        self._heard_by = time.monotonic() + self._options.wait_subscribers_s
+        for due, stored, frame in self._timetable(should_stop):
             if num_published == 0:
                 self._wait_for_subscribers(frame, should_stop)
                 begin = time.monotonic()
@@ -134,13 +134,16 @@ class Replayer:
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=timeout_s))
 
-    def _timetable(self) -> Iterator[tuple[float, DriveFrame, DriveFrame]]:
+    def _timetable(self, should_stop: Callable[[], bool]) -> Iterator[tuple[float, DriveFrame, DriveFrame]]:
         """When frames are due, in seconds after the first one published; as they are stored, and as they go out."""
-        pass_begin = 0.0
+        pass_begin, is_chosen = 0.0, False
         leave_out: Callable[[DesertSegError], None] = self.bad.append
         while True:
             num_frames, first_ns, due = 0, 0, pass_begin
             for stored in self._frames_from_start(leave_out):
+                if not is_chosen:
+                    self._choose_transport(stored, should_stop)
+                    is_chosen = True
                 try:
                     frame = self._in_transport(stored)
                 except FrameError as error:
@@ -173,17 +176,15 @@ class Replayer:
             return frame
         return frame.as_raw() if self._transport == "raw" else frame.as_compressed()
 
-    def _choose_transport(self, should_stop: Callable[[], bool]) -> None:
+    def _choose_transport(self, frame: DriveFrame, should_stop: Callable[[], bool]) -> None:
         """Wait for a subscriber to either form of the images, and take its form; what is stored comes first."""
-        frame = next(self._drive.frames(_pass_over), None)
-        if frame is None or self._transport != "auto":
+        if self._transport != "auto":
             return
         base = self._node.resolve_topic_name(self._options.image_topic)
         topics = {"raw": base, "compressed": f"{base}/compressed"}
         is_compressed = hasattr(frame.image, "format")
         stored, other = ("compressed", "raw") if is_compressed else ("raw", "compressed")
-        deadline = time.monotonic() + self._options.wait_subscribers_s
-        while time.monotonic() < deadline and not should_stop():
+        while time.monotonic() < self._heard_by and not should_stop():
             if self._node.count_subscribers(topics[stored]):
                 return
             if self._node.count_subscribers(topics[other]):
@@ -226,7 +227,6 @@ class Replayer:
     def _wait_for_subscribers(self, frame: DriveFrame, should_stop: Callable[[], bool]) -> None:
         """Wait until somebody takes the images and, on the other topics, whoever is there is matched."""
         publishers = [self._publisher(topic, message) for topic, message in self._messages(frame)]
-        deadline = time.monotonic() + self._options.wait_subscribers_s
 
         def matched() -> bool:
             return publishers[-1].get_subscription_count() > 0 and all(
@@ -234,7 +234,7 @@ class Replayer:
                 for publisher in publishers
             )
 
-        while not matched() and time.monotonic() < deadline and not should_stop():
+        while not matched() and time.monotonic() < self._heard_by and not should_stop():
             time.sleep(_POLL_S)
 
 
