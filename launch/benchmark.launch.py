@@ -49,7 +49,7 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 "bag",
                 default_value="",
-                description="Bag folder, .mcap or .db3 file, or folder of images. Empty: the sample drive.",
+                description="Bag folder, .mcap, .db3 or .bag file, or folder of images. Empty: the sample drive.",
             ),
             *(
                 DeclareLaunchArgument(

@@ -1,6 +1,7 @@
 """`desert-seg predict`: masks for images, folders, patterns and bags."""
 
 import json
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,7 +22,7 @@ pytest.importorskip("torch")
 
 from desert_seg_train.predict.command import predict
 from desert_seg_train.predict.config import PredictConfig
-from desert_seg_train.predict.inputs import find_chunks, frame_names
+from desert_seg_train.predict.inputs import divided, find_chunks, frame_names
 
 
 @pytest.fixture
@@ -124,6 +125,23 @@ def test_a_bag_can_be_done_in_parts(sample_drive):
     name, read = next(iter(replace(chunk, first=7, length=1).frames()))
     assert name == whole[7]
     assert read().shape == (540, 960, 3)
+
+
+def test_a_bag_is_one_chunk_whatever_it_counts_and_is_divided_only_for_workers(tmp_path, sample_drive):
+    frame = next(open_drive(sample_drive).frames())
+    with BagWriter(tmp_path / "bag") as bag:
+        for index in range(150):
+            bag.write_message("/camera/image_raw/compressed", index, frame.with_stamp(10**18 + index).image)
+    metadata = tmp_path / "bag" / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("message_count: 150", "message_count: 4000000000"))
+    chunks = find_chunks(str(tmp_path / "bag"), "")
+    assert len(chunks) == 1
+    parts = divided(chunks)
+    parts = pickle.loads(pickle.dumps(parts))  # as they travel to workers
+    assert [len(part) for part in parts] == [64, 64, 22]
+    names = [name for name, _ in chunks[0].frames()]
+    assert [name for part in parts for name, _ in part.frames()] == names
+    assert len(set(names)) == 150
 
 
 def test_frames_of_one_stamp_do_not_overwrite_each_other(config, images, tmp_path):

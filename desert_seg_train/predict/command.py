@@ -18,7 +18,7 @@ from desert_seg.artifact import load_artifact
 from desert_seg.errors import DataError
 from desert_seg_train.predict.cluster import do_on_cluster
 from desert_seg_train.predict.config import PredictConfig
-from desert_seg_train.predict.inputs import Chunk, find_chunks
+from desert_seg_train.predict.inputs import Chunk, divided, find_chunks
 from desert_seg_train.predict.output import Manifest, Output
 from desert_seg_train.predict.worker import Done, Job, Worker
 
@@ -37,18 +37,18 @@ def predict(config: PredictConfig) -> None:
     console = Console()
     artifact = load_artifact(config.model)
     chunks = find_chunks(config.input, config.topic)
-    total = sum(map(len, chunks))
+    told = sum(map(len, chunks))
     output = Output(config.output.resolve(), _kinds(config))
     settings = {name: getattr(config, name) for name in ("tta", "engine", "device", "precision")}
     manifest = Manifest(artifact.digest, _absolute(config.input), settings)
     if config.overwrite:
         _remove_predictions(output.root)
     manifest.check(output.root)
-    manifest.write(output.root, total, [], finished=False)
+    manifest.write(output.root, told, [], finished=False)
     job = Job(
         config.model.resolve(), output, config.tta, config.engine, config.device, config.precision, config.threads
     )
-    failures, num_there = [], 0
+    failures, total, num_there = [], 0, 0
     with Progress(
         TextColumn("predicting"),
         BarColumn(),
@@ -58,8 +58,9 @@ def predict(config: PredictConfig) -> None:
         console=console,
         transient=True,
     ) as progress:
-        task = progress.add_task("", total=total, rate="")
+        task = progress.add_task("", total=told, rate="")
         for done in _work(job, chunks, config):
+            total += 1
             if done.failure:
                 failures.append((done.name, done.failure))
             num_there += done.was_there
@@ -78,7 +79,7 @@ def predict(config: PredictConfig) -> None:
 
 def _work(job: Job, chunks: list[Chunk], config: PredictConfig) -> Iterator[Done]:
     if config.ray:
-        yield from do_on_cluster(job, chunks, config.ray, config.workers)
+        yield from do_on_cluster(job, divided(chunks), config.ray, config.workers)
         return
     worker = Worker(job)
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""What there is to predict: image files or the frames of a bag, cut into chunks that can be done anywhere.
+"""What there is to predict: image files or the frames of a bag, in chunks that can be done anywhere.
 
 Listing costs no decoding. Every frame has a name of its own, from which the names of its output files follow.
 
@@ -8,9 +8,10 @@ Shape letters: H, W.
 from __future__ import annotations
 
 import glob
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +20,13 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError
 from desert_seg.images import IMAGE_SUFFIXES, list_images, read_image
+from desert_seg.recordings.drive import Drive
 from desert_seg_train.folder import image_and_mask_folders
-from desert_seg_train.predict.bag_frames import bag_frames, count_bag_frames, is_bag
+from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag
 
 FILES_PER_CHUNK = 8
 BAG_FRAMES_PER_CHUNK = 64
-"""More, because a reader of a bag has to pass over everything before its chunk."""
+"""Of a bag that is divided among workers. More, because each has to pass over everything before its chunk."""
 
 Read = Callable[[], npt.NDArray[np.uint8]]
 """Decodes a frame: HxWx3 uint8 RGB."""
@@ -47,26 +49,32 @@ class FileChunk:
 
 @dataclass(frozen=True)
 class BagChunk:
-    """`length` frames of a bag from the `first` on; their names are their stamps in nanoseconds."""
+    """`length` frames of a bag from the `first` on, None for all; their names are their stamps in nanoseconds.
+
+    How many these are is only `told` by the bag, unless there is a length. `drive` is the bag that was opened on this
+    machine, so that it is unpacked once; None opens it where the frames are read.
+    """
 
     path: Path
     topic: str
-    first: int
-    length: int
+    told: int
+    first: int = 0
+    length: int | None = None
+    drive: Drive | None = None
 
     def __len__(self) -> int:
-        return self.length
+        return min(max(0, self.told if self.length is None else self.length), sys.maxsize)
 
     def frames(self) -> Iterator[tuple[str, Read]]:
-        """Name and decoder of every frame; a decoder raises FrameError for a broken image."""
-        return bag_frames(self.path, self.topic, self.first, self.length)
+        """Name and decoder of every frame; a decoder raises FrameError for a broken image, DataError for a message."""
+        return bag_frames(self.drive or open_bag(self.path, self.topic), self.first, self.length)
 
 
 Chunk = FileChunk | BagChunk
 
 
 def find_chunks(text: str, topic: str) -> list[Chunk]:
-    """Find out what an input is and cut it into chunks.
+    """Find out what an input is; a bag is one chunk, so that it is read once. Warns of what is amiss with a bag.
 
     Args:
         text: An image, a folder of images, a pattern, or a bag.
@@ -77,9 +85,9 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
     """
     path = Path(text).resolve()
     if is_bag(path):
-        total = count_bag_frames(path, topic)
-        starts = range(0, total, BAG_FRAMES_PER_CHUNK)
-        return [BagChunk(path, topic, first, min(BAG_FRAMES_PER_CHUNK, total - first)) for first in starts]
+        drive = open_bag(path, topic)
+        drive.warn()
+        return [BagChunk(path, topic, drive.num_frames, drive=drive)]
     if path.is_dir():
         images, _ = image_and_mask_folders(path)
         paths = list_images(images if images.is_dir() else path)
@@ -92,6 +100,19 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
             raise DataError(f"found no image at {text}; give an image, a folder of images, a quoted pattern or a bag")
     files = list(zip(frame_names(paths), paths, strict=True))
     return [FileChunk(tuple(files[i : i + FILES_PER_CHUNK])) for i in range(0, len(files), FILES_PER_CHUNK)]
+
+
+def divided(chunks: list[Chunk]) -> list[Chunk]:
+    """The same frames in chunks small enough to be shared out; a bag is read once to count its frames."""
+    parts: list[Chunk] = []
+    for chunk in chunks:
+        if isinstance(chunk, BagChunk):
+            total, whole = sum(1 for _ in chunk.frames()), replace(chunk, drive=None)
+            starts = range(0, total, BAG_FRAMES_PER_CHUNK)
+            parts += [replace(whole, first=start, length=min(BAG_FRAMES_PER_CHUNK, total - start)) for start in starts]
+        else:
+            parts.append(chunk)
+    return parts
 
 
 def frame_names(paths: list[Path]) -> list[str]:
