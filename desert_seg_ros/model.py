@@ -78,4 +78,5 @@ class Settings:
             want_confidence="confidence" in wanted,
             want_unknown="unknown" in wanted,
             want_probabilities="probabilities" in wanted,
+            not_finite_is_unknown=True,
         )
