@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from desert_seg.artifact_content import check_content
 from desert_seg.calibration import Calibration, calibration_from_dict
 from desert_seg.errors import ArtifactError, DataError
+from desert_seg.folder import open_file, sha256_of, write_folder
 from desert_seg.labels import LabelMap, label_map_from_dict
 from desert_seg.parity import ParityReport, parity_from_json
 
@@ -28,6 +28,12 @@ ONNX = "model.onnx"
 INT8_ONNX = "model.int8.onnx"
 PARITY = "parity.json"
 _JSON = "artifact.json"
+
+MAX_DESCRIPTION_BYTES = 4 * 2**20
+"""Of the JSON files, which are read whole."""
+
+MAX_FILE_BYTES = 4 * 2**30
+"""Of any other file."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
         files: Contents of the other files by name; usually `WEIGHTS` and `ONNX`.
 
     Raises:
-        ArtifactError: `path` exists and is not an artifact.
+        ArtifactError: `path` exists and is not an artifact, or `load_artifact` would not take what is to be saved.
     """
     path = Path(path)
     check_replaceable(path)
@@ -116,22 +122,13 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
     content = json.loads(json.dumps(content))
-    digest = _digest(content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("partial", "old"))
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir()
-        for name, data in files.items():
-            (partial / name).write_bytes(data)
-        text = json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False)
-        (partial / _JSON).write_text(text + "\n", encoding="utf-8")
-        if path.exists():
-            path.rename(old)
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        check_content(content)
+    except DataError as error:
+        raise ArtifactError(f"{path}: is not written, because no engine would load it: {error}") from error
+    digest = _digest(content)
+    text = json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False)
+    write_folder(path, {**files, _JSON: (text + "\n").encode()})
     return Artifact(path, card, digest, parity_from_json(files[PARITY]) if PARITY in files else None)
 
 
@@ -139,16 +136,18 @@ def load_artifact(path: str | Path) -> Artifact:
     """Read and verify an artifact folder.
 
     Raises:
-        ArtifactError: It is missing, of another format, or any file in it is not the one that was saved.
+        ArtifactError: It is missing, of another format, has an entry of another kind or out of bounds, or any file in
+            it is not the one that was saved.
     """
     path = Path(path)
     if not path.is_dir():
         raise ArtifactError(f"there is no model artifact at {path}; give a folder that holds {_JSON}")
+    if not (path / _JSON).exists():
+        raise ArtifactError(f"{path}: found no {_JSON}; this folder is not a model artifact")
     try:
-        content = json.loads((path / _JSON).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: found no {_JSON}; this folder is not a model artifact") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        with open_file(path / _JSON, MAX_DESCRIPTION_BYTES) as file:
+            content = json.loads(file.read())
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path / _JSON}: is not valid JSON ({error}); copy the artifact again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
@@ -161,19 +160,20 @@ def load_artifact(path: str | Path) -> Artifact:
             f"{path / _JSON}: was changed after it was saved (digest {str(digest)[:12]}, expected "
             f"{_digest(content)[:12]}); copy the artifact again"
         )
+    try:
+        check_content(content)
+    except DataError as error:
+        raise ArtifactError(f"{path / _JSON}: {error}") from error
     for name, expected in content["files"].items():
-        try:
-            found = hashlib.sha256((path / name).read_bytes()).hexdigest()
-        except OSError as error:
-            raise ArtifactError(f"{path / name}: cannot be read ({error.strerror}); copy the artifact again") from error
+        found = sha256_of(path / name, MAX_FILE_BYTES)
         if found != expected:
             raise ArtifactError(
                 f"{path / name}: has SHA-256 {found[:12]}, expected {expected[:12]}; the file was changed or cut "
                 "short, copy the artifact again"
             )
-    for name in (WEIGHTS, ONNX, INT8_ONNX, PARITY):
-        if name not in content["files"] and (path / name).exists():
-            raise ArtifactError(f"{path / name}: is not among the files {_JSON} lists; copy the artifact again")
+    for entry in path.iterdir():  # what is not listed is not verified, but a graph may name it
+        if entry.name not in (*content["files"], _JSON) and not entry.name.startswith("."):
+            raise ArtifactError(f"{entry}: is not among the files {_JSON} lists; remove it, or copy the artifact again")
     try:
         height, width = content["input_size"]
         label_map = label_map_from_dict(content["label_map"], str(path / _JSON))
@@ -189,7 +189,10 @@ def load_artifact(path: str | Path) -> Artifact:
             provenance=content["provenance"],
             calibration=calibration,
         )
-        parity = parity_from_json((path / PARITY).read_bytes()) if PARITY in content["files"] else None
+        parity = None
+        if PARITY in content["files"]:
+            with open_file(path / PARITY, MAX_DESCRIPTION_BYTES) as file:
+                parity = parity_from_json(file.read())
     except (KeyError, TypeError, ValueError, DataError) as error:
         raise ArtifactError(f"{path}: is incomplete ({error}); export the model again") from error
     return Artifact(path, card, str(digest), parity)
