@@ -2,8 +2,9 @@
 
 `artifact.json` holds the network's configuration, input size, label map, metrics and provenance, the SHA-256 of
 every other file, and a digest over all of that, which names the model. Beside it lie `weights.safetensors` (for
-torch), `model.onnx` (for the other engines) and, where they were made, `model.int8.onnx` and `parity.json`, a report
-of how well engines agree. Nothing here is ever unpickled. Knows nothing of engines.
+torch), `model.onnx` (for the other engines) and, where they were made, `model.int8.onnx`, `parity.json`, a report of
+how well engines agree, and `self_test.png` with its mask, by which an engine is tried before it is used. Nothing here
+is ever unpickled. Knows nothing of engines.
 """
 
 from __future__ import annotations
@@ -21,16 +22,21 @@ from desert_seg.errors import ArtifactError, DataError
 from desert_seg.folder import open_file, sha256_of, write_folder
 from desert_seg.labels import LabelMap, label_map_from_dict
 from desert_seg.parity import ParityReport, parity_from_json
+from desert_seg.self_test import SelfTest, self_test_from_png
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
 ONNX = "model.onnx"
 INT8_ONNX = "model.int8.onnx"
 PARITY = "parity.json"
+SELF_TEST = ("self_test.png", "self_test_mask.png")
+FILES = (WEIGHTS, ONNX, INT8_ONNX, PARITY, *SELF_TEST)
+"""All that may lie beside the description."""
+
 _JSON = "artifact.json"
 
 MAX_DESCRIPTION_BYTES = 4 * 2**20
-"""Of the JSON files, which are read whole."""
+"""Of JSON files and of the self-test, which are read whole."""
 
 MAX_FILE_BYTES = 4 * 2**30
 """Of any other file."""
@@ -68,12 +74,14 @@ class Artifact:
         card: What it says about its model.
         digest: 64 hex digits that identify the model and all its files.
         parity: How well engines agree with the network; None if that was never looked at.
+        self_test: What engines are compared with before they are used; None if it was exported without.
     """
 
     path: Path
     card: ModelCard
     digest: str
     parity: ParityReport | None = None
+    self_test: SelfTest | None = field(default=None, compare=False)
 
     @property
     def weights(self) -> Path:
@@ -124,12 +132,13 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
     content = json.loads(json.dumps(content))
     try:
         check_content(content)
-    except DataError as error:
-        raise ArtifactError(f"{path}: is not written, because no engine would load it: {error}") from error
+        parity, self_test = _parts(files)
+    except (KeyError, TypeError, ValueError, DataError) as error:
+        raise ArtifactError(f"{path}: is not written, because it would not load: {error}") from error
     digest = _digest(content)
     text = json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False)
     write_folder(path, {**files, _JSON: (text + "\n").encode()})
-    return Artifact(path, card, digest, parity_from_json(files[PARITY]) if PARITY in files else None)
+    return Artifact(path, card, digest, parity, self_test)
 
 
 def load_artifact(path: str | Path) -> Artifact:
@@ -145,8 +154,7 @@ def load_artifact(path: str | Path) -> Artifact:
     if not (path / _JSON).exists():
         raise ArtifactError(f"{path}: found no {_JSON}; this folder is not a model artifact")
     try:
-        with open_file(path / _JSON, MAX_DESCRIPTION_BYTES) as file:
-            content = json.loads(file.read())
+        content = json.loads(_read(path / _JSON))
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path / _JSON}: is not valid JSON ({error}); copy the artifact again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -189,13 +197,23 @@ def load_artifact(path: str | Path) -> Artifact:
             provenance=content["provenance"],
             calibration=calibration,
         )
-        parity = None
-        if PARITY in content["files"]:
-            with open_file(path / PARITY, MAX_DESCRIPTION_BYTES) as file:
-                parity = parity_from_json(file.read())
+        small = {name: _read(path / name) for name in (PARITY, *SELF_TEST) if name in content["files"]}
+        parity, self_test = _parts(small)
     except (KeyError, TypeError, ValueError, DataError) as error:
         raise ArtifactError(f"{path}: is incomplete ({error}); export the model again") from error
-    return Artifact(path, card, str(digest), parity)
+    return Artifact(path, card, str(digest), parity, self_test)
+
+
+def _read(path: Path) -> bytes:
+    with open_file(path, MAX_DESCRIPTION_BYTES) as file:
+        return file.read()
+
+
+def _parts(files: Mapping[str, bytes]) -> tuple[ParityReport | None, SelfTest | None]:
+    """Parity report and self-test, of those files of an artifact that are there."""
+    frame, mask = (files.get(name) for name in SELF_TEST)
+    self_test = None if frame is None or mask is None else self_test_from_png(frame, mask)
+    return parity_from_json(files[PARITY]) if PARITY in files else None, self_test
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -136,15 +136,32 @@ class Segmenter:
         device: str = "auto",
         precision: str = "auto",
         threads: int = 0,
+        self_test: bool = True,
     ) -> Segmenter:
-        """Verify an artifact and build an engine for it; see `create_engine` for the arguments.
+        """Verify an artifact, build an engine for it, and try that on the artifact's self-test.
+
+        Args:
+            artifact: Its folder.
+            engine: See `create_engine`, as for the next three.
+            device: See there.
+            precision: See there.
+            threads: See there.
+            self_test: False leaves the self-test out, which takes as long as a frame; an artifact may have none.
 
         Raises:
             ArtifactError: The artifact is missing or damaged.
-            EngineError: The engine cannot be had.
+            EngineError: The engine cannot be had, or misses the bar of its precision on the self-test.
         """
         loaded = load_artifact(artifact)
-        return cls(create_engine(loaded, engine, device, precision, threads), loaded.card, loaded.digest)
+        segmenter = cls(create_engine(loaded, engine, device, precision, threads), loaded.card, loaded.digest)
+        if self_test and loaded.self_test is not None:
+            mask = segmenter.segment(loaded.self_test.frame).mask
+            if missed := loaded.self_test.shortfall(mask, segmenter.engine.precision):
+                raise EngineError(
+                    f"{loaded.path}: on {segmenter.engine.description} {missed}; use another engine or precision, or "
+                    "export the model again"
+                )
+        return segmenter
 
     def segment(self, rgb: npt.NDArray[np.uint8], options: SegmentOptions = SegmentOptions()) -> Segmentation:
         """Segment one frame.

@@ -34,7 +34,14 @@ class Model:
         """
         path = find_artifact(parameters.artifact)
         policy = read_policy(Path(parameters.traversability_policy) if parameters.traversability_policy else None)
-        segmenter = Segmenter.load(path, parameters.engine, parameters.device, parameters.precision, parameters.threads)
+        segmenter = Segmenter.load(
+            path,
+            parameters.engine,
+            parameters.device,
+            parameters.precision,
+            parameters.threads,
+            parameters.self_test,
+        )
         model = cls(path, segmenter, Painter(segmenter.labels), CostPainter(segmenter.labels, policy))
         Settings.of(parameters, model)
         return model

@@ -197,7 +197,7 @@ def test_a_file_that_nobody_vouches_for_is_refused_by_name(artifact):
 
 
 def test_what_would_not_load_is_not_saved(artifact):
-    with pytest.raises(ArtifactError, match="is not written, because no engine would load it: input_size is"):
+    with pytest.raises(ArtifactError, match="is not written, because it would not load: input_size is"):
         save_artifact(artifact.path, replace(CARD, input_size=(50, 50)), FILES)
     assert load_artifact(artifact.path) == artifact
 

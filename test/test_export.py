@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from desert_seg.artifact import INT8_ONNX, ONNX, PARITY, WEIGHTS, load_artifact, save_artifact
+from desert_seg.artifact import INT8_ONNX, ONNX, PARITY, SELF_TEST, WEIGHTS, load_artifact, save_artifact
 from desert_seg.errors import ArtifactError, DataError, DesertSegError
 from desert_seg.images import write_image
 from desert_seg.labels import load_label_map
@@ -27,7 +27,7 @@ from desert_seg_train.export.command import export  # noqa: E402
 from desert_seg_train.export.config import ExportConfig  # noqa: E402
 from desert_seg_train.export.frames import choose_frames  # noqa: E402
 from desert_seg_train.export.judge import Judge  # noqa: E402
-from desert_seg_train.train.validation import NetworkEngine  # noqa: E402
+from desert_seg_train.network_engine import NetworkEngine  # noqa: E402
 
 LIGHT = ROOT / "models" / "light"
 STONES = load_label_map("falcon7_stones")
@@ -173,7 +173,7 @@ def test_a_plain_state_dict_of_random_weights_is_written_but_int8_is_refused(tmp
 
     artifact = load_artifact(config.out)
     assert entries(config.out.parent) == ["imported"]
-    assert entries(config.out) == ["artifact.json", ONNX, PARITY, WEIGHTS]
+    assert entries(config.out) == ["artifact.json", ONNX, PARITY, *SELF_TEST, WEIGHTS]
     assert artifact.card.input_size == (64, 96)
     assert artifact.card.label_map.name == "falcon7_stones"
     assert artifact.parity.num_labelled == 1, "the other one was for calibration"

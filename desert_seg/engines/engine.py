@@ -38,6 +38,9 @@ class Engine(Protocol):
     description: str
     """For people: backend, precision, device."""
 
+    precision: str
+    """What it computes in: one of `PRECISIONS` but `auto`."""
+
     def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Score a batch.
 

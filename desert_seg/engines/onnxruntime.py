@@ -40,7 +40,7 @@ class OnnxRuntimeEngine:
                 "engine onnxruntime has no bf16; choose precision f32 or int8, or engine openvino or torch"
             )
         precision = choose_precision(artifact, "onnxruntime", precision, ("f32",))
-        self._graph = graph_file(artifact, precision)
+        self.precision, self._graph = precision, graph_file(artifact, precision)
         available = onnxruntime.get_available_providers()
         cuda = device != "cpu" and "CUDAExecutionProvider" in available
         if device == "cuda" and not cuda:

@@ -38,6 +38,7 @@ class OpenVinoEngine:
         if precision == "bf16" and not has_bf16:
             raise EngineError("this CPU does not compute in bf16; choose precision auto, f32 or int8")
         precision = choose_precision(artifact, "openvino", precision, ("bf16", "f32") if has_bf16 else ("f32",))
+        self.precision = precision
         self._options = {
             # OpenVINO would pick bf16 silently where the CPU has it, so the choice is always stated.
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",

@@ -69,7 +69,7 @@ class TorchEngine:
 
     def __init__(self, artifact: Artifact, precision: str) -> None:
         """Build the network; `precision` is `f32` or `bf16`. Raises ArtifactError if the weights do not fit it."""
-        self._bf16, self._weights = precision == "bf16", artifact.weights
+        self.precision, self._bf16, self._weights = precision, precision == "bf16", artifact.weights
         network = SegmentationNetwork(NetworkConfig(**artifact.card.network))
         try:
             network.model.load_state_dict(load_file(artifact.weights))
