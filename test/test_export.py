@@ -88,7 +88,7 @@ def test_trained_weights_pass_every_bar_in_int8_too(light_with_int8):
 
 def test_the_report_and_the_int8_graph_are_files_of_the_artifact(light_with_int8):
     listed = json.loads((light_with_int8.path / "artifact.json").read_text())["files"]
-    assert listed.keys() == {WEIGHTS, ONNX, INT8_ONNX, PARITY}
+    assert listed.keys() == {WEIGHTS, ONNX, INT8_ONNX, PARITY, *SELF_TEST}
     for name in (PARITY, INT8_ONNX):
         data = (light_with_int8.path / name).read_bytes()
         (light_with_int8.path / name).write_bytes(data[:-1])
@@ -269,7 +269,7 @@ def test_masks_beside_the_images_count_and_a_labelled_folder_leaves_the_images_t
 class Shifted:
     """The network as an engine, with one score raised where an image is bright."""
 
-    description = "shifted"
+    description, precision = "shifted", "f32"
 
     def __init__(self, network, amount):
         self._engine, self._amount = NetworkEngine(network, torch.device("cpu")), amount
