@@ -280,11 +280,9 @@ class Segmenter:
         None if that was never measured, or if scores of the frame were not finite.
         """
         frames = self.calibration.frames
-        return (
-            None
-            if frames is None or scored.not_finite is not None
-            else frames.shift(describe(scored.image, scored.scores))
-        )
+        if frames is None or scored.not_finite is not None:
+            return None
+        return frames.shift(describe(scored.image, scored.scores))
 
     def network_size(self, options: SegmentOptions) -> tuple[int, int]:
         """(H, W) of the network's input, multiples of 32."""

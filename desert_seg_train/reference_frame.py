@@ -21,9 +21,8 @@ def reference_frame() -> npt.NDArray[np.uint8]:
     frame = np.empty((HEIGHT, WIDTH, 3), np.float32)
     fade = np.linspace(0, 1, horizon, dtype=np.float32)[:, None, None]
     frame[:horizon] = np.array(_SKY, np.float32) * (1 - fade) + np.array(_HAZE, np.float32) * fade
-    frame[horizon:] = np.array(_SAND, np.float32) + generator.normal(0, 4, (HEIGHT - horizon, WIDTH, 1)).astype(
-        np.float32
-    )
+    grain = generator.normal(0, 4, (HEIGHT - horizon, WIDTH, 1)).astype(np.float32)
+    frame[horizon:] = np.array(_SAND, np.float32) + grain
     for number in range(_NUM_THINGS):
         colour = (_BUSH, _TREE, _ROCK, _DRY_BUSH, _GRASS)[number % 5]
         near = (number / _NUM_THINGS) ** 1.5
