@@ -85,6 +85,7 @@ class _Totals:
     frames_in: int = 0
     frames_out: int = 0
     frames_lost: int = 0
+    frames_not_finite: int = 0
     stamps_back: int = 0
     unstamped: int = 0
     clock_jumps: int = 0
@@ -98,6 +99,7 @@ class _Totals:
             self.frames_in - other.frames_in,
             self.frames_out - other.frames_out,
             self.frames_lost - other.frames_lost,
+            self.frames_not_finite - other.frames_not_finite,
             self.stamps_back - other.stamps_back,
             self.unstamped - other.unstamped,
             self.clock_jumps - other.clock_jumps,
@@ -157,6 +159,11 @@ class Health:
             if shift is not None:
                 self._shifts.append(shift)
 
+    def frame_not_finite(self) -> None:
+        """Count a published mask with pixels that are unknown because the network's scores there were not finite."""
+        with self._lock:
+            self._totals.frames_not_finite += 1
+
     def drop(self, cause: str, reason: str = "") -> None:
         """Count a frame that gets no mask; `cause` is one of `DROP_CAUSES`, `reason` the sentence of an error."""
         assert cause in DROP_CAUSES
@@ -189,6 +196,7 @@ class Health:
             "frames_in": str(total.frames_in),
             "frames_out": str(total.frames_out),
             "frames_lost": str(total.frames_lost),
+            "frames_not_finite": str(total.frames_not_finite),
             **{f"dropped_{cause}": str(count) for cause, count in total.drops.items()},
             "fps_in": f"{rate_in:.1f}",
             "fps_out": f"{new.frames_out / seconds:.1f}",
@@ -252,6 +260,14 @@ def _verdicts(
         found.append((ERROR, f"the worker has not finished a frame for {around.busy_s:.0f} s"))
     if new.drops["bad_frame"]:
         found.append((ERROR, f"{new.drops['bad_frame']} frames could not be decoded: {error}"))
+    if new.frames_not_finite:
+        found.append(
+            (
+                ERROR,
+                f"{new.frames_not_finite} masks are unknown where the network's scores were not finite: choose another "
+                "engine or precision, or another model",
+            )
+        )
     if not around.is_active:
         return [*found, (WARN, "not active: it does not listen until it is activated")]
     lost = [(WARN, f"{new.frames_lost} images were lost on the way here: {_LOST}")] if new.frames_lost else []

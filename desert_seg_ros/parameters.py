@@ -67,6 +67,7 @@ class NodeParameters:
         "Arithmetic; auto is bf16 where it is fast, else f32; int8 is faster than f32, with slightly other masks.",
         choices=PRECISIONS,
     )
+    self_test: bool = _parameter(True, "Refuse a model that does not see in the artifact's test frame what it should.")
     threads: int = _parameter(0, "CPU threads of the engine; 0 = all cores.", minimum=0, maximum=256)
     image_transport: str = _parameter("raw", "Kind of input topic.", choices=TRANSPORTS)
     cameras: tuple[str, ...] = _parameter(

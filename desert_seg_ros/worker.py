@@ -194,7 +194,7 @@ class FrameWorker:
         """Scores to masks to messages."""
         shift = settings.model.segmenter.domain_shift(scored)
         parameters = settings.parameters
-        if parameters.smoothing:
+        if parameters.smoothing and scored.not_finite is None:
             stamp_s = _nanoseconds(frame.header.stamp) * 1e-9
             viewpoint = frame.lane.view(stamp_s, parameters.camera_height_m)
             scores = frame.smoother.update(scored.scores, frame.time_s, parameters.smoothing, viewpoint)
@@ -210,6 +210,8 @@ class FrameWorker:
         )
         self._budget.observe(timing.latency)
         frame.lane.health.frame_out(timing, shift)
+        if segmentation.num_not_finite:
+            frame.lane.health.frame_not_finite()
         frame.lane.publish_timing(frame.header, timing)
 
     def _reason_to_drop(

@@ -55,6 +55,8 @@ def everything_amiss():
         yield while_images_come(around)
     health.frames_lost(3)
     yield while_images_come()
+    health.frame_not_finite()
+    yield while_images_come()
     health.frame_in(stamp_s=0.5, age_s=0)
     yield while_images_come()
     health.frame_in(stamp_s=now[0], age_s=0)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy  # n
 from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, String, latest, mask_of, values_of  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
+from tiny_graph import tiny_graph  # noqa: E402
 
 from desert_seg.artifact import ONNX, WEIGHTS, load_artifact, save_artifact  # noqa: E402
 from desert_seg.calibration import Calibration  # noqa: E402
@@ -226,6 +228,17 @@ def test_a_reload_swaps_in_a_new_artifact_and_a_damaged_one_is_refused_and_the_o
     assert not answer.success
     assert "the model in use stays" in answer.message
     assert peer.exchange(frame, masks)
+    card = load_artifact(MODEL).card
+    save_artifact(folder, card, {ONNX: tiny_graph(gains=range(20)).SerializeToString()})
+    answer = peer.ask("reload_model", Trigger, Trigger.Request())
+    assert not answer.success
+    assert "of shape 1x20x128x224, expected float32 of 1x7 planes" in answer.message
+    assert peer.exchange(frame, masks)
+    (folder / "artifact.json").unlink()
+    os.mkfifo(folder / "artifact.json")
+    answer = peer.ask("reload_model", Trigger, Trigger.Request())
+    assert not answer.success
+    assert "artifact.json: is no regular file" in answer.message
     shutil.rmtree(folder)
     assert not peer.ask("reload_model", Trigger, Trigger.Request()).success
     assert peer.exchange(frame, masks)

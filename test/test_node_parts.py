@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from labelled_folder import Seer, seer
 
 from desert_seg.errors import FrameError
-from desert_seg.segmenter import ScoredFrame, Segmentation
+from desert_seg.labels import IGNORE
+from desert_seg.segmenter import ScoredFrame, Segmentation, Segmenter
 from desert_seg_ros.budget import WINDOW, Effort, LatencyBudget, efforts
 from desert_seg_ros.environment import use_dds_profile
 from desert_seg_ros.health import CALM, DROP_CAUSES, ERROR, OK, STALE, WARN, Health, News, Report, Surroundings, Timing
@@ -177,6 +179,17 @@ def test_one_image_that_is_sent_again_is_no_driver_without_stamps(health):
     for stamp in (0.0, 1.0, 1.0, 2.0):
         health.frame_in(stamp, 0.0)
     assert health.report().level == OK
+
+
+def test_masks_whose_scores_were_not_finite_are_an_error_while_they_come(health):
+    health.frame_in(1.0, 0.0)
+    health.frame_not_finite()
+    report = health.report()
+    assert (report.level, report.values["frames_not_finite"]) == (ERROR, "1")
+    assert report.message.startswith("1 masks are unknown where the network's scores were not finite: choose another")
+    health.frame_in(2.0, 0.0)
+    report = health.report()
+    assert (report.level, report.values["frames_not_finite"]) == (OK, "1")
 
 
 def test_images_lost_on_the_way_are_said_whether_some_arrive_or_none(health):
@@ -379,6 +392,30 @@ def test_a_broken_frame_is_counted_named_and_skipped():
     assert bench.feed(message(1), message(2, "broken"), message(3)) == [1, 3]
     assert bench.bad == ["the frame is broken"]
     assert bench.counts() == (3, 2, {"bad_frame": 1})
+
+
+class BlindToSky(Seer):
+    """Sees, until a frame is bright; then nothing can be told of the sky."""
+
+    def scores(self, images):
+        scores = super().scores(images).astype(np.float32)
+        if images.mean() > 100:
+            scores[:, 6] = np.nan
+        return scores
+
+
+def test_a_frame_without_finite_scores_is_unknown_and_counted_and_leaves_nothing_in_the_average():
+    bench = Bench(smoothing=0.5)
+    whole = seer()
+    segmenter = Segmenter(BlindToSky(), whole.card, whole.digest)
+    parameters = NodeParameters().changed({"smoothing": 0.5})
+    bench.worker.settings = Settings(parameters, SimpleNamespace(segmenter=segmenter), None)
+    bench.decode = lambda message: np.full((2, 2, 3), {"dark": 30, "bright": 180}[message.data], np.uint8)
+    bench.worker._lanes[""] = bench.lane("")
+    bench.feed(message(1.0, "dark"), message(1.1, "bright"), message(1.2, "dark"))
+    assert [np.unique(frame.segmentation.mask).tolist() for frame in bench.published] == [[1], [IGNORE], [1]]
+    report = bench.health.report()
+    assert report.values["frames_not_finite"] == "1"
 
 
 def test_any_other_failure_is_handed_on_so_that_the_process_can_end():

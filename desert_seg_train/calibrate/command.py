@@ -14,16 +14,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from desert_seg.artifact import (
-    INT8_ONNX,
-    ONNX,
-    PARITY,
-    WEIGHTS,
-    Artifact,
-    check_replaceable,
-    load_artifact,
-    save_artifact,
-)
+from desert_seg.artifact import FILES, Artifact, check_replaceable, load_artifact, save_artifact
 from desert_seg.calibration import UNKNOWN_SCORES, Calibration, FrameStatistics
 from desert_seg.engines.choice import create_engine
 from desert_seg.errors import DataError
@@ -133,11 +124,7 @@ def _parts(
 
 
 def _with_calibration(artifact: Artifact, calibration: Calibration, config: CalibrateConfig) -> Artifact:
-    files = {
-        name: (artifact.path / name).read_bytes()
-        for name in (WEIGHTS, ONNX, INT8_ONNX, PARITY)
-        if (artifact.path / name).is_file()
-    }
+    files = {name: (artifact.path / name).read_bytes() for name in FILES if (artifact.path / name).is_file()}
     return save_artifact(config.out or config.model, replace(artifact.card, calibration=calibration), files)
 
 
