@@ -97,7 +97,6 @@ def _link_frames(source: Source, root: Path) -> None:
         folder.mkdir(parents=True)
     for index in source.indices:
         image, mask = source.folder.pairs[index]
-        assert mask is not None
         (images / image.name).symlink_to(image.resolve())
         (masks / mask.name).symlink_to(mask.resolve())
 

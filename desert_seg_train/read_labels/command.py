@@ -71,7 +71,7 @@ def raw_values(label_map: LabelMap) -> npt.NDArray[np.uint16]:
     Raises:
         DataError: A class has none.
     """
-    shipped = [load_label_map(name) for name in shipped_label_maps()]
+    shipped = _shipped()
 
     def support(value: int, name: str) -> int:
         return sum(_meaning(other, value) == name for other in shipped)
@@ -93,9 +93,16 @@ def _meaning(label_map: LabelMap, value: int) -> str | None:
 
 def _with_unlabelled(own: LabelMap) -> tuple[LabelMap, int]:
     """The label map with a value to ignore that is a class in no label map, and that value."""
-    known = [own, *map(load_label_map, shipped_label_maps())]
+    if own.in_color:
+        own = LabelMap(own.name, own.labels, {index: index for index in range(len(own.labels))})
+    known = [own, *_shipped()]
     value = next(value for value in range(65536) if all(_meaning(other, value) is None for other in known))
     return LabelMap(own.name, own.labels, {value: IGNORE, **own.values}), value
+
+
+def _shipped() -> list[LabelMap]:
+    """The shipped label maps whose masks hold numbers."""
+    return [found for found in map(load_label_map, shipped_label_maps()) if not found.in_color]
 
 
 def _check_out(out: Path, label_map: bytes) -> None:

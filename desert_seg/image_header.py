@@ -1,0 +1,127 @@
+"""How many pixels an encoded image has, read from its header alone: a few kilobytes can decode to gigabytes.
+
+OpenCV has no such call, and Pillow refuses files that OpenCV reads (TIFF of 16-bit colour) and readies a canvas for
+others. The fields read here are those of W3C PNG 11.2.1, ITU-T T.81 B.2.2 (JPEG), RFC 9649 (WebP), TIFF 6.0 and
+Microsoft's BITMAPINFOHEADER (BMP). Nothing is decoded, and an image of any other kind is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+
+from desert_seg.errors import DataError
+
+MAX_PIXELS = 2**26
+"""64 megapixels, 8192 x 8192: what is larger is refused before it is decoded."""
+
+_TIFF_SIDES = {256: "width", 257: "height", 322: "width", 323: "height"}  # of the image and of its tiles
+_TIFF_INTEGERS = {3: "H", 4: "I", 16: "Q"}
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)  # 0xFF may be repeated before it; decoders skip the rest
+_JPEG_TABLES = (0xC4, 0xC8, 0xCC)  # among the markers of frame headers, 0xC0..0xCF
+
+
+def check_pixels(data: bytes | memoryview, what: str, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse an encoded image that is too large to decode, or of a kind that is not read.
+
+    Args:
+        data: The whole of an image file.
+        what: Names it at the beginning of a message, for example its path.
+        max_pixels: How many pixels it may have.
+
+    Raises:
+        DataError: It has more pixels, or is no PNG, JPEG, WebP, TIFF or BMP with a whole header.
+    """
+    size = image_size(data)
+    if size is None:
+        raise DataError(
+            f"{what}: found {len(data)} bytes without the header of a PNG, JPEG, WebP, TIFF or BMP, or cut short "
+            "within it; save it again as one of these"
+        )
+    check_size(*size, what, max_pixels)
+
+
+def check_size(width: int, height: int, what: str, max_pixels: int = MAX_PIXELS) -> None:
+    """Refuse an image of more than `max_pixels` pixels; `what` begins the message of the DataError."""
+    if width * height > max_pixels:
+        raise DataError(
+            f"{what}: found {width}x{height} pixels, expected at most {max_pixels / 1e6:.3g} megapixels; scale it down"
+        )
+
+
+def image_size(data: bytes | memoryview) -> tuple[int, int] | None:
+    """Width and height in pixels as stored, not turned by EXIF; None if the header is of no known kind or cut short."""
+    data = bytes(data)
+    for matches, read in _KINDS:
+        if matches(data):
+            try:
+                return read(data)
+            except (struct.error, OverflowError):  # cut short; an offset beyond what a file can have
+                return None
+    return None
+
+
+def _png(data: bytes) -> tuple[int, int] | None:
+    kind, width, height = struct.unpack_from(">4sII", data, 12)
+    return (width, height) if kind == b"IHDR" else None
+
+
+def _jpeg(data: bytes) -> tuple[int, int] | None:
+    position = 2
+    while (found := _JPEG_MARKER.search(data, position)) is not None:
+        marker, position = found[1][0], found.end()
+        if 0xC0 <= marker <= 0xCF and marker not in _JPEG_TABLES:
+            height, width = struct.unpack_from(">HH", data, position + 3)
+            return width, height
+        if marker in (0xD9, 0xDA):  # the end of the image, or its first scan
+            return None
+        if marker != 0x01 and not 0xD0 <= marker <= 0xD8:  # all others head a segment that says how long it is
+            position += struct.unpack_from(">H", data, position)[0]
+    return None
+
+
+def _webp(data: bytes) -> tuple[int, int] | None:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, width_high, height, height_high = struct.unpack_from("<HBHB", data, 24)
+        return (width_high << 16 | width) + 1, (height_high << 16 | height) + 1
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _bmp(data: bytes) -> tuple[int, int] | None:
+    (header_bytes,) = struct.unpack_from("<I", data, 14)
+    width, height = struct.unpack_from("<HH" if header_bytes == 12 else "<ii", data, 18)
+    return abs(width), abs(height)  # a negative height: rows from the top
+
+
+def _tiff(data: bytes) -> tuple[int, int] | None:
+    order = "<" if data.startswith(b"I") else ">"
+    big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
+    (directory,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)
+    (num_entries,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, directory)
+    first, entry_bytes, value_offset = (directory + 8, 20, 12) if big else (directory + 2, 12, 8)
+    sides = {"width": 0, "height": 0}
+    for start in range(first, first + num_entries * entry_bytes, entry_bytes):
+        tag, kind = struct.unpack_from(f"{order}HH", data, start)
+        if tag > max(_TIFF_SIDES):  # entries are in ascending order
+            break
+        if tag in _TIFF_SIDES and kind in _TIFF_INTEGERS:
+            (value,) = struct.unpack_from(order + _TIFF_INTEGERS[kind], data, start + value_offset)
+            sides[_TIFF_SIDES[tag]] = max(value, sides[_TIFF_SIDES[tag]])
+    return (sides["width"], sides["height"]) if all(sides.values()) else None
+
+
+_KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], tuple[int, int] | None]], ...] = (
+    (lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), _png),
+    (lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg),
+    (lambda data: data.startswith(b"RIFF") and data[8:12] == b"WEBP", _webp),
+    (lambda data: data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")), _tiff),
+    (lambda data: data.startswith(b"BM"), _bmp),
+)
