@@ -194,12 +194,17 @@ def write_image(path: Path, image: npt.NDArray[Any]) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it is there in full or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that it is there in full or not at all; raises DataError naming it if the disk refuses."""
     # Shorter than any name a file may have, which its own name with an ending need not be.
     partial = path.with_name(f".{abs(hash(path.name)):x}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(data)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); make room there or choose another place"
+        ) from error
