@@ -25,7 +25,6 @@ from desert_seg_train.pairing import pair
 LAYOUTS = (("Color_Images", "Segmentation"), ("images", "labels"))
 """Names of the folder of images and the folder of masks; the first one that is there is taken."""
 
-
 TURNED = "found EXIF orientation {}, expected 1: whether its mask fits the picture as shown or as stored is not known"
 TURNED_CURE = "turn the pixels of the image (mogrify -auto-orient) or delete the tag (exiftool -Orientation=)"
 

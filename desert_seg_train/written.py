@@ -37,8 +37,8 @@ def files_under(root: Path, entries: Iterable[str]) -> list[str]:
     found = []
     for entry in entries:
         path = root / entry
-        if path.is_symlink() or path.is_file():
-            found.append(entry)
+        if path.is_symlink() or not path.is_dir():
+            found += [entry] if os.path.lexists(path) else []
             continue
         for folder, folders, files in os.walk(path):
             links = [name for name in folders if Path(folder, name).is_symlink()]

@@ -196,7 +196,7 @@ def test_consecutive_frames_of_a_drive_agree_when_warped_by_depth_and_pose(drive
 
 @pytest.mark.parametrize("name", REAL_SHARES)
 def test_the_mirror_worlds_have_the_class_shares_of_their_deserts(name, renderer, tmp_path):
-    out = render(SynthConfig(tmp_path / name, name, frames=24, seed=7, **SIZE))
+    out = render(SynthConfig(tmp_path / name, name, frames=24, seed=7, **SIZE)).folder
     masks = np.stack([read_mask(path) for path in (out / "Segmentation").iterdir()])
     value_of = {LABELS.labels.names[index]: value for value, index in LABELS.values.items()}
     for label, expected in REAL_SHARES[name].items():
@@ -290,7 +290,7 @@ def test_a_randomised_world_is_valid_and_follows_from_its_seed(seed):
 
 
 def test_a_randomised_set_has_a_world_of_its_own_for_each_scene(renderer, tmp_path):
-    out = render(SynthConfig(tmp_path / "mixed", "dusk", NUM_FRAMES, seed=1, randomise=True, **SIZE))
+    out = render(SynthConfig(tmp_path / "mixed", "dusk", NUM_FRAMES, seed=1, randomise=True, **SIZE)).folder
     worlds = [frame["desert"] for frame in json.loads((out / "camera.json").read_text())["frames"]]
     assert len(set(worlds)) == 2
     assert worlds[0] == worlds[5] != worlds[6]

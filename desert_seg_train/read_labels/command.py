@@ -27,7 +27,7 @@ from desert_seg_train.label.command import FRAMES
 from desert_seg_train.label.labelme import LabelledImage, label_values, read_labelme
 from desert_seg_train.label.polygons import to_mask
 from desert_seg_train.read_labels.config import ReadLabelsConfig
-from desert_seg_train.written import read_record, refuse_foreign, write_record
+from desert_seg_train.written import read_record, refuse_foreign, refuse_links, write_record
 
 LABEL_MAP = "label_map.yaml"
 
@@ -52,9 +52,10 @@ def read_labels(config: ReadLabelsConfig) -> None:
         for path, labelled in files.items()
     }
     known, planned = read_record(config.out), {name for both in names.values() for name in both}
+    refuse_links(config.out, LAYOUTS[0], "--out")
     refuse_foreign(config.out, planned, known, "--out")
-    write_record(config.out, known | planned)
     write_bytes(config.out / LABEL_MAP, content)
+    write_record(config.out, known | planned)
     num_written = num_ignored = num_pixels = 0
     for path, labelled in track(files.items(), "drawing masks", console=console, transient=True):
         mask = to_mask(labelled.polygons, labelled.size)
