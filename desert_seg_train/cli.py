@@ -8,6 +8,7 @@ ours is looked for as the program `desert-seg-NAME`, as git does.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from dataclasses import replace
@@ -51,6 +52,8 @@ def main() -> None:
     program = Path(sys.argv[0]).with_name(f"desert-seg-{name}")
     if name not in COMMANDS and os.access(program, os.X_OK):
         os.execv(program, [str(program), *sys.argv[2:]])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold bytes that are no text
     try:
         name, config = parse(sys.argv[1:])
         _part(name, "command", name.replace("-", "_"))(config)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,6 +36,7 @@ from desert_seg_train.evaluate.comparison import Interval, compare
 from desert_seg_train.folder import LAYOUTS
 from desert_seg_train.train.command import train
 from desert_seg_train.train.config import NetworkChoice, OptimizerConfig, TrainConfig
+from desert_seg_train.written import files_under, refuse_foreign, remove_written
 
 LESSONS = "learned_from"
 """Folder in the run that links to the frames that were trained on."""
@@ -67,7 +67,7 @@ def adapt(config: AdaptConfig) -> Path:
     lessons, judges = split([frames], None, held_back)
     if (config.out / "last.ckpt").exists():
         raise DataError(f"{config.out}: holds a training already; choose another --out")
-    _link_frames(lessons[0], config.out / LESSONS)
+    _link_frames(lessons[0], config.out)
     settings = _settings(config, artifact, ((config.out / LESSONS, label_map, 1.0), *config.replay))
     settings = replace(settings, steps_per_epoch=_steps_within(seconds, settings, console))
     console.print(
@@ -89,15 +89,20 @@ def parse_duration(text: str) -> float:
     return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
 
 
-def _link_frames(source: Source, root: Path) -> None:
-    """A labelled folder with just these frames, so that the run shows what was learned from."""
-    shutil.rmtree(root, ignore_errors=True)
-    images, masks = (root / name for name in LAYOUTS[0])
+def _link_frames(source: Source, out: Path) -> None:
+    """A labelled folder with just these frames, so that the run shows what was learned from.
+
+    Raises:
+        DataError: There is a folder of that name that holds anything but the links of a run that was cut off.
+    """
+    links = {name for name in files_under(out, [LESSONS]) if (out / name).is_symlink()}
+    refuse_foreign(out, [LESSONS], links, "--out")
+    remove_written(out, links)
+    images, masks = (out / LESSONS / name for name in LAYOUTS[0])
     for folder in (images, masks):
         folder.mkdir(parents=True)
     for index in source.indices:
         image, mask = source.folder.pairs[index]
-        assert mask is not None
         (images / image.name).symlink_to(image.resolve())
         (masks / mask.name).symlink_to(mask.resolve())
 

@@ -52,6 +52,8 @@ def calibrate(config: CalibrateConfig) -> None:
         raise DataError(
             f"label map {label_map.name} has other classes than {artifact.card.name}; choose one with its classes"
         )
+    if config.unknown_values and label_map.in_color:
+        raise DataError(f"label map {label_map.name} names colours, so there are no unknown_values; leave them out")
     if taught := [value for value in config.unknown_values if label_map.values.get(value, IGNORE) != IGNORE]:
         raise DataError(
             f"value {taught[0]} is a class of label map {label_map.name}; unknown_values are for what is not"

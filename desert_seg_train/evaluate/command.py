@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from desert_seg.errors import DataError
 from desert_seg.images import write_bytes
 from desert_seg.segmenter import Segmenter
 from desert_seg_train.evaluate.config import EvaluateConfig
@@ -37,10 +36,7 @@ def evaluate(config: EvaluateConfig) -> None:
     results = Results.of(config.model, segmenter, test_set, [measurement], run)
     print_summary(console, results)
     if config.json:
-        try:
-            write_bytes(config.json, results_json(results))
-        except OSError as error:
-            raise DataError(f"{config.json}: cannot be written ({error.strerror}); choose another --json") from error
+        write_bytes(config.json, results_json(results))
         console.print(f"wrote {config.json}", soft_wrap=True, markup=False, highlight=False)
 
 

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import read_mask
 from desert_seg.labels import LabelMap, load_label_map, shipped_label_maps
 from desert_seg.scoring import count
 from desert_seg.segmenter import Segmentation, Segmenter, SegmentOptions
@@ -109,9 +108,7 @@ def open_test_set(root: Path, label_map_name: str, segmenter: Segmenter, progres
 
 def _look(folder: SegmentationFolder, index: int) -> tuple[npt.NDArray[np.int64], set[int]]:
     """Pixels per class and raw values of one frame; raises DataError naming the file if it is unusable."""
-    mask_path = folder.pairs[index][1]
-    assert mask_path is not None
-    return folder.class_counts(index), set(np.flatnonzero(np.bincount(read_mask(mask_path).ravel())).tolist())
+    return folder.class_counts(index), set(np.unique(folder.raw_mask(index)).tolist())
 
 
 def _readings_beside(label_map: LabelMap, own: LabelMap, values: set[int]) -> tuple[LabelMap, ...]:
@@ -119,7 +116,8 @@ def _readings_beside(label_map: LabelMap, own: LabelMap, values: set[int]) -> tu
     found: list[LabelMap] = []
     for candidate in (own, *map(load_label_map, shipped_label_maps())):
         known = (label_map, *found)
-        fits = candidate.labels.names == label_map.labels.names and values <= candidate.values.keys()
+        fits = candidate.labels.names == label_map.labels.names and candidate.in_color == label_map.in_color
+        fits = fits and values <= candidate.values.keys()
         readings = [{value: each.values.get(value) for value in values} for each in (*known, candidate)]
         if fits and readings[-1] not in readings[:-1] and candidate.name not in {each.name for each in known}:
             found.append(candidate)
@@ -223,6 +221,4 @@ def count_bands(target: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], num_
 
 def _target(test_set: TestSet, index: int, label_map: LabelMap) -> npt.NDArray[np.uint8]:
     """The truth of a frame as another label map reads it."""
-    mask_path = test_set.folder.pairs[index][1]
-    assert mask_path is not None
-    return label_map.apply(read_mask(mask_path), str(mask_path))
+    return label_map.apply(test_set.folder.raw_mask(index), str(test_set.folder.pairs[index][1]))

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from desert_seg.images import read_image, read_mask
+from desert_seg.images import read_image
 from desert_seg.labels import LabelMap
+from desert_seg_train.folder import read_raw_mask
 from desert_seg_train.inspect.fault import by_kind
 from desert_seg_train.inspect.report import FolderReport, Report
 from desert_seg_train.inspect.survey import Frame
@@ -114,7 +115,7 @@ def _image_uri(frame: Frame) -> str:
 
 
 def _mask_uri(frame: Frame, label_map: LabelMap) -> str:
-    mask = label_map.apply(read_mask(frame.mask_path), str(frame.mask_path))
+    mask = label_map.apply(read_raw_mask(frame.mask_path, label_map), str(frame.mask_path))
     small = cv2.resize(mask, _thumbnail_size(mask), interpolation=cv2.INTER_NEAREST)
     colors = label_map.labels.palette()[small]
     encoded = cv2.imencode(".png", cv2.cvtColor(colors, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]

@@ -21,6 +21,9 @@ from desert_seg_train.label.polygons import to_polygons
 from desert_seg_train.label.preview import Proposal, row, sheet
 from desert_seg_train.label.selection import Candidate, Choice, assess, choose
 from desert_seg_train.predict.inputs import Chunk, Read, find_chunks
+from desert_seg_train.written import refuse_foreign
+
+LABELS, PREVIEW = "labels.txt", "preview.png"
 
 FRAMES = "frames"
 """Folder of the images and their labelme files; everything else is beside it, for labelme shows any image it finds."""
@@ -42,10 +45,10 @@ def label(config: LabelConfig) -> None:
     candidates, failures = _assess(config, chunks, segmenter, console)
     choices = choose(candidates, config.count)
     _print_choices(candidates, choices, config.count, console)
-    _write(config, chunks, segmenter, [candidates[choice.index] for choice in choices], console)
-    frames, labels = config.out / FRAMES, config.out / "labels.txt"
+    num_written = _write(config, chunks, segmenter, [candidates[choice.index] for choice in choices], console)
+    frames, labels = config.out / FRAMES, config.out / LABELS
     for line in (
-        f"wrote {config.out}: {FRAMES}/, labels.txt, preview.png",
+        f"wrote {config.out}: {num_written} frames in {FRAMES}/, {LABELS}, {PREVIEW}",
         f"correct them and tick `checked`: labelme {frames} --labels {labels}",
         f"then: desert-seg read-labels {config.out} --model {config.model} --out {config.out / 'dataset'}",
     ):
@@ -67,6 +70,7 @@ def _check(config: LabelConfig) -> None:
         raise DataError(f"found {config.tolerance} for tolerance, expected pixels, 0 or more; give --tolerance 0.7")
     if (config.out / FRAMES).exists():
         raise DataError(f"{config.out}: holds frames already, perhaps with your corrections; choose another --out")
+    refuse_foreign(config.out, (LABELS, PREVIEW), (), "--out")
 
 
 def _frames(chunks: list[Chunk], every: int) -> Iterator[tuple[str, Read]]:
@@ -120,8 +124,8 @@ def _print_choices(candidates: list[Candidate], choices: list[Choice], wanted: i
 
 def _write(
     config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, chosen: list[Candidate], console: Console
-) -> None:
-    """Write the images with their labelme files, labels.txt and the preview, in order of choice."""
+) -> int:
+    """Write the images with their labelme files, labels.txt and the preview, in order of choice; returns how many."""
     labels, rows = segmenter.labels, {}
     positions = {candidate.name: position for position, candidate in enumerate(chosen)}
     frames = ((name, read) for name, read in _frames(chunks, config.every) if name in positions)
@@ -134,5 +138,6 @@ def _write(
         write_labelme(image.with_suffix(".json"), LabelledImage(image, mask.shape, polygons, False), labels)
         caption = f"{positions[name] + 1}. {name}, uncertainty {chosen[positions[name]].uncertainty:.3f}"
         rows[positions[name]] = row(Proposal(caption, rgb, polygons), labels)
-    write_labels_txt(config.out / "labels.txt", labels)
-    write_image(config.out / "preview.png", sheet((rows[position] for position in sorted(rows)), labels))
+    write_labels_txt(config.out / LABELS, labels)
+    write_image(config.out / PREVIEW, sheet((rows[position] for position in sorted(rows)), labels))
+    return len(rows)

@@ -7,7 +7,7 @@ Shape letters: H, W.
 
 from __future__ import annotations
 
-import glob
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import IMAGE_SUFFIXES, list_images, read_image
+from desert_seg.images import is_image_name, list_images, natural_order, read_image
 from desert_seg.recordings.drive import Drive
 from desert_seg_train.folder import image_and_mask_folders
 from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag
@@ -83,7 +83,7 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
     Raises:
         DataError: There is nothing there that could be predicted.
     """
-    path = Path(text).resolve()
+    path = Path(text).absolute()
     if is_bag(path):
         drive = open_bag(path, topic)
         drive.warn()
@@ -91,11 +91,10 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
     if path.is_dir():
         images, _ = image_and_mask_folders(path)
         paths = list_images(images if images.is_dir() else path)
-    elif path.exists():
+    elif os.path.lexists(path):
         paths = [path]
     else:
-        found = sorted(Path(name).resolve() for name in glob.glob(text, recursive=True))  # noqa: PTH207 - any root
-        paths = [each for each in found if each.suffix.lower() in IMAGE_SUFFIXES]
+        paths = sorted(_matching(path), key=natural_order)
         if not paths:
             raise DataError(f"found no image at {text}; give an image, a folder of images, a quoted pattern or a bag")
     files = list(zip(frame_names(paths), paths, strict=True))
@@ -115,18 +114,43 @@ def divided(chunks: list[Chunk]) -> list[Chunk]:
     return parts
 
 
+def _matching(pattern: Path) -> Iterator[Path]:
+    """Images whose paths match; ** goes through no links, so that folders that link to each other have an end."""
+    try:
+        # A hidden file or folder has to be named.
+        for path in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))):
+            hidden = {part for part in path.parts if part.startswith(".")}
+            if is_image_name(path) and hidden <= set(pattern.parts):
+                yield path
+    except (ValueError, OSError) as error:
+        raise DataError(f"found the pattern {pattern}, which matches no files ({error}); mend it") from error
+
+
+def refuse_input_in(root: Path, chunks: list[Chunk]) -> None:
+    """Raise DataError if any of what is to be predicted lies in the folder that the predictions go to."""
+    for chunk in chunks:
+        for path in [chunk.path] if isinstance(chunk, BagChunk) else [file for _, file in chunk.files]:
+            if Path(os.path.realpath(path)).is_relative_to(root):
+                raise DataError(
+                    f"found the input {path} in the output folder {root}, where it would be written over or taken for "
+                    "a prediction; choose another --output"
+                )
+
+
 def frame_names(paths: list[Path]) -> list[str]:
     """A name for every file: its stem; where stems repeat, as much of the path as tells the files apart."""
     names = [path.stem for path in paths]
-    depth = 0
-    while True:
+    for depth in range(max((len(path.parts) for path in paths), default=0)):
         counts = Counter(names)
         repeated = [i for i, name in enumerate(names) if counts[name] > 1]
-        if not repeated:
-            return names
         for i in repeated:
             # a.jpg and a.png become a_jpg and a_png; left/a.png and right/a.png become left_a_png and right_a_png.
-            names[i] = "_".join(
-                [*paths[i].parts[len(paths[i].parts) - 1 - depth : -1], paths[i].name.replace(".", "_")]
-            )
-        depth += 1
+            folders = paths[i].parts[1:-1]
+            names[i] = "_".join([*folders[max(0, len(folders) - depth) :], paths[i].name.replace(".", "_")])
+    # What is left differs only in where a folder's name ends: a_b/c.png and a/b_c.png.
+    taken: set[str] = set()
+    for i in range(len(names)):
+        while names[i] in taken:
+            names[i] += "_"
+        taken.add(names[i])
+    return names
