@@ -100,7 +100,9 @@ def test_every_preset_and_generated_file_in_the_table_exists():
     rows = re.findall(r"^\| [^|]+ \| (\w+\.yaml) \|([^|]*)\|[^|]*\|$", INTEGRATION, re.MULTILINE)
     assert {preset for preset, _ in rows} == {path.name for path in (ROOT / "config" / "presets").iterdir()}
     generated = {name for _, cell in rows for name in cell.strip().split(", ") if name}
-    assert generated == set(re.findall(r'^ +"(\w+\.\w+)": ', (ROOT / "desert_seg" / "consumers.py").read_text(), re.MULTILINE))
+    assert generated == set(
+        re.findall(r'^ +"(\w+\.\w+)": ', (ROOT / "desert_seg" / "consumers.py").read_text(), re.MULTILINE)
+    )
 
 
 def test_the_table_of_what_diagnostics_say_has_every_message_at_its_level_and_no_other():

@@ -25,7 +25,7 @@ from tiny_model import TINY  # noqa: E402
 
 from desert_seg.checkpoint import read_checkpoint, state_dict_of  # noqa: E402
 from desert_seg_train.data.config import SamplingConfig  # noqa: E402
-from desert_seg_train.train.command import StoppedError, train  # noqa: E402
+from desert_seg_train.train.command import train  # noqa: E402
 from desert_seg_train.train.config import LossConfig, NetworkChoice, OptimizerConfig, TrainConfig  # noqa: E402
 from desert_seg_train.train.cost import BenchmarkTrainingConfig, compare_with_pure_steps  # noqa: E402
 from desert_seg_train.train.losses import CrossEntropyAndDice  # noqa: E402
@@ -37,6 +37,7 @@ from desert_seg_train.train.optimization import (  # noqa: E402
 )
 from desert_seg_train.train.run_state import EpochResult, Position  # noqa: E402
 from desert_seg_train.train.start import start_network  # noqa: E402
+from desert_seg_train.train.stopping import StoppedError  # noqa: E402
 
 FALCON = load_label_map("falcon7").labels
 THREE = replace(FALCON, names=FALCON.names[:3], colors=FALCON.colors[:3])

@@ -70,6 +70,11 @@ class Position:
         validated = [result for result in self.history if result.val_miou == result.val_miou]
         return max(validated, key=lambda result: result.val_miou) if validated else self.history[-1]
 
+    def is_stale(self, early_stop: int) -> bool:
+        """True if the best epoch lies `early_stop` or more epochs back; never for 0."""
+        best = self.best()
+        return bool(early_stop and best is not None and self.epoch - best.epoch >= early_stop)
+
 
 class RunFolder:
     """The folder of one training."""
