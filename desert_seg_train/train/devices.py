@@ -16,14 +16,14 @@ from desert_seg_train.train.config import TrainConfig
 
 
 def make_fabric(config: TrainConfig) -> Fabric:
-    """Device, precision and processes; those of `torchrun` where it started this process.
+    """Choose device, precision and processes; the processes are those of `torchrun` if it started this one.
 
     Raises:
         DataError: The batch does not divide among the processes, the crop or input size is not a multiple of 32, or
             there is no CUDA device though one is asked for.
     """
     num_processes, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    if config.batch_size % num_processes or config.batch_size < 2 * num_processes:  # batch statistics of one are none
+    if config.batch_size % num_processes or config.batch_size < 2 * num_processes:  # batch norm needs two samples
         raise DataError(
             f"found batch_size {config.batch_size} for {num_processes} processes, expected a multiple of "
             f"{num_processes} and at least 2 crops for each; change one"
@@ -39,7 +39,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
         raise DataError("device cuda was asked for but torch sees no CUDA device; choose device cpu or auto")
     cuda = config.device != "cpu" and torch.cuda.is_available()
     bf16 = config.precision == "bf16" or (config.precision == "auto" and cuda)
-    # A frozen encoder's weights are parameters without a gradient, which DDP must be told to look for.
+    # The weights of a frozen encoder get no gradient, which DDP must be told to expect.
     several = DDPStrategy(find_unused_parameters=config.optimizer.freeze_encoder_epochs > 0)
     return Fabric(
         accelerator="cuda" if cuda else "cpu",

@@ -1,4 +1,4 @@
-"""How a training is asked to stop, and the error that it ends with."""
+"""Stopping a training by a signal, and the error it then ends with."""
 
 from __future__ import annotations
 
