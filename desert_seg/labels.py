@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from desert_seg.errors import DataError
+from desert_seg.yaml_file import find_yaml, read_yaml, shipped_names
 
 IGNORE = 255
 """In a target: not scored. In a published mask: unknown."""
@@ -205,7 +205,7 @@ def label_map_from_dict(data: Any, source: str) -> LabelMap:
         targets = [IGNORE if name == "ignore" else labels.index(str(name)) for name in data["values"].values()]
         keys, in_color = _read_keys(list(data["values"]))
         return LabelMap(str(data["name"]), labels, dict(zip(keys, targets, strict=True)), in_color)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{source}: this is not a label map ({error}); classes are a list of {{name, color}} and values a mapping"
         ) from error
@@ -240,7 +240,7 @@ def _read_keys(keys: list[Any]) -> tuple[list[int], bool]:
 
 def shipped_label_maps() -> list[str]:
     """Names of the label maps that come with the package."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+    return shipped_names(_SHIPPED)
 
 
 def load_label_map(name_or_path: str | Path) -> LabelMap:
@@ -249,16 +249,5 @@ def load_label_map(name_or_path: str | Path) -> LabelMap:
     Raises:
         DataError: No such map, or the file is not one.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = _SHIPPED / f"{name_or_path}.yaml"
-    if not path.is_file():
-        raise DataError(
-            f"there is no label map {str(name_or_path)!r}; "
-            f"give the path of a YAML file or one of: {', '.join(shipped_label_maps())}"
-        )
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); fix the file") from error
-    return label_map_from_dict(data, str(path))
+    path = find_yaml(name_or_path, _SHIPPED, "label map")
+    return label_map_from_dict(read_yaml(path), str(path))

@@ -66,7 +66,7 @@ def content(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_world_yaml_makes_the_same_bytes_again_whatever_the_number_of_processes(rendered_set, tmp_path):
+def test_world_yaml_makes_the_same_bytes_with_any_number_of_processes(rendered_set, tmp_path):
     again = replace(rendered_set, world=str(rendered_set.out / "world.yaml"), out=tmp_path / "again", processes=1)
     assert content(render(again).folder) == content(rendered_set.out)
 
@@ -217,14 +217,14 @@ def test_the_rock_field_has_geologies_of_all_kinds():
         assert len({getattr(geology, quality) for geology in geologies}) >= 3, quality
 
 
-def test_a_rock_that_weathers_into_the_soil_takes_on_its_colour_by_that_share():
+def test_a_weathered_rock_takes_on_its_share_of_the_soils_colour():
     gray, red = (0.5, 0.5, 0.5), (0.3, 0.1, 0.1)
     assert Geology("stone", gray, soil=0.0).on_soil(red).color == gray
     assert Geology("stone", gray, soil=1.0).on_soil(red).color == red
     assert Geology("stone", gray, soil=0.5).on_soil(red).color == pytest.approx((0.4, 0.3, 0.3))
 
 
-def test_stones_of_gravel_that_may_lean_stand_higher_than_those_that_lie_flat():
+def test_leaning_gravel_stands_higher_than_flat_gravel():
     slab = Geology("slab", (0.5, 0.5, 0.5), height=0.1, lumpiness=0.1)
     flat, leaning = (
         Rock(stones=40, spread=8, tilt_deg=tilt).build(np.random.default_rng(4), 0, slab).arrays()[0][:, 2].max()

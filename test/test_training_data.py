@@ -252,7 +252,7 @@ def test_balanced_scenes_come_equally_often_however_many_frames_they_have(datase
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
-def test_processes_divide_every_batch_and_a_later_start_leaves_the_rest_alone(dataset, world_size):
+def test_processes_share_every_batch_and_a_later_start_changes_no_sample(dataset, world_size):
     config = TrainConfig((), Path(), batch_size=8, sampling=SamplingConfig(height=32, width=32))
     sources = [open_source(dataset, "falcon7", 1.0, QUIET)]
     crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 24), config.sampling, config.augmentation)
@@ -332,7 +332,7 @@ def test_a_frame_in_its_own_style_stays_as_it_is():
     assert np.abs(changed.astype(int) - picture(1)).max() <= 1
 
 
-def test_a_frame_in_another_style_takes_on_its_mean_colour_and_keeps_its_structure():
+def test_another_style_changes_the_mean_colour_but_not_the_structure():
     image, style = picture(1) // 4 + 60, np.full((64, 96, 3), (200, 120, 40), np.uint8)
     changed = mix_style(image, style, np.random.default_rng(0))
     before, after = (np.abs(each.mean((0, 1)) - style.mean((0, 1))) for each in (image, changed))

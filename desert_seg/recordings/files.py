@@ -17,17 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
 import zstandard
 
 from desert_seg.errors import DataError
+from desert_seg.yaml_file import read_yaml
 
 STORAGE_SUFFIXES = (".mcap", ".db3", ".bag")
 ZSTD_SUFFIXES = (".zstd", ".zst")
 
 _METADATA = "metadata.yaml"
 _METADATA_KEY = "rosbag2_bagfile_information"
-_MAX_METADATA_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -107,12 +106,9 @@ def _regular(path: Path) -> Path:
 
 def _read_metadata(folder: Path) -> Mapping[str, Any]:
     """What rosbag2 wrote about a bag; empty if there is nothing that can be used."""
-    path = folder / _METADATA
     try:
-        if not path.is_file() or path.stat().st_size > _MAX_METADATA_BYTES:
-            return {}
-        content = yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        content = read_yaml(folder / _METADATA)
+    except DataError:
         return {}
     found = content.get(_METADATA_KEY) if isinstance(content, dict) else None
     return found if isinstance(found, dict) else {}

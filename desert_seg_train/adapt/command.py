@@ -1,4 +1,4 @@
-"""`desert-seg adapt`: teach a model a few labelled frames of another place, and say honestly what that was worth.
+"""`desert-seg adapt`: fine-tune a model on a few labelled frames of another place, and measure the gain and the loss.
 
     desert-seg adapt models/light --frames my_site --replay data/mojave falcon7_stones 1 --out runs/my_site
 
@@ -48,7 +48,7 @@ MAX_FORGETTING_FRAMES = 40
 """Frames of each replayed folder that are judged, evenly spread."""
 
 RATES = OptimizerConfig(encoder_rate=1.5e-4, decoder_rate=5e-4, head_rate=1e-3, ema_decay=0.99)
-"""A third of a training from ImageNet: most of what the model knows holds in the new place, too."""
+"""A third of the rates of a training from ImageNet: most of what the model knows holds in the new place as well."""
 
 
 def adapt(config: AdaptConfig) -> Path:
@@ -108,7 +108,7 @@ def _link_frames(source: Source, out: Path) -> None:
 
 
 def _settings(config: AdaptConfig, artifact: Artifact, sources: tuple[tuple[Path, str, float], ...]) -> TrainConfig:
-    """One epoch without validation: the weights at its end are taken, and the held-back frames have no say in it."""
+    """One epoch without validation: its last weights are kept, and the held-back frames have no influence on them."""
     network, (height, width) = artifact.card.network, artifact.card.input_size
     return TrainConfig(
         sources=sources,
@@ -143,7 +143,7 @@ def _steps_within(seconds: float, settings: TrainConfig, console: Console) -> in
 
 
 def _report(config: AdaptConfig, before: Artifact, adapted: Path, judges: Sequence[Source], console: Console) -> None:
-    """Judge old and new model by the same arithmetic and print what changed, with intervals."""
+    """Evaluate the old and the new model in the same precision and print what changed, with intervals."""
     old, new = (Segmenter.load(path, engine="torch", precision="f32") for path in (before.path, adapted))
     if not judges:
         console.print("warning: no frame was held back, so nothing is known about the gain; label three or more")

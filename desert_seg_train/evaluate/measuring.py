@@ -1,6 +1,6 @@
-"""Going through a labelled folder once with a model, through the robot's own inference path, counting as it goes.
+"""One pass over a labelled folder with a model, through the robot's own inference path.
 
-No more than one frame is held. Knows nothing of reports.
+At most one frame is in memory. Knows nothing of reports.
 
 Shape letters: N frames, K classes, B bands.
 """
@@ -44,7 +44,7 @@ class TestSet:
     Attributes:
         folder: The frames.
         truth: NxK int64, scored pixels of each class in each frame.
-        beside: Other label maps with the same classes that read these masks, too, but read them differently.
+        beside: Other label maps with the same classes that also read these masks, but differently.
     """
 
     __test__ = False  # pytest, this is no test
@@ -66,7 +66,7 @@ class TestSet:
 
 
 def open_test_set(root: Path, label_map_name: str, segmenter: Segmenter, progress: Progress) -> TestSet:
-    """Look at every file of a folder before anything is measured on it.
+    """Check every file of a folder before anything is measured on it.
 
     Args:
         root: The folder.
@@ -165,7 +165,7 @@ def measure(
 
 
 class _Tally:
-    """What becomes a `Measurement`, frame by frame."""
+    """Accumulates a `Measurement`, frame by frame."""
 
     def __init__(self, setting: Setting, num_classes: int, beside: Iterable[str]) -> None:
         self._setting, self._num_classes = setting, num_classes

@@ -1,6 +1,6 @@
-"""Judging a network while it trains, through the robot's own inference path.
+"""Validation of a network in training, through the robot's own inference path.
 
-Several processes divide the frames among themselves and add up their counts, so that no frame counts twice.
+Several processes share the frames and sum their counts, so that no frame counts twice.
 
 Shape letters: N images, K classes, H, W input size, h, w decoder grid.
 """
@@ -32,7 +32,7 @@ def validate(
     """Segment every frame and score the masks at the frames' own size.
 
     Args:
-        fabric: Divides the frames and adds up.
+        fabric: Processes that share the frames.
         network: Is left in evaluation mode.
         sources: The frames.
         input_size: (H, W) of the network's input.
