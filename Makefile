@@ -8,7 +8,8 @@ DATA ?= ../shared/data
 .PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train clean
 
 help:
-	@echo "make demo [DRIVE=bag-or-folder] [MODEL=artifact]   replay a drive through the node; results in out/demo"
+	@echo "make demo [DRIVE=bag-or-folder] [TOPIC=images]     replay a drive through the node; results in out/demo"
+	@echo "          [MODEL=artifact]"
 	@echo "make setup                                         only install what the demo needs into .venv"
 	@echo "make test                                          checks and tests, as CI runs them"
 	@echo "make test ARGS=test/test_node.py                   only some tests; ARGS is pytest's"
@@ -22,7 +23,8 @@ setup:
 	@$(PYTHON) scripts/bootstrap.py runtime
 
 demo: setup
-	@$(ROS) $(BIN)/desert-seg-demo $(if $(DRIVE),--drive "$(DRIVE)") $(if $(MODEL),--model "$(MODEL)")
+	@$(ROS) $(BIN)/desert-seg-demo $(if $(DRIVE),--drive "$(DRIVE)") $(if $(TOPIC),--topic "$(TOPIC)") \
+		$(if $(MODEL),--model "$(MODEL)")
 
 lint:
 	@$(PYTHON) scripts/bootstrap.py dev

@@ -17,17 +17,21 @@ def ros_wheels(distribution):
     return [f"ros-{distribution}-{package}; {marker}" for package in ROS_PACKAGES]
 
 
+# What reads and writes bags.
+RECORDINGS = ["lz4>=4", "mcap>=1.2", "rosbags>=0.11", "zstandard>=0.22"]
+
 EXTRAS = {
     # What the node and `make demo` need; no torch.
     "runtime": [
+        *RECORDINGS,
         "jinja2>=3.1",
         "openvino>=2025.0",
         "opencv-python-headless>=4.8,<5",
         "rich>=13",
-        "rosbags>=0.11",
         "tyro>=0.9",
     ],
     "train": [
+        *RECORDINGS,
         "torch>=2.9",
         "torchvision",
         "segmentation-models-pytorch==0.6.*",

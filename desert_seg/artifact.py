@@ -2,8 +2,9 @@
 
 `artifact.json` holds the network's configuration, input size, label map, metrics and provenance, the SHA-256 of
 every other file, and a digest over all of that, which names the model. Beside it lie `weights.safetensors` (for
-torch), `model.onnx` (for the other engines) and, where they were made, `model.int8.onnx` and `parity.json`, a report
-of how well engines agree. Nothing here is ever unpickled. Knows nothing of engines.
+torch), `model.onnx` (for the other engines) and, where they were made, `model.int8.onnx`, `parity.json`, a report of
+how well engines agree, and `self_test.png` with its mask, by which an engine is tried before it is used. Nothing here
+is ever unpickled. Knows nothing of engines.
 """
 
 from __future__ import annotations
@@ -15,18 +16,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from desert_seg.artifact_content import check_content
 from desert_seg.calibration import Calibration, calibration_from_dict
 from desert_seg.errors import ArtifactError, DataError
-from desert_seg.files import new_folder
+from desert_seg.files import writing
+from desert_seg.folder import open_file, sha256_of, write_folder
 from desert_seg.labels import LabelMap, label_map_from_dict
 from desert_seg.parity import ParityReport, parity_from_json
+from desert_seg.self_test import SelfTest, self_test_from_png
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
 ONNX = "model.onnx"
 INT8_ONNX = "model.int8.onnx"
 PARITY = "parity.json"
+SELF_TEST = ("self_test.png", "self_test_mask.png")
+FILES = (WEIGHTS, ONNX, INT8_ONNX, PARITY, *SELF_TEST)
+"""All that may lie beside the description."""
+
 _JSON = "artifact.json"
+
+MAX_DESCRIPTION_BYTES = 4 * 2**20
+"""Of JSON files and of the self-test, which are read whole."""
+
+MAX_FILE_BYTES = 4 * 2**30
+"""Of any other file."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +75,14 @@ class Artifact:
         card: What it says about its model.
         digest: 64 hex digits that identify the model and all its files.
         parity: How well engines agree with the network; None if that was never looked at.
+        self_test: What engines are compared with before they are used; None if it was exported without.
     """
 
     path: Path
     card: ModelCard
     digest: str
     parity: ParityReport | None = None
+    self_test: SelfTest | None = field(default=None, compare=False)
 
     @property
     def weights(self) -> Path:
@@ -99,7 +115,7 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
         files: Contents of the other files by name; usually `WEIGHTS` and `ONNX`.
 
     Raises:
-        ArtifactError: `path` exists and is not an artifact.
+        ArtifactError: `path` exists and is not an artifact, or `load_artifact` would not take what is to be saved.
         OutputError: The machine refuses; an older artifact is still there.
     """
     path = Path(path)
@@ -116,29 +132,33 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
     content = json.loads(json.dumps(content))
+    try:
+        check_content(content)
+        parity, self_test = _parts(files)
+    except (KeyError, TypeError, ValueError, DataError) as error:
+        raise ArtifactError(f"{path}: is not written, because it would not load: {error}") from error
     digest = _digest(content)
-    text = json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False) + "\n"
-    with new_folder(path) as partial:
-        for name, data in files.items():
-            (partial / name).write_bytes(data)
-        (partial / _JSON).write_bytes(text.encode(errors="backslashreplace"))
-    return Artifact(path, card, digest, parity_from_json(files[PARITY]) if PARITY in files else None)
+    text = json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False)
+    with writing(path):
+        write_folder(path, {**files, _JSON: (text + "\n").encode(errors="backslashreplace")})
+    return Artifact(path, card, digest, parity, self_test)
 
 
 def load_artifact(path: str | Path) -> Artifact:
     """Read and verify an artifact folder.
 
     Raises:
-        ArtifactError: It is missing, of another format, or any file in it is not the one that was saved.
+        ArtifactError: It is missing, of another format, has an entry of another kind or out of bounds, or any file in
+            it is not the one that was saved.
     """
     path = Path(path)
     if not path.is_dir():
         raise ArtifactError(f"there is no model artifact at {path}; give a folder that holds {_JSON}")
+    if not (path / _JSON).exists():
+        raise ArtifactError(f"{path}: found no {_JSON}; this folder is not a model artifact")
     try:
-        content = json.loads((path / _JSON).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: found no {_JSON}; this folder is not a model artifact") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(_read(path / _JSON))
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path / _JSON}: is not valid JSON ({error}); copy the artifact again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
@@ -151,19 +171,20 @@ def load_artifact(path: str | Path) -> Artifact:
             f"{path / _JSON}: was changed after it was saved (digest {str(digest)[:12]}, expected "
             f"{_digest(content)[:12]}); copy the artifact again"
         )
+    try:
+        check_content(content)
+    except DataError as error:
+        raise ArtifactError(f"{path / _JSON}: {error}") from error
     for name, expected in content["files"].items():
-        try:
-            found = hashlib.sha256((path / name).read_bytes()).hexdigest()
-        except OSError as error:
-            raise ArtifactError(f"{path / name}: cannot be read ({error.strerror}); copy the artifact again") from error
+        found = sha256_of(path / name, MAX_FILE_BYTES)
         if found != expected:
             raise ArtifactError(
                 f"{path / name}: has SHA-256 {found[:12]}, expected {expected[:12]}; the file was changed or cut "
                 "short, copy the artifact again"
             )
-    for name in (WEIGHTS, ONNX, INT8_ONNX, PARITY):
-        if name not in content["files"] and (path / name).exists():
-            raise ArtifactError(f"{path / name}: is not among the files {_JSON} lists; copy the artifact again")
+    for entry in path.iterdir():  # what is not listed is not verified, but a graph may name it
+        if entry.name not in (*content["files"], _JSON) and not entry.name.startswith("."):
+            raise ArtifactError(f"{entry}: is not among the files {_JSON} lists; remove it, or copy the artifact again")
     try:
         height, width = content["input_size"]
         label_map = label_map_from_dict(content["label_map"], str(path / _JSON))
@@ -179,10 +200,23 @@ def load_artifact(path: str | Path) -> Artifact:
             provenance=content["provenance"],
             calibration=calibration,
         )
-        parity = parity_from_json((path / PARITY).read_bytes()) if PARITY in content["files"] else None
+        small = {name: _read(path / name) for name in (PARITY, *SELF_TEST) if name in content["files"]}
+        parity, self_test = _parts(small)
     except (KeyError, TypeError, ValueError, DataError) as error:
         raise ArtifactError(f"{path}: is incomplete ({error}); export the model again") from error
-    return Artifact(path, card, str(digest), parity)
+    return Artifact(path, card, str(digest), parity, self_test)
+
+
+def _read(path: Path) -> bytes:
+    with open_file(path, MAX_DESCRIPTION_BYTES) as file:
+        return file.read()
+
+
+def _parts(files: Mapping[str, bytes]) -> tuple[ParityReport | None, SelfTest | None]:
+    """Parity report and self-test, of those files of an artifact that are there."""
+    frame, mask = (files.get(name) for name in SELF_TEST)
+    self_test = None if frame is None or mask is None else self_test_from_png(frame, mask)
+    return parity_from_json(files[PARITY]) if PARITY in files else None, self_test
 
 
 def _digest(content: dict[str, Any]) -> str:

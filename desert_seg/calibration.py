@@ -63,6 +63,11 @@ class FrameStatistics:
     spread: tuple[float, ...]
     usual: float
 
+    def __post_init__(self) -> None:
+        spreads_are_positive = all(0 < each < np.inf for each in (*self.spread, self.usual))
+        if len(self.mean) != len(self.spread) or not np.isfinite(self.mean).all() or not spreads_are_positive:
+            raise ValueError("the statistics of frames are no means and spreads above 0")
+
     @classmethod
     def of(cls, descriptions: npt.NDArray[np.float64]) -> FrameStatistics:
         """Statistics of frames, FxD, of which there must be at least two."""
@@ -127,8 +132,10 @@ class Calibration:
     measured: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
+        if not 0 < self.temperature < np.inf:
             raise ValueError(f"temperature is {self.temperature}, expected more than 0")
+        if self.unknown_threshold is not None and not np.isfinite(self.unknown_threshold):
+            raise ValueError(f"unknown_threshold is {self.unknown_threshold}, expected a number")
         if self.unknown_score not in UNKNOWN_SCORES:
             raise ValueError(f"there is no score for unknown terrain {self.unknown_score!r}")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ import yaml
 from desert_seg.artifact import load_artifact
 from desert_seg.errors import DataError
 from desert_seg.files import write_text
+from desert_seg.images import read_file
 from desert_seg.labels import IGNORE, UNKNOWN_COLOR, UNKNOWN_NAME, LabelSet
 from desert_seg.share import find_artifact
 from desert_seg.traversability import LETHAL, NO_INFORMATION, class_costs
@@ -41,7 +43,8 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
 
     Raises:
         ArtifactError: The model is missing or damaged.
-        DataError: The policy is unusable, or two classes would have the same name in a map.
+        DataError: The policy is unusable, two classes would have the same name in a map, or one of these files is there
+            already with other content.
     """
     labels = load_artifact(find_artifact(artifact)).card.label_map.labels
     costs = class_costs(labels, policy)
@@ -52,6 +55,9 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
         "elevation_mapping.yaml": _yaml(elevation_mapping(labels), "Semantic layers of elevation_mapping_cupy."),
         "nvblox.yaml": _yaml(nvblox(), "Remappings of nvblox: unknown terrain stays out of the static map."),
     }
+    for name, text in texts.items():
+        if os.path.lexists(out / name) and read_file(out / name) != text.encode():
+            raise DataError(f"{out / name}: found a file with other content; move it away, or choose another --out")
     for name, text in texts.items():
         write_text(out / name, text)
     return [out / name for name in texts]

@@ -89,6 +89,19 @@ def probabilities(
     return result
 
 
+def not_finite(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_] | None:
+    """Where a class has a score that is NaN or infinite, so that there is no telling which class is best.
+
+    Args:
+        scores: Khw float32.
+
+    Returns:
+        hw, true there; None if there is no such place.
+    """
+    finite = np.isfinite(scores)
+    return None if finite.all() else np.asarray(~finite.all(0))
+
+
 def enlarge(
     plane: npt.NDArray[np.float32], size: tuple[int, int], out: npt.NDArray[np.float32] | None = None
 ) -> npt.NDArray[np.float32]:

@@ -71,6 +71,19 @@ def confidence(
     return np.asarray((likeliest * 255).round().to(torch.uint8).cpu().numpy(), np.uint8)
 
 
+@torch.inference_mode()
+def not_finite(scores: Tensor) -> npt.NDArray[np.bool_] | None:
+    """The twin of `desert_seg.decode.not_finite`, which explains the result; `scores` are Khw float32."""
+    finite = torch.isfinite(scores)
+    return None if bool(finite.all()) else np.asarray((~finite.all(0)).cpu().numpy(), np.bool_)
+
+
+@torch.inference_mode()
+def without(scores: Tensor, cells: npt.NDArray[np.bool_]) -> Tensor:
+    """Scores Khw with 0 for every class in some cells, hw."""
+    return torch.where(torch.from_numpy(cells).to(scores.device), 0.0, scores)
+
+
 def enlarge(planes: Tensor, size: tuple[int, int]) -> Tensor:
     """Planes NKhw brought to (H, W) on the half-pixel grid; as they are if that is their size."""
     if planes.shape[2:] == size:

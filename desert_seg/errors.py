@@ -4,9 +4,23 @@ Every message is one sentence a person can act on: what was found, what was expe
 the message and exit with 1; the node logs it. Anything else that escapes is a bug of ours and keeps its traceback.
 """
 
+from __future__ import annotations
+
+MAX_LENGTH = 2000
+"""Of a message, in characters: what it quotes may come from outside, and be megabytes."""
+
+
+def shortened(text: str) -> str:
+    """A text that is too long for a person, without its middle; what was found begins it, the cure ends it."""
+    half = (MAX_LENGTH - 3) // 2
+    return text if len(text) <= MAX_LENGTH else f"{text[:half]} … {text[-half:]}"
+
 
 class DesertSegError(Exception):
     """Base of all expected failures."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class ArtifactError(DesertSegError):
@@ -17,7 +31,7 @@ class DataError(DesertSegError):
     """An image, mask, label map, dataset folder or bag is not what it should be."""
 
 
-class OutputError(DesertSegError):
+class OutputError(DataError):
     """A result cannot be written: the disk is full, read-only, or something else is in its place."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +33,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         OutputError: The machine refuses; an earlier file of that name is still there.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Shorter than any name a file may have, which its own name with an ending need not be.
+    partial = path.with_name(f".{abs(hash(path.name)):x}.{os.getpid()}.partial")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -47,29 +47,6 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8 like `write_bytes`; what is no valid text, as in some file names, is escaped as in JSON."""
     write_bytes(path, text.encode(errors="backslashreplace"))
-
-
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A `with` block gets an empty folder to fill, which takes the place of `path` when the block ends well.
-
-    Raises:
-        OutputError: The machine refuses; an earlier folder is still there.
-    """
-    partial, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("partial", "old"))
-    shutil.rmtree(partial, ignore_errors=True)
-    with writing(path):
-        try:
-            partial.mkdir(parents=True)
-            yield partial
-            if path.exists():
-                path.rename(old)
-            partial.rename(path)
-        finally:
-            if old.exists() and not path.exists():
-                old.rename(path)
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

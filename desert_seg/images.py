@@ -1,7 +1,14 @@
-"""Image files on disk: RGB frames and raw masks, read without loss and written atomically. Knows nothing of labels."""
+"""Image files on disk: RGB frames and raw masks, read without loss and written atomically. Knows nothing of labels.
+
+What is no regular file is never opened (a FIFO would make its reader wait for ever), and what is larger than
+`image_header.MAX_PIXELS` is never decoded.
+"""
 
 from __future__ import annotations
 
+import io
+import re
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +18,92 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
+from desert_seg.image_header import MAX_PIXELS, check_pixels
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
+MAX_BYTES = 8 * MAX_PIXELS
+"""What the largest image takes uncompressed, with four channels of 16 bits."""
+
+_EXIF_ORIENTATION = 0x0112
+_PNG_PALETTE = 3
+
 
 def list_images(folder: Path) -> list[Path]:
-    """Image files of a folder in name order; raises DataError if there is no such folder or no image in it."""
+    """Image files of a folder, with numbers in natural order: frame_2 before frame_10.
+
+    Hidden files are left out, and so are the `._` files that macOS puts beside others. A link, a FIFO or a folder of an
+    image's name is listed, so that whoever reads it says what is wrong with it.
+
+    Raises:
+        DataError: There is no such folder, it cannot be read, or no image is in it.
+    """
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; give a folder that holds images")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    try:
+        paths = [path for path in folder.iterdir() if is_image_name(path)]
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
     if not paths:
         raise DataError(f"{folder}: found no image; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
-    return paths
+    return sorted(paths, key=natural_order)
 
 
-def _read(path: Path, flags: int) -> npt.NDArray[Any]:
+def is_image_name(path: Path) -> bool:
+    """True if a file of this name is taken for an image: it ends like one and is not hidden."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def natural_order(path: Path) -> tuple[tuple[str | int, ...], str]:
+    """Sort key that takes the numbers in a path for numbers."""
+    parts = re.split(r"([0-9]+)", str(path))
+    # Text and numbers take turns, so that neither is ever compared with the other.
+    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), str(path)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file of at most `MAX_BYTES`; raises DataError naming the file for anything else."""
     try:
-        data = np.fromfile(path, np.uint8)
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{path}: is no regular file, expected an image; move it away")
+        if status.st_size > MAX_BYTES:
+            raise DataError(
+                f"{path}: found {status.st_size / 1e6:.0f} MB, expected at most {MAX_BYTES / 1e6:.0f}; scale it down"
+            )
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
-    array = cv2.imdecode(data, flags) if data.size else None
-    if array is None:
-        raise DataError(
-            f"{path}: is not an image that OpenCV can decode; the file is empty, cut short or of another type"
-        )
-    return array
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a colour image as HxWx3 uint8 RGB; raises DataError naming the file."""
-    return np.ascontiguousarray(cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    """Read a colour image as it is shown, turned by its EXIF orientation: HxWx3 uint8 RGB.
+
+    Raises:
+        DataError: The file is no whole image, or too large; it is named.
+    """
+    image = _decode(path, read_file(path), cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_orientation(path: Path) -> int:
+    """EXIF orientation of an image file, 1 to 8: 1 = shown as stored, also where there is no such tag.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    data = read_file(path)
+    is_tiff = data.startswith((b"II", b"MM"))
+    if not is_tiff and not any(mark in data for mark in (b"Exif\0\0", b"eXIf", b"EXIF")):
+        return 1
+    from PIL import Image  # OpenCV turns images, but does not say that it did
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 1  # no whole image, which whoever decodes it says
+    return orientation if orientation in range(1, 9) else 1
 
 
 def read_mask(path: Path) -> npt.NDArray[Any]:
@@ -49,32 +112,77 @@ def read_mask(path: Path) -> npt.NDArray[Any]:
     Raises:
         DataError: The file cannot be read or is no mask; it is named.
     """
-    mask = _read_palette_indices(path) if _is_palette_png(path) else _read(path, cv2.IMREAD_UNCHANGED)
+    data = _read_lossless(path)
+    depth, color_type = _png_depth_and_color_type(data)
+    if color_type == _PNG_PALETTE:
+        mask = _palette_indices(path, data)
+    else:
+        mask = _decode(path, data, cv2.IMREAD_UNCHANGED)
+        if depth in (1, 2, 4):
+            mask = mask // (255 // (2**depth - 1))  # decoders stretch fewer bits to 0..255
     if mask.ndim != 2 or mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         raise DataError(
             f"{path}: found {mask.dtype} with shape {mask.shape}, expected one channel of 8 or 16 bits; "
-            "save masks as single-channel PNG"
+            "save masks as single-channel PNG, or give a label map whose keys are colours"
         )
     return mask
 
 
-def _is_palette_png(path: Path) -> bool:
-    """True if the colour type in the header of a PNG (W3C PNG 11.2.1) is 3, indexed colour."""
+def read_stored(path: Path) -> npt.NDArray[Any] | None:
+    """An image file as it is stored, of any type and number of channels; None if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            header = file.read(26)
-    except OSError:
-        return False
-    return len(header) == 26 and header.startswith(b"\x89PNG") and header[25] == 3
+        return _decode(path, read_file(path), cv2.IMREAD_UNCHANGED)
+    except DataError:
+        return None
 
 
-def _read_palette_indices(path: Path) -> npt.NDArray[np.uint8]:
-    from PIL import Image, UnidentifiedImageError  # OpenCV can only give the colours behind the indices
+def read_color_mask(path: Path) -> npt.NDArray[np.uint32]:
+    """Read a mask that shows classes as colours: HxW uint32, 65536 red + 256 green + blue.
 
+    Raises:
+        DataError: The file cannot be read or was compressed with loss; it is named.
+    """
+    blue, green, red = np.moveaxis(_decode(path, _read_lossless(path), cv2.IMREAD_COLOR).astype(np.uint32), 2, 0)
+    return np.asarray(red << 16 | green << 8 | blue, np.uint32)
+
+
+def _read_lossless(path: Path) -> bytes:
+    data = read_file(path)
+    if data.startswith(b"\xff\xd8"):
+        raise DataError(f"{path}: is a JPEG, which changes values at every edge; export the mask again as PNG")
+    return data
+
+
+def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
+    """Decode an image file that is not too large and, if it is a JPEG, has its end."""
+    check_pixels(data, str(path))
     try:
-        with Image.open(path) as image:
+        array = None if _is_cut_jpeg(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        array = None
+    if array is None:
+        raise DataError(f"{path}: is not a whole image that OpenCV can decode; copy or export the file again")
+    return array
+
+
+def _is_cut_jpeg(data: bytes) -> bool:
+    """True for a JPEG without its end: several versions of OpenCV fill the missing part with grey and say nothing."""
+    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+
+
+def _png_depth_and_color_type(data: bytes) -> tuple[int, int]:
+    """Bits per sample and colour type of a PNG (W3C PNG 11.2.1); zeros for any other file."""
+    return (data[24], data[25]) if data.startswith(b"\x89PNG") and len(data) > 25 else (0, 0)
+
+
+def _palette_indices(path: Path, data: bytes) -> npt.NDArray[np.uint8]:
+    from PIL import Image  # OpenCV can only give the colours behind the indices
+
+    check_pixels(data, str(path))
+    try:
+        with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image, np.uint8)
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: is not an image that can be decoded ({error}); export the file again") from error
 
 

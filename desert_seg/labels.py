@@ -10,16 +10,18 @@ Shape letters: K classes, H, W.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from desert_seg.errors import DataError
+from desert_seg.yaml_file import find_yaml, read_yaml, shipped_names
 
 IGNORE = 255
 """In a target: not scored. In a published mask: unknown."""
@@ -27,6 +29,9 @@ IGNORE = 255
 UNKNOWN_NAME = "unknown"
 UNKNOWN_COLOR = (0, 0, 0)
 MAX_CLASSES = 250
+
+_UNNAMED = 254
+"""In the table of a label map: a value that the map does not name."""
 
 _SHIPPED = Path(__file__).parent / "label_maps"
 
@@ -79,26 +84,50 @@ class LabelMap:
         name: Identifier, for example `falcon7`.
         labels: The classes it maps to.
         values: Raw mask value -> class index, or `IGNORE`.
+        in_color: The masks show classes as colours; the value of a colour is 65536 red + 256 green + blue.
     """
 
     name: str
     labels: LabelSet
     values: Mapping[int, int]
+    in_color: bool = False
 
     def __post_init__(self) -> None:
         for value, target in self.values.items():
-            if not 0 <= value <= 65535:
-                raise DataError(f"label map {self.name}: raw value {value} is outside 0..65535; masks are 16-bit")
+            if not 0 <= value < self._num_values:
+                raise DataError(
+                    f"label map {self.name}: raw value {value} is outside 0..{self._num_values - 1}; masks are 16-bit"
+                )
             if target != IGNORE and not 0 <= target < len(self.labels):
                 raise DataError(
-                    f"label map {self.name}: raw value {value} maps to class {target}, which does not exist"
+                    f"label map {self.name}: raw value {self.spell(value)} maps to class {target}, which does not exist"
                 )
+
+    @property
+    def _num_values(self) -> int:
+        return 2**24 if self.in_color else 2**16
+
+    @cached_property
+    def _table(self) -> npt.NDArray[np.uint8]:
+        """Class of every value there can be."""
+        table = np.full(self._num_values, _UNNAMED, np.uint8)
+        for value, target in self.values.items():
+            table[value] = target
+        return table
+
+    def spell(self, value: int) -> str:
+        """A raw value as YAML and people write it: `7100`, or `108, 64, 20` for a colour's red, green and blue."""
+        return f"{value >> 16}, {value >> 8 & 255}, {value & 255}" if self.in_color else str(value)
+
+    def describe(self, value: int) -> str:
+        """A raw value in a sentence: `7100`, or `[108, 64, 20]` for a colour."""
+        return f"[{self.spell(value)}]" if self.in_color else str(value)
 
     def apply(self, raw: npt.NDArray[Any], source: str = "mask") -> npt.NDArray[np.uint8]:
         """Turn raw mask values into class indices.
 
         Args:
-            raw: HxW, uint8 or uint16, values as stored in the mask file.
+            raw: HxW, uint8 or uint16, values as stored in the mask file; uint32 for colours.
             source: What to call the mask in an error, usually its path.
 
         Returns:
@@ -107,30 +136,29 @@ class LabelMap:
         Raises:
             DataError: A value is not in the map, or the array is not an integer mask.
         """
-        if raw.ndim != 2 or raw.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        expected = ("uint32",) if self.in_color else ("uint8", "uint16")
+        if raw.ndim != 2 or raw.dtype.name not in expected:
             raise DataError(
-                f"{source}: found a {raw.dtype} array of shape {raw.shape}, expected one plane of uint8 or uint16; "
-                "save the mask as a single-channel PNG"
+                f"{source}: found a {raw.dtype} array of shape {raw.shape}, expected one plane of "
+                f"{' or '.join(expected)}; save the mask as a single-channel PNG"
             )
-        known = np.zeros(65536, bool)
-        table = np.full(65536, IGNORE, np.uint8)
-        for value, target in self.values.items():
-            known[value] = True
-            table[value] = target
-        if not known[raw].all():
-            found, counts = np.unique(raw[~known[raw]], return_counts=True)
-            listed = ", ".join(f"{value} ({count} pixels)" for value, count in zip(found[:5], counts[:5], strict=True))
+        target = self._table[raw]
+        if (unnamed := target == _UNNAMED).any():
+            found, counts = np.unique(raw[unnamed], return_counts=True)
+            kind = "colours" if self.in_color else "values"
+            first = zip(found[:5].tolist(), counts[:5].tolist(), strict=True)
+            listed = ", ".join(f"{self.describe(value)} ({count} pixels)" for value, count in first)
             more = f" and {len(found) - 5} more" if len(found) > 5 else ""
             hint = "; the mask looks like it was cut to 8 bits" if self._cut_to_8_bits(found) else ""
             raise DataError(
-                f"{source}: values {listed}{more} are not in label map {self.name}{hint}; add them to the map, "
+                f"{source}: {kind} {listed}{more} are not in label map {self.name}{hint}; add them to the map, "
                 "as a class or as ignore"
             )
-        return np.asarray(table[raw], np.uint8)
+        return np.asarray(target, np.uint8)
 
     def _cut_to_8_bits(self, found: npt.NDArray[Any]) -> bool:
         """True if the unknown values are what 8-bit reading makes of values that the map does know."""
-        large = [value for value in self.values if value > 255]
+        large = [value for value in self.values if value > 255 and not self.in_color]
         cut = {value >> 8 for value in large} | {value & 0xFF for value in large} | {255}
         return bool(large) and set(found.tolist()) <= cut
 
@@ -143,7 +171,9 @@ class LabelMap:
                 for name, color in zip(self.labels.names, self.labels.colors, strict=True)
             ],
             "values": {
-                int(value): "ignore" if target == IGNORE else self.labels.names[target]
+                self.spell(value) if self.in_color else int(value): "ignore"
+                if target == IGNORE
+                else self.labels.names[target]
                 for value, target in self.values.items()
             },
         }
@@ -154,7 +184,8 @@ def label_map_from_dict(data: Any, source: str) -> LabelMap:
 
     Args:
         data: A mapping with `name`, `classes` (list of `{name, color}`, or the name of a shipped map whose classes
-            are meant) and `values` (raw value -> class name or `ignore`).
+            are meant) and `values` (raw value -> class name or `ignore`). Raw values are whole numbers, or all of
+            them colours, such as `108, 64, 20` for red, green and blue.
         source: What to call it in an error.
 
     Raises:
@@ -171,12 +202,10 @@ def label_map_from_dict(data: Any, source: str) -> LabelMap:
                 names=tuple(str(entry["name"]) for entry in classes),
                 colors=tuple(tuple(int(c) for c in entry["color"]) for entry in classes),  # type: ignore[misc]
             )
-        values = {
-            int(value): IGNORE if name == "ignore" else labels.index(str(name))
-            for value, name in data["values"].items()
-        }
-        return LabelMap(str(data["name"]), labels, values)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        targets = [IGNORE if name == "ignore" else labels.index(str(name)) for name in data["values"].values()]
+        keys, in_color = _read_keys(list(data["values"]))
+        return LabelMap(str(data["name"]), labels, dict(zip(keys, targets, strict=True)), in_color)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{source}: this is not a label map ({error}); classes are a list of {{name, color}} and values a mapping"
         ) from error
@@ -184,9 +213,34 @@ def label_map_from_dict(data: Any, source: str) -> LabelMap:
         raise DataError(f"{source}: {error}") from error
 
 
+def _read_keys(keys: list[Any]) -> tuple[list[int], bool]:
+    """The raw values that the keys of `values` spell, and whether they are colours."""
+    read = []
+    for key in keys:
+        # In YAML a number is read as one; in JSON every key is text.
+        number = re.fullmatch(r"\d+", str(key))
+        color = re.fullmatch(r"(\d{1,3}), ?(\d{1,3}), ?(\d{1,3})", str(key))
+        if number is None and color is None:
+            raise DataError(
+                f"found {key!r} as a raw value, expected a whole number, or a colour's red, green and blue like "
+                "108, 64, 20; write it so"
+            )
+        levels = [int(level) for level in color.groups()] if color else []
+        if any(level > 255 for level in levels):
+            raise DataError(f"found the colour {key}, expected three numbers from 0 to 255; mend it")
+        read.append(levels[0] << 16 | levels[1] << 8 | levels[2] if color else int(key))
+    num_colors = sum("," in str(key) for key in keys)
+    if num_colors not in (0, len(keys)):
+        raise DataError(f"found {num_colors} colours among {len(keys)} raw values; give either numbers or colours")
+    for key, value in zip(keys, read, strict=True):
+        if read.count(value) > 1:
+            raise DataError(f"raw value {key} is listed twice; keep one of the two")
+    return read, bool(num_colors)
+
+
 def shipped_label_maps() -> list[str]:
     """Names of the label maps that come with the package."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+    return shipped_names(_SHIPPED)
 
 
 def load_label_map(name_or_path: str | Path) -> LabelMap:
@@ -195,16 +249,5 @@ def load_label_map(name_or_path: str | Path) -> LabelMap:
     Raises:
         DataError: No such map, or the file is not one.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = _SHIPPED / f"{name_or_path}.yaml"
-    if not path.is_file():
-        raise DataError(
-            f"there is no label map {str(name_or_path)!r}; "
-            f"give the path of a YAML file or one of: {', '.join(shipped_label_maps())}"
-        )
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); fix the file") from error
-    return label_map_from_dict(data, str(path))
+    path = find_yaml(name_or_path, _SHIPPED, "label map")
+    return label_map_from_dict(read_yaml(path), str(path))

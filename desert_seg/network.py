@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -19,6 +19,7 @@ import torch
 from segmentation_models_pytorch.decoders.dpt.decoder import DPTSegmentationHead
 from torch import Tensor, nn
 
+from desert_seg.artifact_content import check_network
 from desert_seg.errors import DesertSegError
 
 
@@ -60,8 +61,10 @@ class SegmentationNetwork(nn.Module):
             encoder_weights: smp's name of pretrained weights to fetch from the network, or None for random ones.
 
         Raises:
+            DataError: The configuration would load something from elsewhere.
             DesertSegError: smp has no such architecture or encoder.
         """
+        check_network(asdict(config))
         super().__init__()
         self.config = config
         warnings.filterwarnings("ignore", "`timm-` encoders are deprecated", DeprecationWarning)

@@ -21,9 +21,10 @@ import numpy.typing as npt
 
 from desert_seg.artifact import ModelCard, load_artifact
 from desert_seg.calibration import Calibration, describe
-from desert_seg.decode import confidence, decode, enlarge, probabilities
+from desert_seg.decode import confidence, decode, enlarge, not_finite, probabilities
 from desert_seg.engines.choice import create_engine
 from desert_seg.engines.engine import DeviceEngine, Engine
+from desert_seg.errors import EngineError
 from desert_seg.labels import IGNORE
 from desert_seg.views import SIZE_MULTIPLE, View, fuse, view_set
 
@@ -48,6 +49,8 @@ class SegmentOptions:
         want_confidence: Compute `Segmentation.confidence` even if no threshold needs it.
         want_unknown: Compute `Segmentation.unknown`.
         want_probabilities: Compute `Segmentation.probabilities`.
+        not_finite_is_unknown: Pixels whose scores are not finite become `IGNORE` and are counted, as a robot needs it
+            that has to go on; else they are an error.
     """
 
     views: str = "none"
@@ -59,6 +62,7 @@ class SegmentOptions:
     want_confidence: bool = False
     want_unknown: bool = False
     want_probabilities: bool = False
+    not_finite_is_unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class ScoredFrame:
         window: Rows and columns of the frame that were scored.
         resize_ms: Time to bring the frame, and those it was batched with, to network size.
         inference_ms: Time of the batch in the engine, all views.
+        not_finite: hw, true where the scores were not finite; the planes are 0 there. None if all were.
     """
 
     planes: npt.NDArray[np.float32] | Tensor
@@ -81,6 +86,7 @@ class ScoredFrame:
     window: tuple[slice, slice]
     resize_ms: float
     inference_ms: float
+    not_finite: npt.NDArray[np.bool_] | None = None
 
     @cached_property
     def scores(self) -> npt.NDArray[np.float32]:
@@ -100,7 +106,8 @@ class Segmentation:
         decode_ms: Time from scores to all that is here.
         unknown: HxW uint8, 255 = terrain the model does not know, also outside the region; else 0. Without a threshold
             only what the mask has as `IGNORE`.
-        probabilities: HxWxK float32, 0..1, 0 outside the region.
+        probabilities: HxWxK float32, 0..1, 0 outside the region and where scores were not finite.
+        num_not_finite: Pixels that are `IGNORE` because their scores were not finite.
     """
 
     mask: npt.NDArray[np.uint8]
@@ -110,6 +117,7 @@ class Segmentation:
     decode_ms: float
     unknown: npt.NDArray[np.uint8] | None = None
     probabilities: npt.NDArray[np.float32] | None = None
+    num_not_finite: int = 0
 
 
 class Segmenter:
@@ -128,15 +136,32 @@ class Segmenter:
         device: str = "auto",
         precision: str = "auto",
         threads: int = 0,
+        self_test: bool = True,
     ) -> Segmenter:
-        """Verify an artifact and build an engine for it; see `create_engine` for the arguments.
+        """Verify an artifact, build an engine for it, and try that on the artifact's self-test.
+
+        Args:
+            artifact: Its folder.
+            engine: See `create_engine`, as for the next three.
+            device: See there.
+            precision: See there.
+            threads: See there.
+            self_test: False leaves the self-test out, which takes as long as a frame; an artifact may have none.
 
         Raises:
             ArtifactError: The artifact is missing or damaged.
-            EngineError: The engine cannot be had.
+            EngineError: The engine cannot be had, or misses the bar of its precision on the self-test.
         """
         loaded = load_artifact(artifact)
-        return cls(create_engine(loaded, engine, device, precision, threads), loaded.card, loaded.digest)
+        segmenter = cls(create_engine(loaded, engine, device, precision, threads), loaded.card, loaded.digest)
+        if self_test and loaded.self_test is not None:
+            mask = segmenter.segment(loaded.self_test.frame).mask
+            if missed := loaded.self_test.shortfall(mask, segmenter.engine.precision):
+                raise EngineError(
+                    f"{loaded.path}: on {segmenter.engine.description} {missed}; use another engine or precision, or "
+                    "export the model again"
+                )
+        return segmenter
 
     def segment(self, rgb: npt.NDArray[np.uint8], options: SegmentOptions = SegmentOptions()) -> Segmentation:
         """Segment one frame.
@@ -147,6 +172,7 @@ class Segmenter:
 
         Raises:
             DesertSegError: The view set does not exist.
+            EngineError: Scores are not finite, and the options do not allow for it.
         """
         return self.segment_batch([rgb], options)[0]
 
@@ -164,11 +190,12 @@ class Segmenter:
 
         Raises:
             DesertSegError: The view set does not exist.
+            EngineError: Scores are not finite, and the options do not allow for it.
         """
         return [self.decode(scored, options) for scored in self.score(frames, options)]
 
     def score(self, frames: Sequence[npt.NDArray[np.uint8]], options: SegmentOptions) -> list[ScoredFrame]:
-        """The first half of `segment_batch`: frames to low-resolution scores."""
+        """The first half of `segment_batch`, whose arguments and errors it has: frames to low-resolution scores."""
         views = view_set(options.views)
         started = time.perf_counter()
         windows = [_window(rgb, options.region) for rgb in frames]
@@ -177,10 +204,25 @@ class Segmenter:
         resized = time.perf_counter()
         scores = self._fused(images, views)
         times = (resized - started) * 1e3, (time.perf_counter() - resized) * 1e3
+        checked = [self._finite(planes, options) for planes in scores]
         return [
-            ScoredFrame(planes, image, (rgb.shape[0], rgb.shape[1]), window, *times)
-            for planes, image, rgb, window in zip(scores, images, frames, windows, strict=True)
+            ScoredFrame(planes, image, (rgb.shape[0], rgb.shape[1]), window, *times, lost)
+            for (planes, lost), image, rgb, window in zip(checked, images, frames, windows, strict=True)
         ]
+
+    def _finite(
+        self, planes: npt.NDArray[np.float32] | Tensor, options: SegmentOptions
+    ) -> tuple[npt.NDArray[np.float32] | Tensor, npt.NDArray[np.bool_] | None]:
+        """Scores Khw with 0 where they were not finite, and where that was; raises EngineError if it is not allowed."""
+        lost = _not_finite(planes)
+        if lost is None:
+            return planes, None
+        if not options.not_finite_is_unknown:
+            raise EngineError(
+                f"{self.engine.description} gave scores that are not finite for {lost.mean():.1%} of a frame, expected "
+                f"numbers; run {self.card.name} on another engine or at another precision, or use another model"
+            )
+        return _without(planes, lost), lost
 
     def _fused(
         self, images: Sequence[npt.NDArray[np.uint8]], views: tuple[View, ...]
@@ -199,7 +241,10 @@ class Segmenter:
         size = (rows.stop - rows.start, columns.stop - columns.start)
         mask = _mask(scored.planes, size, options.bias)
         temperature = self.calibration.temperature
-        certainty = unknown = likely = None
+        certainty = unknown = likely = lost = None
+        if scored.not_finite is not None:  # whatever such a cell has a share in is lost with it
+            lost = enlarge(scored.not_finite.astype(np.float32), size) > 0
+            mask[lost] = IGNORE
         if options.want_confidence or options.confidence_threshold > 0:
             certainty = _certainty(scored.planes / temperature, size, options.bias)
             mask[certainty < round(options.confidence_threshold * 255)] = IGNORE
@@ -208,13 +253,16 @@ class Segmenter:
             unknown = self._unknown(scored.scores, mask, options.unknown_threshold)
         if options.want_probabilities:
             likely = probabilities(scored.scores / np.float32(temperature), size, options.bias)
+            if lost is not None:
+                likely[lost] = 0.0
         if size != scored.size:
             mask = _framed(mask, scored, IGNORE)
             certainty = None if certainty is None else _framed(certainty, scored, 0)
             unknown = None if unknown is None else _framed(unknown, scored, 255)
             likely = None if likely is None else _framed(likely, scored, 0.0)
         times = scored.resize_ms, scored.inference_ms, (time.perf_counter() - started) * 1e3
-        return Segmentation(mask, certainty, *times, unknown, likely)
+        num_lost = 0 if lost is None else int(np.count_nonzero(lost))
+        return Segmentation(mask, certainty, *times, unknown, likely, num_lost)
 
     def _unknown(
         self, scores: npt.NDArray[np.float32], mask: npt.NDArray[np.uint8], threshold: float | None
@@ -227,9 +275,14 @@ class Segmenter:
         return np.asarray(unknown, np.uint8)
 
     def domain_shift(self, scored: ScoredFrame) -> float | None:
-        """How unlike the model's own world a frame is, 1 = as the farthest twentieth of it; None if never measured."""
+        """How unlike the model's own world a frame is, 1 = as the farthest twentieth of it.
+
+        None if that was never measured, or if scores of the frame were not finite.
+        """
         frames = self.calibration.frames
-        return None if frames is None else frames.shift(describe(scored.image, scored.scores))
+        if frames is None or scored.not_finite is not None:
+            return None
+        return frames.shift(describe(scored.image, scored.scores))
 
     def network_size(self, options: SegmentOptions) -> tuple[int, int]:
         """(H, W) of the network's input, multiples of 32."""
@@ -238,8 +291,17 @@ class Segmenter:
         return _multiple(height * options.scale * (bottom - top)), _multiple(width * options.scale * (right - left))
 
     def warm_up(self, options: SegmentOptions = SegmentOptions()) -> None:
-        """Run one black frame through every view, so that the first real frame is not slow."""
-        self.segment(np.zeros((*self.card.input_size, 3), np.uint8), replace(options, want_confidence=True))
+        """Run one black frame through every view to every output, so that no real frame is slow or meets a fault first.
+
+        Raises:
+            EngineError: Scores are not finite.
+        """
+        everything = replace(
+            options, want_confidence=True, want_unknown=True, want_probabilities=True, not_finite_is_unknown=False
+        )
+        (scored,) = self.score([np.zeros((*self.card.input_size, 3), np.uint8)], everything)
+        self.domain_shift(scored)
+        self.decode(scored, everything)
 
     def suppress(self, names: Collection[str]) -> npt.NDArray[np.float32] | None:
         """Bias that removes classes by name, for `SegmentOptions.bias`; None for no names.
@@ -252,6 +314,26 @@ class Segmenter:
         bias = np.zeros(len(self.labels), np.float32)
         bias[[self.labels.index(name) for name in names]] = -np.inf
         return bias
+
+
+def _not_finite(planes: npt.NDArray[np.float32] | Tensor) -> npt.NDArray[np.bool_] | None:
+    """Where scores Khw are not finite, hw; None if they all are."""
+    if isinstance(planes, np.ndarray):
+        return not_finite(planes)
+    from desert_seg import device
+
+    return device.not_finite(planes)
+
+
+def _without(
+    planes: npt.NDArray[np.float32] | Tensor, cells: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32] | Tensor:
+    """Scores Khw, where they are, with 0 in some cells hw."""
+    if isinstance(planes, np.ndarray):
+        return np.where(cells, np.float32(0), planes)
+    from desert_seg import device
+
+    return device.without(planes, cells)
 
 
 def _mask(

@@ -32,9 +32,14 @@ def find_artifact(name_or_path: str) -> Path:
     """A model artifact by the name of a shipped model or by path.
 
     Raises:
-        ArtifactError: There is neither a folder nor a shipped model of that name.
+        ArtifactError: There is neither a folder nor a shipped model of that name, or no user whose home it is in.
     """
-    path = Path(name_or_path).expanduser()
+    try:
+        path = Path(name_or_path).expanduser()
+    except RuntimeError as error:
+        raise ArtifactError(
+            f"the home folder in {name_or_path!r} is that of a user who does not exist; give the folder in full"
+        ) from error
     if path.is_dir():
         return path
     if "/" in name_or_path:

@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from desert_seg.errors import DataError
 from desert_seg.labels import LabelSet
 from desert_seg.share import share_directory
+from desert_seg.yaml_file import read_yaml
 
 LETHAL, NO_INFORMATION = 254, 255
 """Costs of nav2_costmap_2d."""
@@ -32,10 +32,7 @@ def read_policy(path: Path | None = None) -> dict[str, int]:
         DataError: The file is missing or is not a mapping of names to such numbers.
     """
     path = path or share_directory() / "config" / "traversability.yaml"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}); check the path") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or not all(type(cost) is int and 0 <= cost <= 255 for cost in content.values()):
         raise DataError(
             f"{path}: found something else than class names with whole numbers from 0 to 255; see the shipped one"

@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from rclpy._rclpy_pybind11 import RMWError
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from desert_seg.errors import FrameError
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.health import Health, Timing
+from desert_seg_ros.input_kind import input_mistakes
 from desert_seg_ros.messages import camera_info_message, image_message, timing_message
 from desert_seg_ros.qos_watch import QosWatch
 from desert_seg_ros.transport import Transport
@@ -49,6 +53,7 @@ class Camera:
         self.name = name
         self.health = Health()
         self.input_topic = ""
+        self._transport: Transport | None = None
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
         self._misfit = ""
@@ -81,15 +86,21 @@ class Camera:
         )
 
     def subscribe(
-        self, transport: Transport, on_image: Callable[[str, Any], None], on_crash: Callable[[Exception], None]
+        self,
+        transport: Transport,
+        on_image: Callable[[str, Any], None],
+        on_bad_frame: Callable[[str, FrameError], None],
+        on_crash: Callable[[Exception], None],
     ) -> None:
         """Begin to listen.
 
         Args:
             transport: What to listen to.
             on_image: Called with the camera's name and each image message, or each frame of video.
+            on_bad_frame: Called with the camera's name where bytes came that are no message of the transport's type.
             on_crash: Called when the thread that decodes video dies of a bug.
         """
+        self._transport = transport
         prefix = f"{self.name}/" if self.name else ""
         self.input_topic = self._node.resolve_topic_name(prefix + transport.topic)
         on_message: Callable[[Any], None] = functools.partial(on_image, self.name)
@@ -102,11 +113,23 @@ class Camera:
                 on_crash=on_crash,
             )
             on_message, qos = self._video.put, camera_qos(depth=MAX_WAITING)  # all packets are needed, not the newest
+
+        def on_bytes(data: bytes) -> None:
+            try:
+                message = deserialize_message(data, transport.message_type)
+            except RMWError:
+                kind = transport.message_type.__name__
+                reason = f"found {len(data)} bytes on {self.input_topic} that are no {kind} message"
+                on_bad_frame(self.name, FrameError(f"{reason}; publish it with a ROS 2 client library"))
+            else:
+                on_message(message)
+
         image = self._node.create_subscription(
             transport.message_type,
             prefix + transport.topic,
-            on_message,
+            on_bytes,
             qos,
+            raw=True,  # else rclpy drops what it cannot read, and nobody hears of it
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic, self.health.frames_lost),
         )
@@ -132,8 +155,11 @@ class Camera:
         self._outputs = {}
 
     def mismatches(self) -> list[str]:
-        """Sentences about what comes in beside the images and does not fit them."""
-        return [self._misfit] if self._misfit else []
+        """Sentences about what is published on the inputs and does not fit: another kind of image, a calibration."""
+        mistakes = []
+        if self.input_topic and self._transport is not None:
+            mistakes = input_mistakes(self._node, self.input_topic, self._transport.name)
+        return [*mistakes, *([self._misfit] if self._misfit else [])]
 
     def num_publishers(self) -> int:
         """How many publishers the input topic has."""

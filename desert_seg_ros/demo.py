@@ -9,7 +9,7 @@ import argparse
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from desert_seg.labels import LabelMap
     from desert_seg.scoring import Scores
+    from desert_seg_ros.bag_benchmark.frames import PreparedFrame
     from desert_seg_ros.bag_benchmark.masks import Masked
     from desert_seg_ros.bag_benchmark.results import Frames, Spread, Start
 
@@ -53,19 +54,24 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Replay, judge, draw, report."""
+    """Replay, judge, draw, report.
+
+    Raises:
+        DesertSegError: The drive, the model or the node is unusable, or frames could not be read; all others are done
+            and everything is written by then.
+    """
     from rich.text import Text
 
     from desert_seg.artifact import load_artifact
     from desert_seg.console import BarColumn, Console, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from desert_seg.files import write_text
     from desert_seg.machine import processor
-    from desert_seg.recordings.drive import open_drive
+    from desert_seg.recordings.drive import open_drive, refuse_left_out
     from desert_seg.share import find_artifact, share_directory
     from desert_seg_ros.bag_benchmark import measures
     from desert_seg_ros.bag_benchmark.frames import prepared_frames, stored_transport
     from desert_seg_ros.bag_benchmark.masks import masked_frames
-    from desert_seg_ros.bag_benchmark.node_process import launch_command, node_command
+    from desert_seg_ros.bag_benchmark.node_process import launch_command, node_command, own_image_topic, own_name
     from desert_seg_ros.bag_benchmark.pace import Length, Recorded
     from desert_seg_ros.bag_benchmark.run import Subject, measure
     from desert_seg_ros.environment import require_ros, use_dds_profile
@@ -74,6 +80,7 @@ def demo(options: argparse.Namespace) -> None:
     check_output_folder(options.out, "--out")
     console = Console()
     drive = open_drive(options.drive or share_directory() / "sample_drive", options.topic, options.hz, options.limit)
+    drive.warn()
     artifact = load_artifact(find_artifact(options.model))
     pace, transport = Recorded(options.rate), stored_transport(drive)
     use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
@@ -83,11 +90,12 @@ def demo(options: argparse.Namespace) -> None:
         "engine": options.engine,
         "tta": options.tta,
     }
-    command = launch_command(parameters) if shutil.which("ros2") else node_command(parameters)
+    name, image_topic = own_name(), own_image_topic()
+    start_with = launch_command if shutil.which("ros2") else node_command
+    command = start_with(parameters, image_topic, name)
+    bad: list[DesertSegError] = []
     mask_bag, log = options.out / "masks", options.out / "node.log"
-    console.print(
-        f"replaying {drive.path} ({drive.num_frames} frames) through the node with model {artifact.card.name}"
-    )
+    console.print(f"replaying {drive.path} through the node with model {artifact.card.name}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("starting the node", total=drive.num_frames)
@@ -95,15 +103,20 @@ def demo(options: argparse.Namespace) -> None:
         def show(sent: int, masks: int) -> None:
             bar.update(task, completed=sent, description=f"replaying, {masks} masks back")
 
-        subject = Subject(transport, command=command, log=log)
-        recording = measure(subject, lambda: prepared_frames(drive, transport), pace, Length(), mask_bag, show)
+        subject = Subject(transport, name, image_topic, command, log)
+
+        def read() -> Iterator[PreparedFrame]:
+            bad.clear()  # of the first frames, which the node is warmed up with
+            return prepared_frames(drive, transport, bad.append)
+
+        recording = measure(subject, read, pace, Length(), mask_bag, show)
     timeline, frames = measures.Timeline.of(recording), measures.frames(recording)
     latency, start = measures.spread(timeline.latency_ms), measures.start(recording)
     if latency is None or start is None:
         raise DesertSegError(f"no mask came back for {frames.sent} images; see {log}")
     fps = frames.masks / timeline.seconds
     title = f"{drive.path.name}: {frames.masks} of {frames.sent} frames, {fps:.1f} fps, model {artifact.card.name}"
-    pairs = console.track(masked_frames(drive, mask_bag), "drawing and comparing", frames.masks)
+    pairs = console.track(masked_frames(drive, mask_bag, recording.masked), "drawing and comparing", frames.masks)
     scores = review(pairs, frames.masks, artifact.card.label_map, options.out, fps, title)
     report = {
         "drive": str(drive.path),
@@ -128,6 +141,7 @@ def demo(options: argparse.Namespace) -> None:
         ("report.json", "every number"),
     ):
         console.print(Text.assemble((str(options.out / name), "bold"), f"  {what}"))
+    refuse_left_out(drive.path, bad)
 
 
 def review(

@@ -43,5 +43,10 @@ def use_dds_profile(profile: Path) -> None:
     names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
     is_chosen = any(name in os.environ for name in (*names, "FASTDDS_BUILTIN_TRANSPORTS"))
     if not is_chosen and SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > ROOM_BYTES:
-        old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
-        os.environ[names[0] if old else names[1]] = str(profile)
+        os.environ[names[0] if _has_fast_dds_2() else names[1]] = str(profile)
+
+
+def _has_fast_dds_2() -> bool:
+    """Whether this ROS brings the Fast DDS that was still called Fast RTPS, and knows only variables of that name."""
+    prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
+    return any(library for prefix in prefixes for library in Path(prefix, "lib").glob("libfastrtps.so*"))

@@ -22,6 +22,9 @@ STUCK_S = 5.0
 OLD_S = 1.0
 """Stamps that are farther than this from the node's clock, on either side, are worth a warning."""
 
+UNSTAMPED = 3
+"""So many images in a row whose stamp is 0, or that of the image before, are from a driver that sets none."""
+
 UNLIKE = 2.0
 """Domain shift from which frames are said to be unlike those the model knows; 1 is usual."""
 
@@ -82,7 +85,9 @@ class _Totals:
     frames_in: int = 0
     frames_out: int = 0
     frames_lost: int = 0
+    frames_not_finite: int = 0
     stamps_back: int = 0
+    unstamped: int = 0
     clock_jumps: int = 0
     drops: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(DROP_CAUSES, 0)))
 
@@ -94,7 +99,9 @@ class _Totals:
             self.frames_in - other.frames_in,
             self.frames_out - other.frames_out,
             self.frames_lost - other.frames_lost,
+            self.frames_not_finite - other.frames_not_finite,
             self.stamps_back - other.stamps_back,
+            self.unstamped - other.unstamped,
             self.clock_jumps - other.clock_jumps,
             self.drops - other.drops,
         )
@@ -111,6 +118,7 @@ class Health:
         self._reported_at = clock()
         self._last_in: float | None = None
         self._last_stamp_s: float | None = None
+        self._unstamped_in_a_row = 0
         self._last_error = ""
         self._ages_s: deque[float] = deque(maxlen=20)
         self._timings: deque[Timing] = deque(maxlen=200)
@@ -121,9 +129,22 @@ class Health:
         with self._lock:
             self._totals.frames_in += 1
             self._last_in = self._clock()
-            self._totals.stamps_back += self._last_stamp_s is not None and stamp_s < self._last_stamp_s
+            unstamped = is_unset(stamp_s, self._last_stamp_s)
+            self._totals.unstamped += unstamped
+            self._unstamped_in_a_row = self._unstamped_in_a_row + 1 if unstamped else 0
+            if not unstamped:
+                self._totals.stamps_back += self._last_stamp_s is not None and stamp_s < self._last_stamp_s
+                self._ages_s.append(age_s)
+            elif self._unstamped_in_a_row >= UNSTAMPED:
+                self._ages_s.clear()
             self._last_stamp_s = stamp_s
-            self._ages_s.append(age_s)
+
+    def malformed_in(self, reason: str) -> None:
+        """Count something received that is no image message, and drop it; `reason` is the sentence of an error."""
+        with self._lock:
+            self._totals.frames_in += 1
+            self._last_in = self._clock()
+        self.drop("bad_frame", reason)
 
     def frames_lost(self, count: int) -> None:
         """Count frames that were published and did not get here, as DDS says."""
@@ -137,6 +158,11 @@ class Health:
             self._timings.append(timing)
             if shift is not None:
                 self._shifts.append(shift)
+
+    def frame_not_finite(self) -> None:
+        """Count a published mask with pixels that are unknown because the network's scores there were not finite."""
+        with self._lock:
+            self._totals.frames_not_finite += 1
 
     def drop(self, cause: str, reason: str = "") -> None:
         """Count a frame that gets no mask; `cause` is one of `DROP_CAUSES`, `reason` the sentence of an error."""
@@ -163,12 +189,14 @@ class Health:
             age = float(np.median(self._ages_s)) if self._ages_s else None
             shift = float(np.median(self._shifts)) if self._shifts else None
             total, error = self._totals.copy(), self._last_error
+            unstamped = self._unstamped_in_a_row
             timings = list(self._timings)
         rate_in = new.frames_in / seconds
         values = {
             "frames_in": str(total.frames_in),
             "frames_out": str(total.frames_out),
             "frames_lost": str(total.frames_lost),
+            "frames_not_finite": str(total.frames_not_finite),
             **{f"dropped_{cause}": str(count) for cause, count in total.drops.items()},
             "fps_in": f"{rate_in:.1f}",
             "fps_out": f"{new.frames_out / seconds:.1f}",
@@ -180,16 +208,22 @@ class Health:
             },
             "age_s": "" if age is None else f"{age:.3f}",
             "stamps_back": str(total.stamps_back),
+            "unstamped": str(total.unstamped),
             "clock_jumps": str(total.clock_jumps),
             "domain_shift": "" if shift is None else f"{shift:.2f}",
             "publishers": str(around.num_publishers),
             "effort": around.effort,
             "last_error": error,
         }
-        verdicts = _verdicts(silence, rate_in, age, shift, new, error, around)
+        verdicts = _verdicts(silence, rate_in, age, shift, unstamped, new, error, around)
         if not verdicts:
             return Report(OK, "segmenting", values)
         return Report(verdicts[0][0], "; ".join(sentence for _, sentence in verdicts), values)
+
+
+def is_unset(stamp: float, before: float | None) -> bool:
+    """Whether a stamp, in any unit, does not say when an image was taken: it is 0, or the one `before` again."""
+    return stamp == 0 or stamp == before
 
 
 class News:
@@ -213,6 +247,7 @@ def _verdicts(
     rate_in: float,
     age: float | None,
     shift: float | None,
+    unstamped: int,
     new: _Totals,
     error: str,
     around: Surroundings,
@@ -225,6 +260,14 @@ def _verdicts(
         found.append((ERROR, f"the worker has not finished a frame for {around.busy_s:.0f} s"))
     if new.drops["bad_frame"]:
         found.append((ERROR, f"{new.drops['bad_frame']} frames could not be decoded: {error}"))
+    if new.frames_not_finite:
+        found.append(
+            (
+                ERROR,
+                f"{new.frames_not_finite} masks are unknown where the network's scores were not finite: choose another "
+                "engine or precision, or another model",
+            )
+        )
     if not around.is_active:
         return [*found, (WARN, "not active: it does not listen until it is activated")]
     lost = [(WARN, f"{new.frames_lost} images were lost on the way here: {_LOST}")] if new.frames_lost else []
@@ -234,6 +277,8 @@ def _verdicts(
         found.append((STALE, since + cause))
         return [*found, *lost, *((WARN, sentence) for sentence in around.mismatches)]
     found += lost
+    if unstamped >= UNSTAMPED:
+        found.append((WARN, _UNSTAMPED))
     if new.drops["stale"]:
         found.append((WARN, f"{new.drops['stale']} frames dropped because they were older than max_age_s"))
     elif age is not None and abs(age) > OLD_S:
@@ -262,6 +307,11 @@ def _verdicts(
     found += [(WARN, sentence) for sentence in around.mismatches]
     return [*found, (OK, "disabled")] if new.drops["disabled"] else found
 
+
+_UNSTAMPED = (
+    "the driver does not set stamps, every image has 0 or that of the image before: have it set header.stamp; until "
+    "then rates and gaps go by the time of arrival"
+)
 
 _LOST = (
     "start the camera driver with the Fast DDS profile fastdds_shm.xml, whose shared memory is large enough for images"

@@ -11,16 +11,16 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
+from desert_seg.errors import shortened
 from desert_seg.labels import IGNORE, UNKNOWN_NAME, LabelSet
 from desert_seg.recordings.image_codec import fill_image
 from desert_seg_ros.health import STAGES, Report, Timing
 
 try:
-    from vision_msgs.msg import LabelInfo, VisionClass
+    from vision_msgs.msg import LabelInfo as LabelInfo
+    from vision_msgs.msg import VisionClass
 except ImportError:
     LabelInfo = None
-
-LABEL_INFO_TOPIC = "~/label_info_json" if LabelInfo is None else "~/label_info"
 
 
 def image_message(array: npt.NDArray[Any], encoding: str, header: Any) -> Image:
@@ -30,23 +30,30 @@ def image_message(array: npt.NDArray[Any], encoding: str, header: Any) -> Image:
     return message
 
 
-def label_info_message(labels: LabelSet, threshold: float) -> Any:
-    """Class names by id: vision_msgs/LabelInfo where vision_msgs is installed, else JSON in a std_msgs/String."""
-    names = {**dict(enumerate(labels.names)), IGNORE: UNKNOWN_NAME}
-    if LabelInfo is not None:
-        info = LabelInfo(threshold=threshold)
-        info.class_map = [VisionClass(class_id=index, class_name=name) for index, name in names.items()]
-        return info
+def class_list_message(labels: LabelSet, threshold: float) -> String:
+    """Names and colours of the classes by id, and the confidence below which a pixel has none, as JSON."""
     palette = labels.palette()
-    classes = [{"id": index, "name": name, "color": palette[index].tolist()} for index, name in names.items()]
+    classes = [{"id": index, "name": name, "color": palette[index].tolist()} for index, name in _names(labels).items()]
     return String(data=json.dumps({"classes": classes, "threshold": threshold}))
+
+
+def label_info_message(labels: LabelSet, threshold: float, stamp: Any) -> Any:
+    """The same without the colours as a vision_msgs/LabelInfo, which has to be installed."""
+    info = LabelInfo(threshold=threshold)
+    info.header.stamp = stamp
+    info.class_map = [VisionClass(class_id=index, class_name=name) for index, name in _names(labels).items()]
+    return info
+
+
+def _names(labels: LabelSet) -> dict[int, str]:
+    return {**dict(enumerate(labels.names)), IGNORE: UNKNOWN_NAME}
 
 
 def diagnostic_status(report: Report, name: str, hardware: str, extra: dict[str, str]) -> DiagnosticStatus:
     """One entry for /diagnostics."""
-    values = [KeyValue(key=key, value=value) for key, value in {**extra, **report.values}.items()]
-    level = bytes([report.level])
-    return DiagnosticStatus(level=level, name=name, message=report.message, hardware_id=hardware, values=values)
+    values = [KeyValue(key=key, value=shortened(value)) for key, value in {**extra, **report.values}.items()]
+    message, level = shortened(report.message), bytes([report.level])
+    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=values)
 
 
 def timing_message(timing: Timing, name: str, header: Any) -> DiagnosticArray:

@@ -34,7 +34,14 @@ class Model:
         """
         path = find_artifact(parameters.artifact)
         policy = Path(parameters.traversability_policy) if parameters.traversability_policy else None
-        segmenter = Segmenter.load(path, parameters.engine, parameters.device, parameters.precision, parameters.threads)
+        segmenter = Segmenter.load(
+            path,
+            parameters.engine,
+            parameters.device,
+            parameters.precision,
+            parameters.threads,
+            parameters.self_test,
+        )
         costs = CostPainter(segmenter.labels, class_costs(segmenter.labels, policy))
         model = cls(path, segmenter, Painter(segmenter.labels), costs)
         Settings.of(parameters, model)
@@ -79,4 +86,5 @@ class Settings:
             want_confidence="confidence" in wanted,
             want_unknown="unknown" in wanted,
             want_probabilities="probabilities" in wanted,
+            not_finite_is_unknown=True,
         )

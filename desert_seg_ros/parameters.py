@@ -49,7 +49,8 @@ def expectation(name: str) -> str:
     """What a parameter has to be, in words: `a number with a point from 0.0 to 1.0`."""
     item = next(item for item in fields(NodeParameters) if item.name == name)
     if isinstance(item.default, tuple):
-        return "a list of texts, like ['one', 'another']" if item.default[0] == "" else "a list of numbers with a point"
+        texts = "a list of texts, like ['one', 'another'] or ['']"
+        return texts if item.default[0] == "" else "a list of numbers with a point"
     bounds = item.metadata["range"]
     return _KINDS[type(item.default)] + (f" from {bounds[0]} to {bounds[1]}" if bounds else "")
 
@@ -66,6 +67,7 @@ class NodeParameters:
         "Arithmetic; auto is bf16 where it is fast, else f32; int8 is faster than f32, with slightly other masks.",
         choices=PRECISIONS,
     )
+    self_test: bool = _parameter(True, "Refuse a model that does not see in the artifact's test frame what it should.")
     threads: int = _parameter(0, "CPU threads of the engine; 0 = all cores.", minimum=0, maximum=256)
     image_transport: str = _parameter("raw", "Kind of input topic.", choices=TRANSPORTS)
     cameras: tuple[str, ...] = _parameter(
@@ -142,6 +144,8 @@ class NodeParameters:
     def __post_init__(self) -> None:
         for item in fields(self):
             value, choices, bounds = getattr(self, item.name), item.metadata["choices"], item.metadata["range"]
+            if value is None:  # what ROS makes of an empty list, whose type it cannot tell
+                raise ParameterError(f"{item.name} is empty; it must be {expectation(item.name)}")
             if choices and value not in choices:
                 raise ParameterError(f"{item.name} is {value!r}; choose one of: {', '.join(choices)}")
             if bounds and not bounds[0] <= value <= bounds[1]:

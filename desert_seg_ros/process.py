@@ -17,7 +17,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
-from desert_seg.errors import DesertSegError
+from desert_seg.errors import DesertSegError, shortened
 from desert_seg.share import share_directory
 from desert_seg_ros.environment import require_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
@@ -137,5 +137,5 @@ def _first_line(error: BaseException) -> str:
 
 
 def _refuse(reason: str) -> int:
-    sys.stderr.write(f"error: {reason}\n")
+    sys.stderr.write(f"error: {shortened(reason)}\n")
     return 1

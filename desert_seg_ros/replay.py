@@ -19,7 +19,7 @@ from functools import partial
 from itertools import chain, dropwhile
 from typing import TYPE_CHECKING, Any
 
-from desert_seg.errors import DesertSegError
+from desert_seg.errors import DesertSegError, FrameError
 from desert_seg.program import Work, run_program
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class ReplayOptions:
     Attributes:
         image_topic: Base name of the images; compressed ones go to `<image_topic>/compressed`. `camera_info` and
             `ground_truth` are published beside it.
-        transport: `raw` or `compressed` converts images and masks, `auto` leaves each as it is stored.
+        transport: `raw` or `compressed` converts images and masks; `auto` leaves them as they are stored, unless only
+            the other form has a subscriber.
         rate: Factor on the recorded pace.
         start_s: Where to begin, seconds after the first frame.
         loop: Begin again after the last frame, until stopped.
@@ -70,16 +71,20 @@ class ReplayOptions:
 
 
 class Replayer:
-    """Publishes the frames of a drive through a node, which need not be spun."""
+    """Publishes the frames of a drive through a node, which need not be spun.
+
+    Attributes:
+        image_topic: Where the images go, in full; empty until the first one does.
+        was_heard: Whether anybody subscribed to the images.
+        bad: For every message of the drive that could not be read or converted and was left out, why.
+    """
 
     def __init__(self, node: Any, drive: Drive, options: ReplayOptions) -> None:
         self._node, self._drive, self._options = node, drive, options
         self._publishers: dict[str, Any] = {}
-
-    def advertise(self) -> None:
-        """Make the publishers of the first frame's topics, so that subscribers can find them before `run`."""
-        for topic, message in self._messages(self._in_transport(next(self._drive.frames()))):
-            self._publisher(topic, message)
+        self._transport = options.transport
+        self.image_topic, self.was_heard = "", False
+        self.bad: list[DesertSegError] = []
 
     def run(
         self,
@@ -97,14 +102,14 @@ class Replayer:
             How many frames were published.
 
         Raises:
-            DesertSegError: The drive is damaged, or ends before `start_s`.
+            DesertSegError: None of the drive can be read, or it ends before `start_s`.
         """
         from desert_seg.recordings.bag import serialize
 
         num_published = 0
         begin = 0.0
-        for due, stored in self._timetable():
-            frame = self._in_transport(stored)
+        self._heard_by = time.monotonic() + self._options.wait_subscribers_s
+        for due, stored, frame in self._timetable(should_stop):
             if num_published == 0:
                 self._wait_for_subscribers(frame, should_stop)
                 begin = time.monotonic()
@@ -116,7 +121,10 @@ class Replayer:
             if on_publish is not None:
                 on_publish(frame.stamp_ns, num_published, stored)
             for topic, message in self._messages(frame):
-                self._publisher(topic, message).publish(serialize(message))
+                publisher = self._publisher(topic, message)
+                publisher.publish(serialize(message))
+            self.image_topic = publisher.topic_name
+            self.was_heard = self.was_heard or publisher.get_subscription_count() > 0
             num_published += 1
         return num_published
 
@@ -127,25 +135,37 @@ class Replayer:
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=timeout_s))
 
-    def _timetable(self) -> Iterator[tuple[float, DriveFrame]]:
-        """Frames and when they are due, in seconds after the first one published."""
-        pass_begin = 0.0
+    def _timetable(self, should_stop: Callable[[], bool]) -> Iterator[tuple[float, DriveFrame, DriveFrame]]:
+        """When frames are due, in seconds after the first one published; as they are stored, and as they go out."""
+        pass_begin, is_chosen = 0.0, False
+        leave_out: Callable[[DesertSegError], None] = self.bad.append
         while True:
             num_frames, first_ns, due = 0, 0, pass_begin
-            for frame in self._frames_from_start():
-                first_ns = first_ns if num_frames else frame.recorded_ns
-                due = pass_begin + (frame.recorded_ns - first_ns) / 1e9 / self._options.rate
-                yield due, frame
+            for stored in self._frames_from_start(leave_out):
+                if not is_chosen:
+                    self._choose_transport(stored, should_stop)
+                    is_chosen = True
+                try:
+                    frame = self._in_transport(stored)
+                except FrameError as error:
+                    leave_out(error)
+                    continue
+                first_ns = first_ns if num_frames else stored.recorded_ns
+                due = pass_begin + (stored.recorded_ns - first_ns) / 1e9 / self._options.rate
+                yield due, stored, frame
                 num_frames += 1
+            if num_frames == 0 and self.bad:
+                raise DesertSegError(f"{self._drive.path}: no frame can be read; the first: {self.bad[0]}")
             if num_frames == 0:
                 raise DesertSegError(f"{self._drive.path}: ends before {self._options.start_s} s; start earlier")
             if not self._options.loop:
                 return
             period = (due - pass_begin) / (num_frames - 1) if num_frames > 1 else _STILL_PERIOD_S
             pass_begin = due + period
+            leave_out = _pass_over  # what is left out is counted in the first pass alone
 
-    def _frames_from_start(self) -> Iterator[DriveFrame]:
-        frames = self._drive.frames()
+    def _frames_from_start(self, leave_out: Callable[[DesertSegError], None]) -> Iterator[DriveFrame]:
+        frames = self._drive.frames(leave_out)
         first = next(frames, None)
         if first is None:
             return frames
@@ -153,9 +173,25 @@ class Replayer:
         return dropwhile(lambda frame: frame.recorded_ns < begin_ns, chain([first], frames))
 
     def _in_transport(self, frame: DriveFrame) -> DriveFrame:
-        if self._options.transport == "auto":
+        if self._transport == "auto":
             return frame
-        return frame.as_raw() if self._options.transport == "raw" else frame.as_compressed()
+        return frame.as_raw() if self._transport == "raw" else frame.as_compressed()
+
+    def _choose_transport(self, frame: DriveFrame, should_stop: Callable[[], bool]) -> None:
+        """Wait for a subscriber to either form of the images, and take its form; what is stored comes first."""
+        if self._transport != "auto":
+            return
+        base = self._node.resolve_topic_name(self._options.image_topic)
+        topics = {"raw": base, "compressed": f"{base}/compressed"}
+        is_compressed = hasattr(frame.image, "format")
+        stored, other = ("compressed", "raw") if is_compressed else ("raw", "compressed")
+        while time.monotonic() < self._heard_by and not should_stop():
+            if self._node.count_subscribers(topics[stored]):
+                return
+            if self._node.count_subscribers(topics[other]):
+                self._transport = other
+                return
+            time.sleep(_POLL_S)
 
     def _messages(self, frame: DriveFrame) -> list[tuple[str, Any]]:
         """What to publish for a frame and where; the image comes last, so that whoever has it has the rest."""
@@ -192,7 +228,6 @@ class Replayer:
     def _wait_for_subscribers(self, frame: DriveFrame, should_stop: Callable[[], bool]) -> None:
         """Wait until somebody takes the images and, on the other topics, whoever is there is matched."""
         publishers = [self._publisher(topic, message) for topic, message in self._messages(frame)]
-        deadline = time.monotonic() + self._options.wait_subscribers_s
 
         def matched() -> bool:
             return publishers[-1].get_subscription_count() > 0 and all(
@@ -200,8 +235,12 @@ class Replayer:
                 for publisher in publishers
             )
 
-        while not matched() and time.monotonic() < deadline and not should_stop():
+        while not matched() and time.monotonic() < self._heard_by and not should_stop():
             time.sleep(_POLL_S)
+
+
+def _pass_over(_: DesertSegError) -> None:
+    pass
 
 
 def _sleep_until(deadline: float, should_stop: Callable[[], bool]) -> None:
@@ -230,19 +269,22 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
         clock=arguments.clock,
         wait_subscribers_s=arguments.wait_subscribers,
     )
-    from desert_seg_ros.environment import require_ros
+    from desert_seg.share import share_directory
+    from desert_seg_ros.environment import require_ros, use_dds_profile
 
     require_ros()
+    use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
     from desert_seg.console import Console, Progress
-    from desert_seg.recordings.drive import open_drive
+    from desert_seg.recordings.drive import open_drive, refuse_left_out
 
     drive = open_drive(arguments.path, arguments.topic, arguments.hz)
+    drive.warn()
     rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("desert_seg_replay")
-    num_published = 0
+    replayer, num_published = Replayer(node, drive, options), 0
 
     try:
         with Progress(console=Console(stderr=True)) as progress:
@@ -253,7 +295,6 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
                 num_published = index + 1
                 progress.advance(task)
 
-            replayer = Replayer(node, drive, options)
             replayer.run(count)
             replayer.wait_for_delivery(timeout_s=2.0)
     except KeyboardInterrupt:
@@ -261,7 +302,11 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
-    sys.stdout.write(f"published {num_published} frames of {drive.path} on {options.image_topic}\n")
+    where = f" on {replayer.image_topic}" if num_published else ""
+    sys.stdout.write(f"published {num_published} frames of {drive.path}{where}\n")
+    if num_published and not replayer.was_heard:
+        sys.stderr.write(f"warning: nobody subscribed to {replayer.image_topic}; compare with `ros2 topic list`\n")
+    refuse_left_out(drive.path, replayer.bad)
 
 
 def _split_ros_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -278,7 +323,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("path", help="bag folder, .mcap or .db3 file, folder of images, or folder with Color_Images/ in it")
+    add("path", help="bag folder, .mcap, .db3 or .bag file, folder of images, or folder with Color_Images/ in it")
     add("--topic", help="image topic of the bag, needed if there are several")
     add("--hz", type=float, default=10.0, help="frames per second of a folder")
     add("--rate", type=float, default=defaults.rate, help="factor on the recorded pace")
@@ -287,7 +332,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--keep-stamps", action="store_true", help="publish the recorded stamps instead of the present time")
     add("--clock", action="store_true", help="publish every stamp on /clock before its frame")
     add("--image-topic", default=defaults.image_topic, help="publish here; camera_info and ground_truth go beside it")
-    add("--transport", choices=TRANSPORTS, default=defaults.transport, help="convert images, or leave them as stored")
+    add(
+        "--transport",
+        choices=TRANSPORTS,
+        default=defaults.transport,
+        help="convert images; auto: as stored, or as heard",
+    )
     add(
         "--wait-subscribers",
         type=float,

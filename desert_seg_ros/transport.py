@@ -18,12 +18,13 @@ from desert_seg.recordings.image_codec import decode_compressed, decode_image
 from desert_seg.recordings.video_decoder import CODECS, VideoDecoder
 from desert_seg_ros.video import decode_video_frame
 
-_MESSAGES = {
+MESSAGES = {
     "raw": ("sensor_msgs", "Image"),
     "compressed": ("sensor_msgs", "CompressedImage"),
     "ffmpeg": ("ffmpeg_image_transport_msgs", "FFMPEGPacket"),
     "foxglove": ("foxglove_msgs", "CompressedVideo"),
 }
+"""Value of `image_transport` -> package and name of its message."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Transport:
     """One kind of input.
 
     Attributes:
+        name: The value of `image_transport`.
         topic: Below the camera's namespace.
         message_type: Of the topic.
         is_video: Whether its messages have to be decoded in order, by a VideoReceiver.
         decode: What comes to the worker -> HxWx3 uint8 RGB; raises FrameError.
     """
 
+    name: str
     topic: str
     message_type: Any
     is_video: bool
@@ -49,7 +52,7 @@ def load_transport(name: str) -> Transport:
     Raises:
         DesertSegError: Its message package, or for video PyAV, is not installed.
     """
-    package, kind = _MESSAGES[name]
+    package, kind = MESSAGES[name]
     topic = "image" if name == "raw" else f"image/{name}"
     try:
         message_type = getattr(importlib.import_module(f"{package}.msg"), kind)
@@ -59,6 +62,6 @@ def load_transport(name: str) -> Transport:
             f"install ros-$ROS_DISTRO-{package.replace('_', '-')}, or choose raw or compressed"
         ) from error
     if name in ("raw", "compressed"):
-        return Transport(topic, message_type, False, decode_image if name == "raw" else decode_compressed)
+        return Transport(name, topic, message_type, False, decode_image if name == "raw" else decode_compressed)
     VideoDecoder(CODECS[0])  # says now if it cannot
-    return Transport(topic, message_type, True, decode_video_frame)
+    return Transport(name, topic, message_type, True, decode_video_frame)

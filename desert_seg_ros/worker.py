@@ -20,7 +20,7 @@ from desert_seg.errors import FrameError
 from desert_seg.segmenter import ScoredFrame, Segmentation, SegmentOptions
 from desert_seg.smoothing import Smoother, Viewpoint
 from desert_seg_ros.budget import Effort, LatencyBudget
-from desert_seg_ros.health import Health, Timing
+from desert_seg_ros.health import Health, Timing, is_unset
 from desert_seg_ros.mailbox import Mailbox
 from desert_seg_ros.model import Settings
 from desert_seg_ros.parameters import NodeParameters
@@ -67,6 +67,7 @@ class _Taken:
     lane: Lane
     smoother: Smoother
     header: Any
+    time_s: float
     rgb: npt.NDArray[np.uint8]
     received: float
     wait_ms: float
@@ -78,6 +79,7 @@ class _Past:
     """What is kept of a camera from frame to frame."""
 
     last_stamp_ns: int | None = None
+    last_received: float = 0.0
     smoother: Smoother = field(default_factory=Smoother)
 
 
@@ -141,6 +143,11 @@ class FrameWorker:
         if self._mailbox.put(camera, (message, time.perf_counter())):
             health.drop("overload")
 
+    def refuse(self, camera: str, error: FrameError) -> None:
+        """Count and report a frame that cannot be used, whose fate is all there is to tell of it."""
+        self._lanes[camera].health.malformed_in(str(error))
+        self._report(camera, error)
+
     def _run(self) -> None:
         try:
             while (items := self._mailbox.get()) is not None:
@@ -165,26 +172,32 @@ class FrameWorker:
     def _take(self, camera: str, message: Any, received: float, parameters: NodeParameters) -> _Taken | None:
         """Decode a message, unless there is a reason to drop it."""
         lane, past, began = self._lanes[camera], self._past[camera], time.perf_counter()
-        if cause := self._reason_to_drop(_nanoseconds(message.header.stamp), past, parameters):
+        stamp_ns = _nanoseconds(message.header.stamp)
+        stamped = not is_unset(stamp_ns, past.last_stamp_ns)
+        if cause := self._reason_to_drop(stamp_ns, stamped, received, past, parameters):
             lane.health.drop(cause)
             return None
+        time_s = stamp_ns * 1e-9 if stamped else received
         try:
             rgb = lane.decode(message)
         except FrameError as error:
             lane.health.drop("bad_frame", str(error))
-            self._on_bad_frame(f"{camera}: {error}" if camera else str(error))
+            self._report(camera, error)
             return None
         decode_ms = (time.perf_counter() - began) * 1e3
-        return _Taken(lane, past.smoother, message.header, rgb, received, (began - received) * 1e3, decode_ms)
+        return _Taken(lane, past.smoother, message.header, time_s, rgb, received, (began - received) * 1e3, decode_ms)
+
+    def _report(self, camera: str, error: FrameError) -> None:
+        self._on_bad_frame(f"{camera}: {error}" if camera else str(error))
 
     def _finish(self, frame: _Taken, scored: ScoredFrame, options: SegmentOptions, settings: Settings) -> None:
         """Scores to masks to messages."""
         shift = settings.model.segmenter.domain_shift(scored)
         parameters = settings.parameters
-        if parameters.smoothing:
+        if parameters.smoothing and scored.not_finite is None:
             stamp_s = _nanoseconds(frame.header.stamp) * 1e-9
             viewpoint = frame.lane.view(stamp_s, parameters.camera_height_m)
-            scores = frame.smoother.update(scored.scores, stamp_s, parameters.smoothing, viewpoint)
+            scores = frame.smoother.update(scored.scores, frame.time_s, parameters.smoothing, viewpoint)
             scored = replace(scored, planes=scores)
         segmentation = settings.model.segmenter.decode(scored, options)
         began = time.perf_counter()
@@ -197,18 +210,24 @@ class FrameWorker:
         )
         self._budget.observe(timing.latency)
         frame.lane.health.frame_out(timing, shift)
+        if segmentation.num_not_finite:
+            frame.lane.health.frame_not_finite()
         frame.lane.publish_timing(frame.header, timing)
 
-    def _reason_to_drop(self, stamp_ns: int, past: _Past, parameters: NodeParameters) -> str | None:
+    def _reason_to_drop(
+        self, stamp_ns: int, stamped: bool, received: float, past: _Past, parameters: NodeParameters
+    ) -> str | None:
         if not parameters.enabled:
             return "disabled"
-        if parameters.max_age_s and self._now_ns() - stamp_ns > parameters.max_age_s * 1e9:
+        # Of a frame with stamp 0 nobody knows how old it is; an old stamp that comes again and again is old.
+        if parameters.max_age_s and stamp_ns and self._now_ns() - stamp_ns > parameters.max_age_s * 1e9:
             return "stale"
-        last = past.last_stamp_ns
-        # A stamp that goes back means that a bag was started again: such a frame is never too early.
-        if parameters.max_rate_hz and last is not None and 0 <= stamp_ns - last < 0.98e9 / parameters.max_rate_hz:
-            return "rate_limit"
-        past.last_stamp_ns = stamp_ns
+        if parameters.max_rate_hz and past.last_stamp_ns is not None:
+            elapsed_s = (stamp_ns - past.last_stamp_ns) * 1e-9 if stamped else received - past.last_received
+            # A stamp that goes back means that a bag was started again: such a frame is never too early.
+            if 0 <= elapsed_s < 0.98 / parameters.max_rate_hz:
+                return "rate_limit"
+        past.last_stamp_ns, past.last_received = stamp_ns, received
         return None
 
 

@@ -1,7 +1,8 @@
-"""Dataset folders: `Color_Images/` beside `Segmentation/`, or `images/` beside `labels/`, paired by file stem.
+"""Dataset folders: `Color_Images/` beside `Segmentation/`, or `images/` beside `labels/`, paired by name.
 
-Images are 8-bit colour, masks 8- or 16-bit single-channel PNG with raw values, or palette PNG whose indices are the
-values; a label map turns them into classes. Knows nothing of training or augmentation.
+Images are 8-bit colour, masks single-channel PNG with raw values, palette PNG whose indices are the values, or colours
+for a label map that has colours; a label map turns them into classes. A labelled image that asks to be turned when it
+is shown is refused, as nobody knows whether its mask was drawn before or after. Knows nothing of training.
 
 Shape letters: H, W, K classes.
 """
@@ -11,16 +12,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import list_images, read_image, read_mask
+from desert_seg.images import list_images, read_color_mask, read_image, read_mask, read_orientation
 from desert_seg.labels import LabelMap
+from desert_seg_train.pairing import pair
 
 LAYOUTS = (("Color_Images", "Segmentation"), ("images", "labels"))
 """Names of the folder of images and the folder of masks; the first one that is there is taken."""
+
+TURNED = "found EXIF orientation {}, expected 1: whether its mask fits the picture as shown or as stored is not known"
+TURNED_CURE = "turn the pixels of the image (mogrify -auto-orient) or delete the tag (exiftool -Orientation=)"
 
 
 def image_and_mask_folders(root: Path) -> tuple[Path, Path]:
@@ -35,6 +41,21 @@ def scene_of(stem: str) -> str:
     """Leading letters of a frame's file stem, which name the drive or place in the datasets we know; may be empty."""
     found = re.match(r"[^\W\d_]*", stem)
     return found.group() if found else ""
+
+
+def read_raw_mask(path: Path, label_map: LabelMap) -> npt.NDArray[Any]:
+    """The values of a mask as the label map names them: HxW uint8 or uint16, or uint32 if its keys are colours.
+
+    Raises:
+        DataError: The file is no such mask; it is named.
+    """
+    return read_color_mask(path) if label_map.in_color else read_mask(path)
+
+
+def check_not_turned(path: Path) -> None:
+    """Raise DataError for an image or a mask that asks to be turned when it is shown."""
+    if (orientation := read_orientation(path)) != 1:
+        raise DataError(f"{path}: {TURNED.format(orientation)}; {TURNED_CURE}")
 
 
 @dataclass(frozen=True)
@@ -53,17 +74,27 @@ class SegmentationFolder:
         """Pair images with masks.
 
         Raises:
-            DataError: A folder is missing or empty, or an image has no mask.
+            DataError: A folder is missing or empty, or an image has no mask, or several.
         """
         self.root, self.label_map = Path(root), label_map
         image_folder, mask_folder = image_and_mask_folders(self.root)
-        masks = {path.stem: path for path in list_images(mask_folder)}
-        self.pairs = [(path, masks.get(path.stem)) for path in list_images(image_folder)]
-        missing = [image.name for image, mask in self.pairs if mask is None]
-        if missing:
+        found = pair(list_images(image_folder), list_images(mask_folder))
+        if found.ambiguous:
+            images, masks = found.ambiguous[0]
+            names = [f"{path.parent.name}/{path.name}" for path in (*images, *masks)]
             raise DataError(
-                f"{self.root}: {len(missing)} of {len(self.pairs)} images have no mask in {mask_folder.name}/ "
-                f"(first: {missing[0]}); add the masks or move the images away"
+                f"{self.root}: {', '.join(names)} are named alike, expected one image and one mask; rename or move "
+                "away what does not belong"
+            )
+        self.pairs = found.pairs
+        if found.images_alone:
+            first = found.images_alone[0]
+            similar = [mask.name for mask in found.masks_alone if mask.name.startswith(first.stem)]
+            hint = f", though {similar[0]} begins alike" if similar else ""
+            raise DataError(
+                f"{self.root}: {len(found.images_alone)} of {len(self.pairs) + len(found.images_alone)} images have no "
+                f"mask in {mask_folder.name}/ (first: {first.name}{hint}); add the masks, name them like the images or "
+                "move the images away"
             )
 
     def __len__(self) -> int:
@@ -72,14 +103,19 @@ class SegmentationFolder:
     def __getitem__(self, index: int) -> Sample:
         """Decode one frame; raises DataError naming the file if it is unreadable or does not fit its mask."""
         image_path, mask_path = self.pairs[index]
-        assert mask_path is not None
-        image, raw = read_image(image_path), read_mask(mask_path)
+        for path in (image_path, mask_path):
+            check_not_turned(path)
+        image, raw = read_image(image_path), self.raw_mask(index)
         if image.shape[:2] != raw.shape:
             raise DataError(
                 f"{mask_path}: found a mask of {raw.shape[1]}x{raw.shape[0]}, expected the image's "
                 f"{image.shape[1]}x{image.shape[0]}; export the mask at the image's size"
             )
         return Sample(image_path.stem, image, self.label_map.apply(raw, str(mask_path)))
+
+    def raw_mask(self, index: int) -> npt.NDArray[Any]:
+        """The mask of a frame as stored, see `read_raw_mask`."""
+        return read_raw_mask(self.pairs[index][1], self.label_map)
 
     def class_counts(self, index: int) -> npt.NDArray[np.int64]:
         """Pixels of each class in one frame, K int64; raises DataError as decoding the frame does."""

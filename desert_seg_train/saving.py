@@ -27,6 +27,7 @@ from desert_seg.labels import LabelMap
 from desert_seg.network import DeployedNetwork, SegmentationNetwork
 from desert_seg.rounding import F16_BITS, round_keeping_sums
 from desert_seg.views import SIZE_MULTIPLE
+from desert_seg_train.self_test_files import self_test_files
 
 OPSET = 18
 """Version of ONNX's operators that the graphs use."""
@@ -136,8 +137,10 @@ def save_network(
         metrics=metrics or {},
         provenance={**software(), **(provenance or {})},
     )
-    graph = {ONNX: graph_file(to_onnx(network, input_size))} if with_graph else {}
-    return save_artifact(path, card, {WEIGHTS: weights_file(network), **graph})
+    files = {WEIGHTS: weights_file(network), **self_test_files(network, card)}
+    if with_graph:
+        files[ONNX] = graph_file(to_onnx(network, input_size))
+    return save_artifact(path, card, files)
 
 
 def software() -> dict[str, str]:

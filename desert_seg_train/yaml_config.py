@@ -6,15 +6,16 @@ Imports nothing heavy, so that `--help` is instant.
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
-import yaml
 
 from desert_seg.errors import DataError
+from desert_seg.yaml_file import read_yaml, shown
 
 Config = TypeVar("Config")
 
@@ -25,18 +26,15 @@ def read_yaml_config(kind: type[Config], path: Path) -> Config:
     Raises:
         DataError: The file cannot be read, a key is unknown (the nearest one is named), or a value has another type.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); fix the file") from error
+    content = read_yaml(path)
     return _build(kind, {} if content is None else content, str(path), "")
 
 
 def _build(kind: type[Config], content: Any, source: str, prefix: str) -> Config:
     if not isinstance(content, dict):
-        raise DataError(f"{source}: found {content!r} for {prefix.rstrip('.') or 'the file'}, expected keys and values")
+        raise DataError(
+            f"{source}: found {shown(content)} for {prefix.rstrip('.') or 'the file'}, expected keys and values"
+        )
     known = [item.name for item in fields(kind)]  # type: ignore[arg-type]
     hints = get_type_hints(kind)
     for key in content:
@@ -54,7 +52,7 @@ def _build(kind: type[Config], content: Any, source: str, prefix: str) -> Config
 def _convert(hint: Any, value: Any, source: str, name: str) -> Any:
     """The value as the type that the field declares."""
     origin, arguments = get_origin(hint), get_args(hint)
-    wrong = DataError(f"{source}: found {value!r} for {name}, expected {_describe(hint)}")
+    wrong = DataError(f"{source}: found {shown(value)} for {name}, expected {_describe(hint)}")
     if is_dataclass(hint):
         return _build(hint, value, source, f"{name}.")  # type: ignore[arg-type]
     if origin in (Union, UnionType):
@@ -77,9 +75,12 @@ def _convert(hint: Any, value: Any, source: str, name: str) -> Any:
         return value
     if hint is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
-            return float(value)  # YAML 1.1 reads 1e-3, without a dot, as a string
+            number = float(value)  # YAML 1.1 reads 1e-3, without a dot, as a string
         except ValueError:
             raise wrong from None
+        if not math.isfinite(number):
+            raise wrong
+        return number
     if hint is Path and isinstance(value, str):
         return Path(value)
     if type(value) is not hint:
@@ -90,5 +91,5 @@ def _convert(hint: Any, value: Any, source: str, name: str) -> Any:
 def _describe(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return f"one of: {', '.join(map(str, get_args(hint)))}"
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
+    names = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", Path: "a path"}
     return names.get(hint, "a list" if get_origin(hint) is tuple else str(hint))

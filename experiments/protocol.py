@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from desert_seg.yaml_file import read_yaml
 
 HERE = Path(__file__).resolve().parent
 
@@ -70,7 +70,7 @@ class Run:
 
 def read_arms(path: Path = HERE / "arms.yaml") -> dict[str, Arm]:
     """The arms by name, each with the base settings merged in."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     return {
         name: Arm(name, **{**arm, "train": _merged(content["base"], arm.get("train", {}))})
         for name, arm in content["arms"].items()

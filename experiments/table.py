@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from desert_seg.files import write_bytes
+from desert_seg.files import write_text
 from desert_seg.labels import load_label_map
 from desert_seg.scoring import class_iou, mean_iou
 from desert_seg_train.evaluate.comparison import Interval, compare
@@ -57,7 +57,7 @@ def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
     tail = rest.split(END)[1]
-    write_bytes(PAGE, f"{head}{BEGIN}\n\n{tables(results)}\n{END}{tail}".encode())
+    write_text(PAGE, f"{head}{BEGIN}\n\n{tables(results)}\n{END}{tail}")
     print(f"wrote {PAGE}")
 
 

@@ -11,11 +11,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from desert_seg.yaml_file import read_yaml
+from desert_seg_train import synth
+
+SHIPPED = Path(synth.__file__).parent
+"""Folder of the shipped worlds and of the catalogue of rocks."""
 
 DENSITIES = {"Rocks": 12.0, "Ground Clutter": 2.0, "Dry Grass": 0.6, "Trees": 0.1, "Lush Bushes": 0.1, "Flowers": 0.0}
 """What the shift of priors multiplies the number of things by."""
@@ -36,8 +41,7 @@ class RenderedSet:
 
 def shipped(name: str) -> dict[str, Any]:
     """Content of a shipped world."""
-    text = (files("desert_seg_train.synth") / "worlds" / f"{name}.yaml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.safe_load(text)
+    content: dict[str, Any] = read_yaml(SHIPPED / "worlds" / f"{name}.yaml")
     return content
 
 
@@ -55,7 +59,7 @@ def _other_appearance(world: dict[str, Any]) -> dict[str, Any]:
 
 def _geologies(number: int) -> dict[str, Any]:
     """The world of rocks with so many geologies of all there are."""
-    known = list(yaml.safe_load((files("desert_seg_train.synth") / "geologies.yaml").read_text(encoding="utf-8")))
+    known = list(read_yaml(SHIPPED / "geologies.yaml"))
     return shipped("rockfield") | {"geologies": known[:number], "geologies_per_scene": min(number, 3)}
 
 

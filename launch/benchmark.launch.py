@@ -9,6 +9,9 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+# As a person, another launch file or a script writes them.
+TRUE, FALSE = ("true", "True", "1"), ("false", "False", "0")
+
 # Launch arguments that are options of the command of the same name, but for a few; empty: as the command has it.
 OPTIONS = {
     "out": ("Folder to write to.", "--out"),
@@ -34,7 +37,7 @@ def start(context):
             words += [option, *(argument[name].split() if name == "rate" else [argument[name]])]
     for parameter in argument["parameters"].split():
         words += ["--param", parameter]
-    if argument["deterministic"] == "true":
+    if argument["deterministic"] in TRUE:
         words.append("--deterministic")
     return [Node(package="desert_seg_ros", executable="desert-seg-benchmark", arguments=words, output="screen")]
 
@@ -46,7 +49,7 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 "bag",
                 default_value="",
-                description="Bag folder, .mcap or .db3 file, or folder of images. Empty: the sample drive.",
+                description="Bag folder, .mcap, .db3 or .bag file, or folder of images. Empty: the sample drive.",
             ),
             *(
                 DeclareLaunchArgument(
@@ -60,7 +63,7 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 "deterministic",
                 default_value="false",
-                choices=["true", "false"],
+                choices=[*TRUE, *FALSE],
                 description="Replay twice in lockstep, and fail unless every mask is the same.",
             ),
             OpaqueFunction(function=start),

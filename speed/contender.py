@@ -1,7 +1,7 @@
-"""Contenders: programs that do the same work in processes of their own and are given turns.
+"""Contenders: programs that do the same work in separate processes and take turns.
 
-A process each, because the threads of one library that spin while they wait for work would slow the next one down. Who
-has no turn sleeps.
+A process each, because the threads of one library that spin while they wait for work would slow the next one down. A
+process sleeps until it is its turn.
 """
 
 from __future__ import annotations

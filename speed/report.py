@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from desert_seg.console import Console
-from desert_seg.files import write_bytes
+from desert_seg.files import write_text
 from desert_seg.machine import processor
 from speed.figures import Figure
 
@@ -63,12 +63,12 @@ def write_report(out: Path, figures: Sequence[Figure], facts: Mapping[str, Any],
         console.print(f"{name}: {engine}")
     for name, reason in facts["not_run"].items():
         console.print(f"not run: {name}: {reason}")
-    write_bytes(out / "table.txt", console.export_text().encode())
+    write_text(out / "table.txt", console.export_text())
     rows = [
         {**asdict(each), "median": each.quartiles[1], "is_shown": each.is_shown, "verdict": each.verdict}
         for each in figures
     ]
-    write_bytes(out / "bench.json", (json.dumps({**facts, "figures": rows}, indent=2) + "\n").encode())
+    write_text(out / "bench.json", (json.dumps({**facts, "figures": rows}, indent=2) + "\n"))
     console.print(f"wrote {out / 'bench.json'}")
 
 

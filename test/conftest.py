@@ -148,3 +148,54 @@ def tiny_artifact(tiny_network, tmp_path_factory):
 def sample_drive():
     """The drive that comes with the project."""
     return ROOT / "sample_drive"
+
+
+@pytest.fixture(scope="session")
+def frame(sample_drive):
+    """HxWx3 of the sample drive, small enough for every default of DDS."""
+    import numpy as np
+
+    from desert_seg.recordings.drive import open_drive
+
+    return np.ascontiguousarray(next(open_drive(sample_drive).frames()).rgb()[::4, ::4])
+
+
+@pytest.fixture(scope="module")
+def ros():
+    """ROS in the test's own process."""
+    rclpy = pytest.importorskip("rclpy")
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def peer_of(ros):
+    """Makes peers of nodes by their names; they end with the test."""
+    from ros import Peer
+
+    peers = []
+
+    def make_peer(name):
+        peers.append(Peer(name))
+        return peers[-1]
+
+    yield make_peer
+    for peer in peers:
+        peer.close()
+
+
+@pytest.fixture
+def start(peer_of, tmp_path):
+    """Starts a node of a name and returns its process and a peer for it; both end with the test at the latest."""
+    from ros import NodeProcess
+
+    processes = []
+
+    def start_node(name, *arguments, **options):
+        processes.append(NodeProcess("-r", f"__node:={name}", *arguments, log=tmp_path / f"{name}.log", **options))
+        return processes[-1], peer_of(name)
+
+    yield start_node
+    for process in processes:
+        process.stop()

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +27,7 @@ class Process:
 
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    ends_the_launch: bool = False
 
 
 @dataclass
@@ -98,14 +99,6 @@ class FindPackageShare(Substitution):
         return str(package_prefix(context, self.package) / "share" / self.package)
 
 
-class IfCondition:
-    def __init__(self, predicate_expression: Any) -> None:
-        self.predicate = predicate_expression
-
-    def evaluate(self, context: Context) -> bool:
-        return {"true": True, "1": True, "false": False, "0": False}[text(context, self.predicate).strip().lower()]
-
-
 class LaunchDescription:
     def __init__(self, entities: Sequence[Any]) -> None:
         self.entities = entities
@@ -132,6 +125,43 @@ class OpaqueFunction:
             action.execute(context)
 
 
+class LogInfo:
+    def __init__(self, *, msg: Any) -> None:
+        self.message = msg
+
+    def execute(self, context: Context) -> None:
+        sys.stdout.write(text(context, self.message) + "\n")
+
+
+class Shutdown:
+    def __init__(self) -> None:
+        pass
+
+
+class IncludeLaunchDescription:
+    """What is given to the included file holds from then on, as in the genuine one, until a scoped group ends."""
+
+    def __init__(self, launch_description_source: Any, *, launch_arguments: Iterable[tuple[str, Any]] = ()) -> None:
+        self.source, self.arguments = launch_description_source, list(launch_arguments)
+
+    def execute(self, context: Context) -> None:
+        context.configurations |= {name: text(context, value) for name, value in self.arguments}
+        for entity in load(Path(text(context, self.source))).entities:
+            entity.execute(context)
+
+
+class GroupAction:
+    def __init__(self, actions: Iterable[Any], *, scoped: bool = True) -> None:
+        self.actions, self.scoped = list(actions), scoped
+
+    def execute(self, context: Context) -> None:
+        before = dict(context.configurations)
+        for action in self.actions:
+            action.execute(context)
+        if self.scoped:
+            context.configurations = before
+
+
 class Node:
     def __init__(
         self,
@@ -146,17 +176,17 @@ class Node:
         ros_arguments: Sequence[Any] | None = None,
         additional_env: Mapping[str, Any] | None = None,
         output: str = "log",
-        condition: IfCondition | None = None,
+        on_exit: Shutdown | None = None,
     ) -> None:
         self.package, self.executable, self.name, self.namespace = package, executable, name, namespace
         self.parameters, self.remappings, self.arguments = parameters or [], remappings, arguments
-        self.ros_arguments, self.additional_env, self.condition = ros_arguments, additional_env or {}, condition
+        self.ros_arguments, self.additional_env, self.on_exit = ros_arguments, additional_env or {}, on_exit
         assert output in ("log", "screen", "both")
 
     def execute(self, context: Context) -> None:
-        if self.condition is None or self.condition.evaluate(context):
-            extra = {name: text(context, value) for name, value in self.additional_env.items()}
-            context.processes.append(Process(tuple(self.command(context)), context.environment | extra))
+        extra = {name: text(context, value) for name, value in self.additional_env.items()}
+        environment = context.environment | extra
+        context.processes.append(Process(tuple(self.command(context)), environment, self.on_exit is not None))
 
     def command(self, context: Context) -> Iterator[str]:
         """The command line, in the order in which launch_ros writes it."""
@@ -197,8 +227,14 @@ class Node:
 
 MODULES = {
     "launch": [LaunchDescription],
-    "launch.actions": [DeclareLaunchArgument, OpaqueFunction],
-    "launch.conditions": [IfCondition],
+    "launch.actions": [
+        DeclareLaunchArgument,
+        GroupAction,
+        IncludeLaunchDescription,
+        LogInfo,
+        OpaqueFunction,
+        Shutdown,
+    ],
     "launch.substitutions": [EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution],
     "launch_ros": [],
     "launch_ros.actions": [Node],
@@ -228,8 +264,9 @@ def evaluate(path: Path, arguments: Mapping[str, str], environment: Mapping[str,
     unknown = arguments.keys() - {item.name for item in description.entities if isinstance(item, DeclareLaunchArgument)}
     if unknown:
         raise RuntimeError(f"there are no launch arguments {sorted(unknown)}")
-    for entity in description.entities:
-        entity.execute(context)
+    with mock.patch.dict(os.environ, environment, clear=True):  # where a launch file looks packages up
+        for entity in description.entities:
+            entity.execute(context)
     return context.processes
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -153,5 +153,16 @@ def mask_of(message):
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
 
 
+def latest(peer, health):
+    """What the peer's node said last; other nodes report on the same topic."""
+    own = [status for message in health for status in message.status if status.name.startswith(f"{peer.name}:")]
+    return own[-1] if own else DiagnosticStatus()
+
+
+def values_of(peer, health):
+    """The values of that, by key."""
+    return {entry.key: entry.value for entry in latest(peer, health).values}
+
+
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-__all__ = ["LATCHED", "MODEL", "DiagnosticArray", "NodeProcess", "Peer", "String", "mask_of"]
+__all__ = ["LATCHED", "MODEL", "DiagnosticArray", "NodeProcess", "Peer", "String", "latest", "mask_of", "values_of"]

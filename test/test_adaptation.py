@@ -43,9 +43,7 @@ def write_frames(root, names, bright, dark):
     return root
 
 
-def test_a_model_learns_a_place_and_is_judged_before_and_after_on_frames_it_did_not_see(
-    tiny_artifact, tmp_path, capsys
-):
+def test_a_model_learns_a_place_and_is_judged_on_unseen_frames(tiny_artifact, tmp_path, capsys):
     site = write_frames(tmp_path / "site", ["s0", "s1", "s2", "s3", "s4", "s5"], 10000, 7100)
     old = write_frames(tmp_path / "old", ["o0", "o1"], 100, 300)
     replay = ((old, "falcon7_stones", 1.0),)

@@ -305,6 +305,24 @@ def test_a_node_that_is_running_is_measured_at_a_multiple_of_what_it_can_sustain
     assert "accuracy not measured" in capsys.readouterr().out
 
 
+def test_a_live_camera_is_not_measured_as_if_it_were_the_benchmark(compressed_mcap: Path, tmp_path: Path) -> None:
+    """Its images would be counted too; the node here answers the benchmark's name alone."""
+    pytest.importorskip("rclpy")
+    from sensor_msgs.msg import CompressedImage as LiveImage
+
+    from desert_seg_ros.bag_benchmark.command import benchmark
+    from desert_seg_ros.side_node import spinning_node
+
+    with spinning_node("live_camera") as camera:
+        camera.create_publisher(LiveImage, "/live/image/compressed", 10)
+        arguments = [str(compressed_mcap), "--image-topic", "/live/image", "--out", str(tmp_path)]
+        with pytest.raises(
+            NodeError, match=r"found another publisher on /live/image/compressed, .*; stop it, or choose"
+        ):
+            benchmark(parse(arguments))
+    assert not (tmp_path / "results.json").exists()
+
+
 def test_the_benchmark_is_interrupted_without_leaving_a_node_behind(compressed_mcap: Path, tmp_path: Path) -> None:
     pytest.importorskip("rclpy")
     command = [
@@ -426,7 +444,7 @@ def test_a_drive_too_large_for_the_memory_is_refused_before_anything_starts(
 
     monkeypatch.setattr(frames, "MEMORY_SHARE", 1e-9)
     with pytest.raises(DesertSegError, match=r"must be in memory before the clock starts.*use --limit"):
-        frames.prepare(prepared_frames(open_drive(raw_db3), "raw"), NUM_FRAMES, raw_db3)
+        frames.prepare(prepared_frames(open_drive(raw_db3), "raw"), raw_db3)
 
 
 # ---------------------------------------------------------------------------------------------- the launch file
@@ -580,10 +598,10 @@ def test_flips_and_flickers_count_pixels_and_leave_unknown_ones_out() -> None:
 
 
 def test_determinism_names_the_first_frame_that_differs_or_is_missing() -> None:
-    same = determinism({0: "a", 1: "b"}, {0: "a", 1: "b"}, 2)
+    same = determinism({0: "a", 1: "b"}, {0: "a", 1: "b"}, range(2))
     assert (same.identical, same.first_difference) == (True, None)
-    assert determinism({0: "a", 1: "b"}, {0: "a", 1: "c"}, 2).first_difference == 1
-    assert determinism({0: "a"}, {0: "a"}, 2).first_difference == 1
+    assert determinism({0: "a", 1: "b"}, {0: "a", 1: "c"}, range(2)).first_difference == 1
+    assert determinism({0: "a"}, {0: "a"}, range(2)).first_difference == 1
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
@@ -620,6 +638,7 @@ def test_a_run_that_got_nothing_back_is_still_told_in_full(tmp_path: Path) -> No
         peak_rss_bytes=10**8,
         mask_bag=tmp_path / "nothing",
         mask_topic="/segment/mask",
+        masked=[],
     )
     judgement = judge([], None, "the drive is a folder of images")
     run = make_run("1e+06fps", Length(), recording, judgement)
@@ -700,7 +719,7 @@ def test_what_only_the_camera_s_motion_changes_agrees_once_it_is_taken_out(
 ) -> None:
     drive = Wall().record(tmp_path, encoding, between)
     surroundings = find_surroundings(drive.path, "/cam/image/compressed", "camera")
-    judged = judge(masked_frames(drive, tmp_path / "masks"), load_label_map("falcon7"), surroundings)
+    judged = judge(masked_frames(drive, tmp_path / "masks", range(4)), load_label_map("falcon7"), surroundings)
     warped = judged.consistency.warped
     assert warped is not None, judged.consistency.warped_missing
     assert warped.num_pairs == 3
@@ -720,7 +739,7 @@ def test_a_motion_that_was_not_the_camera_s_does_not_agree(tmp_path: Path) -> No
 
     drive = Standing().record(tmp_path)
     surroundings = find_surroundings(drive.path, "/cam/image/compressed", "camera")
-    warped = judge(masked_frames(drive, tmp_path / "masks"), None, surroundings).consistency.warped
+    warped = judge(masked_frames(drive, tmp_path / "masks", range(4)), None, surroundings).consistency.warped
     assert warped is not None
     assert warped.agreement < 0.8
 
@@ -746,6 +765,6 @@ def test_depth_of_another_size_than_the_images_is_said(tmp_path: Path) -> None:
 
     drive = Narrow().record(tmp_path)
     surroundings = find_surroundings(drive.path, "/cam/image/compressed", "camera")
-    judged = judge(masked_frames(drive, tmp_path / "masks"), None, surroundings)
+    judged = judge(masked_frames(drive, tmp_path / "masks", range(4)), None, surroundings)
     assert judged.consistency.warped is None
     assert re.match("found depth of 32x24 pixels for images of 64x48", judged.consistency.warped_missing or "")

@@ -88,7 +88,8 @@ def test_everything_that_is_promised_is_there_and_nothing_else(report):
     frames = [f"s{index:02}.png" for index in range(5)]
     assert report.files("predictions") == [f"predictions/{kind}/{name}" for kind in ("color", "raw") for name in frames]
     top = ["report.html", "results.json", "results_summary.txt", *(["report.pdf"] if BROWSER else [])]
-    assert [path.name for path in sorted(report.out.iterdir())] == sorted(["figures", "predictions", *top])
+    names = [".written.json", "figures", "predictions", *top]
+    assert [path.name for path in sorted(report.out.iterdir())] == sorted(names)
     assert not [path for path in report.out.parent.iterdir() if path.name.startswith(".")]
     assert all(str(report.out / name) in report.printed for name in ["figures", "predictions", *top[:3]])
 
@@ -281,17 +282,28 @@ def test_without_extras_and_without_a_browser_there_is_still_a_report(tmp_path, 
 def test_a_new_run_replaces_the_old_one_and_nothing_else(tmp_path, tiny_artifact):
     config = small(tmp_path, tiny_artifact)
     benchmark(config)
-    (config.out / "predictions" / "raw" / "old.png").write_bytes(b"")
-    (config.out / "report.pdf").write_bytes(b"of the old run")
     (config.out / "notes.txt").write_text("mine")
     killed = config.out.with_name(".out.partial") / "predictions" / "raw" / "of_a_killed_run.png"
     killed.parent.mkdir(parents=True)
     killed.write_bytes(b"")
+    for path in (config.data / "Color_Images" / "s00.png", config.data / "Segmentation" / "s00.png"):
+        path.rename(path.with_name("t00.png"))
     benchmark(config)
     assert (config.out / "notes.txt").read_text() == "mine"
-    assert not (config.out / "predictions" / "raw" / "old.png").exists()
-    assert not (config.out / "report.pdf").exists()
+    assert (config.out / "predictions" / "raw" / "t00.png").exists()
+    assert not (config.out / "predictions" / "raw" / "s00.png").exists()
     assert not list(tmp_path.rglob("of_a_killed_run.png"))
+
+
+@pytest.mark.usefixtures("no_browser")
+def test_a_file_that_no_benchmark_wrote_is_never_removed(tmp_path, tiny_artifact):
+    config = small(tmp_path, tiny_artifact)
+    benchmark(config)
+    notes = config.out / "figures" / "notes.txt"
+    notes.write_text("mine")
+    with pytest.raises(DataError, match=r"out: found figures/notes\.txt, expected nothing there"):
+        benchmark(config)
+    assert notes.read_text() == "mine"
 
 
 @pytest.fixture
@@ -342,7 +354,7 @@ def train_data_without_use(config):
     ("change", "said"),
     [
         (remove_masks, "found Color_Images/ but no Segmentation/"),
-        (out_with_something_else, "holds predictions but no results.json of a benchmark; choose another --out"),
+        (out_with_something_else, "found predictions, expected nothing there that this command has not written; move"),
         (out_that_is_a_file, "is a file, expected a folder"),
         (train_data_without_use, r"found nothing usable among 1 frames \(first: Segmentation/s00.png"),
         (lambda config: replace(config, train_data=Path("nowhere")), "there is no folder nowhere"),

@@ -35,7 +35,7 @@ def test_the_temperature_that_targets_were_drawn_with_is_found(temperature):
     assert fit_temperature(*drawn(temperature)) == pytest.approx(temperature, rel=0.05)
 
 
-def test_the_fitted_temperature_lowers_likelihood_and_calibration_error_on_other_pixels():
+def test_the_fitted_temperature_also_improves_other_pixels():
     temperature = fit_temperature(*drawn(3.0, seed=0))
     others = drawn(3.0, seed=1)
     assert negative_log_likelihood(*others, temperature) < negative_log_likelihood(*others, 1.0)
@@ -71,7 +71,7 @@ def frames(tmp_path):
     return out
 
 
-def test_a_calibrated_model_has_the_same_masks_other_confidences_and_knows_its_own_frames(model, frames, capsys):
+def test_calibration_changes_confidences_but_no_mask_and_learns_the_domain(model, frames, capsys):
     calibrate(CalibrateConfig(model, frames, out=model.parent / "calibrated", unknown_values=(700,)))
     said = capsys.readouterr().out
     assert "calibration error (ECE) goes from" in said
@@ -90,7 +90,7 @@ def test_a_calibrated_model_has_the_same_masks_other_confidences_and_knows_its_o
     assert after.domain_shift(after.score([noise], options)[0]) > 1.5, "nor is white noise"
 
 
-def test_statistics_of_frames_described_by_other_numbers_count_as_never_measured(model, frames):
+def test_statistics_of_another_description_count_as_never_measured(model, frames):
     calibrate(CalibrateConfig(model, frames))
     artifact = load_artifact(model)
     known = artifact.card.calibration.frames

@@ -17,7 +17,7 @@ from desert_seg.errors import DataError
 from desert_seg.labels import LabelSet, load_label_map, shipped_label_maps
 from desert_seg.recordings.drive import open_drive
 from desert_seg.traversability import class_costs, read_policy
-from desert_seg_ros.messages import label_info_message
+from desert_seg_ros.messages import class_list_message
 
 POLICY = ROOT / "config" / "traversability.yaml"
 LABEL_SETS = [load_label_map(name).labels for name in shipped_label_maps()]
@@ -26,7 +26,7 @@ LABEL_SETS = [load_label_map(name).labels for name in shipped_label_maps()]
 @pytest.mark.parametrize("labels", LABEL_SETS, ids=shipped_label_maps())
 def test_every_label_the_node_publishes_has_a_cost_in_the_nav2_layer(labels):
     """The layer stops with an error at a label its YAML does not name."""
-    published = [entry["name"] for entry in json.loads(label_info_message(labels, 0.0).data)["classes"]]
+    published = [entry["name"] for entry in json.loads(class_list_message(labels, 0.0).data)["classes"]]
     camera = nav2_layer(labels, read_policy(POLICY))["semantic_segmentation_layer"]["camera"]
     named = [name for kind in camera["class_types"] for name in camera[kind]["classes"]]
     assert sorted(named) == sorted(published)
@@ -153,5 +153,5 @@ def test_the_command_writes_files_that_parse(tmp_path):
 @pytest.mark.parametrize("text", ["[1, 2]", "Rocks: many", "Rocks: 300", "Rocks: true", "{"])
 def test_a_policy_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "policy.yaml").write_text(text)
-    with pytest.raises(DataError, match=r"policy\.yaml: (found something else|cannot be read as YAML)"):
+    with pytest.raises(DataError, match=r"policy\.yaml: (found something else|not readable as YAML)"):
         read_policy(tmp_path / "policy.yaml")

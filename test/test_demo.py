@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,13 @@ def test_what_cannot_work_is_said_in_one_line(tmp_path, monkeypatch, arguments, 
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_make_demo_takes_a_drive_its_image_topic_and_a_model():
+    command = ["make", "-n", "demo", "DRIVE=my bag", "TOPIC=/left/image", "MODEL=mine"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    words = shlex.split(done.stdout.replace("\\\n", " "))
+    assert words[-6:] == ["--drive", "my bag", "--topic", "/left/image", "--model", "mine"]
 
 
 def test_an_impossible_domain_is_refused_in_words(tmp_path, monkeypatch):

@@ -80,7 +80,7 @@ class EngineThatKeepsItsScores:
     """What the engine for CUDA looks like from outside, on a CPU."""
 
     def __init__(self, engine):
-        self._engine, self.description = engine, engine.description
+        self._engine, self.description, self.precision = engine, engine.description, engine.precision
 
     def scores(self, images):
         raise AssertionError("the scores were to stay on the device")

@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT
 
 from desert_seg_ros.budget import Effort
-from desert_seg_ros.health import STAGES, Health, Surroundings, Timing
+from desert_seg_ros.health import STAGES, UNSTAMPED, Health, Surroundings, Timing
 from desert_seg_ros.parameters import NodeParameters
 from desert_seg_ros.worker import IMAGES
 
@@ -55,8 +55,15 @@ def everything_amiss():
         yield while_images_come(around)
     health.frames_lost(3)
     yield while_images_come()
-    health.frame_in(stamp_s=0, age_s=0)
+    health.frame_not_finite()
     yield while_images_come()
+    health.frame_in(stamp_s=0.5, age_s=0)
+    yield while_images_come()
+    health.frame_in(stamp_s=now[0], age_s=0)
+    health.report()
+    for _ in range(UNSTAMPED):
+        health.frame_in(stamp_s=0, age_s=4e9)
+    yield health.report()
     for age_s in (4e6, -4e6):
         health.clock_jumped()
         while_images_come(age_s=age_s)
@@ -119,6 +126,11 @@ def test_the_table_of_what_diagnostics_say_has_every_message_at_its_level_and_no
     assert "another shape, so none is published beside the masks" in " ".join(calibration)
     assert "another shape, so none is published beside the masks" in " ".join(texts("camera.py"))
     others -= calibration
+    kinds = {message for message in others if message.startswith("… publishes … on …, ")}
+    assert len(kinds) == 2
+    for part in (part for message in kinds for part in message.split("…") if len(part) > 5):
+        assert part.strip() in " ".join(texts("input_kind.py")), part
+    others -= kinds
     assert len(others) == 2
     assert all("another quality of service, so nothing arrives (" in message for message in others)
     assert "with another quality of service, so nothing arrives (" in " ".join(texts("qos_watch.py"))
@@ -141,6 +153,7 @@ def test_every_diagnostic_value_that_is_named_is_published():
         "frames_lost",
         "stamps_back",
         "clock_jumps",
+        "unstamped",
         "domain_shift",
         "publishers",
         "effort",

@@ -303,7 +303,7 @@ def test_a_suppressed_class_is_never_said_and_the_next_best_is(tmp_path):
     assert suppressed.scores.miou_present == 1  # of equal scores the lowest class wins, which is 0
 
 
-def test_the_same_predictions_are_scored_under_the_other_readings_of_the_masks(tmp_path):
+def test_the_same_predictions_are_scored_under_other_label_maps(tmp_path):
     test_set = open_folder(write_folder(tmp_path, clutter=True))
     assert [label_map.name for label_map in test_set.beside] == ["falcon7"]
     results = results_of(tmp_path, mistakes={4: 5})
@@ -349,11 +349,11 @@ def with_a_cut_image(root):
         (without_frames, "found no image"),
         (with_one_value_unknown, r"s02.png: values 1234 \(10 pixels\) are not in label map falcon7_stones"),
         (with_every_pixel_ignored, "ignores every pixel of all 4 masks; choose another with --label-map"),
-        (with_a_cut_image, "s03.png: is not an image"),
+        (with_a_cut_image, "s03.png: is not a whole image"),
         (shutil.rmtree, "there is no folder"),
     ],
 )
-def test_a_folder_that_cannot_be_measured_is_refused_before_anything_is_written(tmp_path, tiny_artifact, spoil, said):
+def test_an_unusable_folder_is_refused_before_anything_is_written(tmp_path, tiny_artifact, spoil, said):
     root = write_folder(tmp_path / "set")
     spoil(root)
     with pytest.raises(DataError, match=said):
@@ -387,7 +387,7 @@ def test_results_are_valid_json_without_nan_and_come_back_as_they_were(earlier):
     assert (back.model, back.names, back.classes) == ("blind", expected.names, STONES.labels.names)
 
 
-def test_a_better_model_on_the_same_frames_is_called_better_and_why_is_written(earlier):
+def test_a_better_model_is_called_better_with_the_reason(earlier):
     root, path = earlier
     back = read_earlier(path)
     check_same_truth(back, open_folder(root))
@@ -526,7 +526,7 @@ def test_a_pass_at_twice_the_pixels_shows_the_network_twice_the_pixels(tmp_path)
     assert found.setting.name == "2.0 x the pixels"
 
 
-def test_settings_take_turns_on_each_frame_and_cost_is_the_median_ratio_of_their_times(tmp_path):
+def test_settings_alternate_per_frame_and_their_cost_is_a_median_ratio(tmp_path):
     engine = Recorder()
     segmenter = Segmenter(engine, ModelCard("seer", {}, (256, 448), STONES), "5" * 64)
     test_set = open_test_set(write_folder(tmp_path, frames=2), "", segmenter, silent)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from desert_seg.artifact import INT8_ONNX, ONNX, PARITY, WEIGHTS, load_artifact, save_artifact
+from desert_seg.artifact import INT8_ONNX, ONNX, PARITY, SELF_TEST, WEIGHTS, load_artifact, save_artifact
 from desert_seg.errors import ArtifactError, DataError, DesertSegError
 from desert_seg.images import write_image
 from desert_seg.labels import load_label_map
@@ -27,7 +27,7 @@ from desert_seg_train.export.command import export  # noqa: E402
 from desert_seg_train.export.config import ExportConfig  # noqa: E402
 from desert_seg_train.export.frames import choose_frames  # noqa: E402
 from desert_seg_train.export.judge import Judge  # noqa: E402
-from desert_seg_train.train.validation import NetworkEngine  # noqa: E402
+from desert_seg_train.network_engine import NetworkEngine  # noqa: E402
 
 LIGHT = ROOT / "models" / "light"
 STONES = load_label_map("falcon7_stones")
@@ -88,7 +88,7 @@ def test_trained_weights_pass_every_bar_in_int8_too(light_with_int8):
 
 def test_the_report_and_the_int8_graph_are_files_of_the_artifact(light_with_int8):
     listed = json.loads((light_with_int8.path / "artifact.json").read_text())["files"]
-    assert listed.keys() == {WEIGHTS, ONNX, INT8_ONNX, PARITY}
+    assert listed.keys() == {WEIGHTS, ONNX, INT8_ONNX, PARITY, *SELF_TEST}
     for name in (PARITY, INT8_ONNX):
         data = (light_with_int8.path / name).read_bytes()
         (light_with_int8.path / name).write_bytes(data[:-1])
@@ -173,7 +173,7 @@ def test_a_plain_state_dict_of_random_weights_is_written_but_int8_is_refused(tmp
 
     artifact = load_artifact(config.out)
     assert entries(config.out.parent) == ["imported"]
-    assert entries(config.out) == ["artifact.json", ONNX, PARITY, WEIGHTS]
+    assert entries(config.out) == ["artifact.json", ONNX, PARITY, *SELF_TEST, WEIGHTS]
     assert artifact.card.input_size == (64, 96)
     assert artifact.card.label_map.name == "falcon7_stones"
     assert artifact.parity.num_labelled == 1, "the other one was for calibration"
@@ -269,7 +269,7 @@ def test_masks_beside_the_images_count_and_a_labelled_folder_leaves_the_images_t
 class Shifted:
     """The network as an engine, with one score raised where an image is bright."""
 
-    description = "shifted"
+    description, precision = "shifted", "f32"
 
     def __init__(self, network, amount):
         self._engine, self._amount = NetworkEngine(network, torch.device("cpu")), amount

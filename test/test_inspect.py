@@ -1,6 +1,7 @@
 """Inspecting dataset folders: every fault is found, named and told apart; the page and the numbers are right."""
 
 import json
+import os
 import re
 import shutil
 import struct
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from desert_seg.errors import DataError
 from desert_seg.images import read_image, read_mask, write_image
@@ -123,6 +125,15 @@ def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def turned(path):
+    """A picture that asks to be shown upside down, in which neither size nor channels tell."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(path) as image:
+        pixels = image.copy()
+    pixels.save(path, exif=exif.tobytes())
+
+
 def as_jpeg(path):
     save(path.with_suffix(".jpg"), (labels(0) // 40).astype(np.uint8))
     path.unlink()
@@ -140,19 +151,26 @@ def with_one_value_unknown(path):
 
 
 MASK_FAULTS = {
-    "unreadable": (cut, "a.png", "none of its .* bytes decode", "export the file again"),
-    "empty file": (lambda path: path.write_bytes(b""), "a.png", "the file is empty", "export the file again"),
-    "huge": (larger_than_any_decoder_allows, "a.png", "none of its .* bytes decode", "export the file again"),
-    "folder": (lambda path: (path.unlink(), path.mkdir()), "a.png", "cannot be opened", "put the file in place"),
+    "unreadable": (cut, "a.png", "is not a whole image", "export the file again"),
+    "empty file": (lambda path: path.write_bytes(b""), "a.png", "found 0 bytes without the header", "save it again"),
+    "huge": (larger_than_any_decoder_allows, "a.png", "found 100000x100000 pixels", "scale it down"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "a.png", "is no regular file", "move it away"),
+    "FIFO": (lambda path: (path.unlink(), os.mkfifo(path)), "a.png", "is no regular file", "move it away"),
+    "turned": (turned, "a.png", "EXIF orientation 3, expected 1", "mogrify -auto-orient"),
     "float": (as_float, "a.tiff", "float32 values", "16-bit PNG"),
-    "colours": (lambda path: save(path, picture(0)), "a.png", "3 channels: a picture of the labels", "raw values"),
+    "colours": (
+        lambda path: save(path, picture(0)),
+        "a.png",
+        "3 channels: a picture of the labels",
+        "a map whose keys are colours",
+    ),
     "grey": (
         lambda path: save(path, cv2.merge([labels(0)] * 3)),
         "a.png",
         "3 channels that repeat the same values",
         "keep one channel",
     ),
-    "jpeg": (as_jpeg, "a.jpg", "JPEG changes values", "single-channel PNG"),
+    "jpeg": (as_jpeg, "a.jpg", "JPEG changes values", "again as PNG"),
     "size": (lambda path: save(path, labels(0)[:, :60]), "a.png", "mask is 60x48, its image 80x48", "image's size"),
     "unknown": (with_one_value_unknown, "a.png", r"does not know 1234 \(6 pixels\)", "add them to the map"),
     "indices": (
@@ -217,9 +235,12 @@ def test_a_bad_mask_is_named_with_its_cure_and_hides_no_other_file(tmp_path, run
 @pytest.mark.parametrize(
     ("spoil", "kind", "found"),
     [
-        (cut, "unreadable", "none of its .* bytes decode"),
-        (larger_than_any_decoder_allows, "unreadable", "none of its 68 bytes decode"),
-        (lambda path: path.write_text("no image"), "unreadable", "none of its 8 bytes decode"),
+        (cut, "unreadable", "is not a whole image"),
+        (larger_than_any_decoder_allows, "unreadable", "found 100000x100000 pixels, expected at most"),
+        (lambda path: path.write_text("no image"), "unreadable", "found 8 bytes without the header"),
+        (lambda path: (path.unlink(), os.mkfifo(path)), "unreadable", "is no regular file"),
+        (lambda path: (path.unlink(), path.symlink_to(path)), "unreadable", "cannot be read"),
+        (turned, "turned", "EXIF orientation 3"),
         (lambda path: save(path, np.zeros((HEIGHT, WIDTH, 3), np.uint8)), "constant image", r"RGB \(0, 0, 0\)"),
     ],
 )
@@ -237,15 +258,15 @@ def test_a_jpeg_without_its_end_is_found_whatever_opencv_thinks_of_it(tmp_path, 
     path = tmp_path / "a.jpg"
     write_image(path, picture(0))
     assert not isinstance(check_image(path), Fault)
-    whole = read_image(path)
+    whole = cv2.imread(str(path))
     cut(path)
-    monkeypatch.setattr("desert_seg_train.inspect.image_check.read_image", lambda path: whole)
+    monkeypatch.setattr("desert_seg.images.cv2.imdecode", lambda data, flags: whole)
     fault = check_image(path)
     assert isinstance(fault, Fault)
     assert fault.kind == "unreadable"
 
 
-def test_files_without_a_partner_and_stems_used_twice_are_found(tmp_path, run):
+def test_files_without_a_partner_and_names_used_twice_are_found(tmp_path, run):
     root = make_dataset(tmp_path / "set")
     (root / "Segmentation" / "cc0.png").unlink()
     (root / "Color_Images" / "mt1.png").unlink()
@@ -254,7 +275,7 @@ def test_files_without_a_partner_and_stems_used_twice_are_found(tmp_path, run):
     assert {fault[:2] for fault in outcome.faults()} == {
         ("no mask", "Color_Images/cc0.png"),
         ("no image", "Segmentation/mt1.png"),
-        ("stem used twice", "Color_Images/cc1.png"),
+        ("named alike", "Color_Images/cc1.png"),
     }
     assert outcome.code == 1
 

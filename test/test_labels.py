@@ -96,3 +96,51 @@ def test_the_palette_shows_unknown_as_black_and_classes_in_their_colours():
 def test_a_map_to_a_class_that_does_not_exist_is_refused():
     with pytest.raises(DataError, match="class 3, which does not exist"):
         LabelMap("x", LabelSet(("A",), ((0, 0, 0),)), {1: 3})
+
+
+# ------------------------------------------------------------------------------------------- maps of colours
+COLORS = {
+    "name": "trail",
+    "classes": [{"name": "Trail", "color": [1, 2, 3]}, {"name": "Sky", "color": [4, 5, 6]}],
+    "values": {"108, 64, 20": "Trail", "0, 0, 255": "Sky", "0, 0, 0": "ignore"},
+}
+
+
+def test_a_map_whose_keys_are_colours_maps_colours():
+    label_map = label_map_from_dict(COLORS, "trail")
+    colors = np.array([[0x6C4014, 0x0000FF], [0x000000, 0x6C4014]], np.uint32)
+    assert label_map.apply(colors).tolist() == [[0, 1], [IGNORE, 0]]
+    assert label_map_from_dict(label_map.to_dict(), "copy") == label_map
+
+
+def test_a_colour_that_the_map_does_not_name_is_refused_as_red_green_and_blue():
+    colors = np.array([[0x6C4014, 0x010203, 0x010203]], np.uint32)
+    with pytest.raises(DataError, match=r"a\.png: colours \[1, 2, 3\] \(2 pixels\) are not in label map trail"):
+        label_map_from_dict(COLORS, "trail").apply(colors, "a.png")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"100": "Sky", 100: "Trail"}, "raw value 100 is listed twice"),
+        ({"1, 2, 3": "Sky", "1,2,3": "Trail"}, "raw value 1, 2, 3 is listed twice"),
+        ({1.5: "Sky"}, "found 1.5 as a raw value, expected a whole number, or a colour"),
+        ({True: "Sky"}, "found True as a raw value"),
+        ({None: "Sky"}, "found None as a raw value"),
+        ({"1, 2": "Sky"}, "found '1, 2' as a raw value"),
+        ({"1, 2, 256": "Sky"}, "found the colour 1, 2, 256, expected three numbers from 0 to 255"),
+        ({"1, 2, 3": "Sky", 7: "Trail"}, "found 1 colours among 2 raw values; give either"),
+    ],
+)
+def test_a_key_that_is_no_single_value_is_refused(values, message):
+    with pytest.raises(DataError, match=message):
+        label_map_from_dict(COLORS | {"values": values}, "trail")
+
+
+def test_the_maps_of_other_datasets_speak_of_the_same_seven_classes():
+    falcon = load_label_map("falcon7")
+    ycor, rugd = load_label_map("ycor_falcon7"), load_label_map("rugd_falcon7")
+    assert ycor.labels == rugd.labels == falcon.labels
+    assert sorted(ycor.values) == list(range(9))
+    assert (len(rugd.values), rugd.in_color) == (25, True)
+    assert rugd.values[0x99CCFF] == rugd.labels.index("Rocks")

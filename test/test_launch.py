@@ -37,7 +37,8 @@ def evaluate_genuinely(path: Path, arguments: Mapping[str, str], environment: Ma
 
     def record(self: Any, context: Any) -> None:
         self.prepare(context)
-        started.append(Process(tuple(self.process_details["cmd"]), self.process_details["env"]))
+        on_exit = self._ExecuteLocal__on_exit
+        started.append(Process(tuple(self.process_details["cmd"]), self.process_details["env"], on_exit is not None))
 
     def visit(entity: Any) -> None:
         for child in entity.visit(context) or []:
@@ -64,28 +65,32 @@ def parameter_files_go_with_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def prefix(tmp_path: Path) -> Path:
-    """An installation with our share folder and two programs that do nothing."""
-    for package, program in (("desert_seg_ros", "segment_node"), ("rviz2", "rviz2")):
-        executable = tmp_path / "lib" / package / program
-        executable.parent.mkdir(parents=True)
-        executable.write_text("#!/bin/sh\n")
-        executable.chmod(0o755)
-        marker = tmp_path / "share/ament_index/resource_index/packages" / package
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
+    """An installation of ours alone, with a program that does nothing."""
+    install(tmp_path, "desert_seg_ros", "segment_node")
     (tmp_path / "share" / "desert_seg_ros").mkdir()
-    (tmp_path / "share" / "desert_seg_ros" / "config").symlink_to(ROOT / "config")
+    for folder in ("config", "launch"):
+        (tmp_path / "share" / "desert_seg_ros" / folder).symlink_to(ROOT / folder)
     return tmp_path
+
+
+def install(prefix: Path, package: str, program: str) -> None:
+    """A package with a program that does nothing."""
+    executable = prefix / "lib" / package / program
+    executable.parent.mkdir(parents=True, exist_ok=True)
+    executable.write_text("#!/bin/sh\n")
+    executable.chmod(0o755)
+    marker = prefix / "share/ament_index/resource_index/packages" / package
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
 
 
 @pytest.fixture
 def processes(prefix: Path) -> Callable[..., list[Process]]:
-    """Evaluates the launch file with arguments."""
+    """Evaluates the launch file, or another, with arguments."""
 
-    def run(environment: Mapping[str, str] | None = None, **arguments: str) -> list[Process]:
-        unset = (PROFILE, OLD_PROFILE, "ROS_DISTRO")
-        clean = {name: value for name, value in os.environ.items() if name not in unset}
-        return evaluate(LAUNCH_FILE, arguments, clean | {"AMENT_PREFIX_PATH": str(prefix)} | (environment or {}))
+    def run(environment: Mapping[str, str] | None = None, path: Path = LAUNCH_FILE, **arguments: str) -> list[Process]:
+        clean = {name: value for name, value in os.environ.items() if name not in (PROFILE, OLD_PROFILE)}
+        return evaluate(path, arguments, clean | {"AMENT_PREFIX_PATH": str(prefix)} | (environment or {}))
 
     return run
 
@@ -102,6 +107,7 @@ def test_without_arguments_the_command_line_is_exactly_this(
     processes: Callable[..., list[Process]], prefix: Path
 ) -> None:
     (node,) = processes()
+    assert not node.ends_the_launch
     share = prefix / "share" / "desert_seg_ros"
     assert node.command == (
         f"{prefix}/lib/desert_seg_ros/segment_node",
@@ -123,6 +129,7 @@ def test_without_arguments_the_command_line_is_exactly_this(
 def test_every_argument_reaches_the_command_line(
     processes: Callable[..., list[Process]], prefix: Path, tmp_path: Path
 ) -> None:
+    install(prefix, "rviz2", "rviz2")
     params_file = tmp_path / "mine.yaml"
     params_file.write_text("/**:\n  ros__parameters:\n    tta: flip\n")
     given = {
@@ -139,9 +146,12 @@ def test_every_argument_reaches_the_command_line(
         "params_file": str(params_file),
         "log_level": "debug",
         "rviz": "true",
+        "on_exit": "shutdown",
     }
     assert given.keys() | {"dds_profile"} == arguments().keys()
     node, rviz = processes(**given)
+    assert node.ends_the_launch
+    assert not rviz.ends_the_launch
     overrides = node.command[node.command.index(str(params_file)) + 2]
     assert node.command == (
         f"{prefix}/lib/desert_seg_ros/segment_node",
@@ -187,11 +197,80 @@ def test_an_argument_that_is_not_given_leaves_the_params_file_alone(processes: C
     assert yaml.safe_load(Path(files[-1]).read_text()) == {"/segment": {"ros__parameters": {"tta": "flip"}}}
 
 
-@pytest.mark.parametrize("distribution", ["humble", "jazzy"])
-def test_older_distributions_get_the_dds_profile_under_its_older_name(
-    distribution: str, processes: Callable[..., list[Process]]
+def parameters_of(process: Process) -> dict[str, Any]:
+    """What its last parameter file sets, whatever the node's name."""
+    file = process.command[len(process.command) - process.command[::-1].index("--params-file")]
+    (node,) = yaml.safe_load(Path(file).read_text()).values()
+    return dict(node["ros__parameters"])
+
+
+@pytest.mark.parametrize("word", ["true", "True", "1", "false", "False", "0"])
+def test_truth_is_understood_as_people_other_launch_files_and_scripts_write_it(
+    word: str, processes: Callable[..., list[Process]], prefix: Path
 ) -> None:
-    (node,) = processes(environment={"ROS_DISTRO": distribution})
+    install(prefix, "rviz2", "rviz2")
+    node, *rviz = processes(use_sim_time=word, rviz=word)
+    is_true = word in ("true", "True", "1")
+    assert parameters_of(node)["use_sim_time"] is is_true
+    assert len(rviz) == is_true
+
+
+@pytest.mark.parametrize(("word", "is_true"), [("True", True), ("0", False)])
+def test_the_benchmark_s_launch_file_understands_truth_likewise(
+    word: str, is_true: bool, processes: Callable[..., list[Process]], prefix: Path
+) -> None:
+    install(prefix, "desert_seg_ros", "desert-seg-benchmark")
+    (benchmark,) = processes(path=ROOT / "launch" / "benchmark.launch.py", deterministic=word)
+    assert ("--deterministic" in benchmark.command) is is_true
+
+
+def test_a_launch_file_that_declares_use_sim_time_as_nav2_s_do_includes_ours(
+    processes: Callable[..., list[Process]], tmp_path: Path
+) -> None:
+    path = tmp_path / "robot.launch.py"
+    path.write_text(
+        "from launch import LaunchDescription\n"
+        "from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription\n"
+        "from launch.substitutions import PathJoinSubstitution\n"
+        "from launch_ros.substitutions import FindPackageShare\n"
+        "ours = PathJoinSubstitution([FindPackageShare('desert_seg_ros'), 'launch', 'segment.launch.py'])\n"
+        "def generate_launch_description():\n"
+        "    declared = DeclareLaunchArgument('use_sim_time', default_value='True', description='Simulated time')\n"
+        "    return LaunchDescription([declared, IncludeLaunchDescription(ours)])\n"
+    )
+    (node,) = processes(path=path)
+    assert parameters_of(node) == {"use_sim_time": True}
+
+
+def test_of_the_two_instances_in_the_documentation_neither_has_the_other_s_arguments(
+    processes: Callable[..., list[Process]], tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "integration.md").read_text()
+    path = tmp_path / "two.launch.py"
+    path.write_text(page.split("```python\n")[1].split("```")[0])
+    front, rear = processes(path=path)
+    assert {"__ns:=/front", "image:=/front/image_raw"} <= set(front.command)
+    assert {"__ns:=/rear", "image:=/rear/image_raw", "camera_info:=/rear/camera_info"} <= set(rear.command)
+    assert parameters_of(front) == {"image_transport": "compressed"}
+    assert not any("launch_params" in word for word in rear.command)
+
+
+def test_without_rviz_installed_that_is_said_in_a_line_and_the_node_starts_alone(
+    processes: Callable[..., list[Process]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (node,) = processes(rviz="true")
+    assert node.command[0].endswith("segment_node")
+    if not GENUINE:  # whose log goes where it was set up to go
+        assert capsys.readouterr().out == (
+            "rviz:=true, but rviz2 is not installed: it is left out (apt install ros-$ROS_DISTRO-rviz2)\n"
+        )
+
+
+def test_where_fast_dds_is_of_version_2_the_profile_has_its_older_name(
+    processes: Callable[..., list[Process]], prefix: Path
+) -> None:
+    (prefix / "lib" / "libfastrtps.so.2.14").touch()
+    (node,) = processes()
     assert node.environment[OLD_PROFILE].endswith("config/fastdds_shm.xml")
     assert PROFILE not in node.environment
 
@@ -213,7 +292,7 @@ def test_a_file_that_is_not_there_stops_the_launch(argument: str, processes: Cal
         processes(**{argument: "/nowhere"})
 
 
-@pytest.mark.parametrize("wrong", [{"tta": "most"}, {"rviz": "perhaps"}, {"log_level": "loud"}])
+@pytest.mark.parametrize("wrong", [{"tta": "most"}, {"rviz": "perhaps"}, {"on_exit": "respawn"}, {"log_level": "loud"}])
 def test_a_value_that_is_no_choice_stops_the_launch(
     wrong: dict[str, str], processes: Callable[..., list[Process]]
 ) -> None:

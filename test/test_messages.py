@@ -1,19 +1,23 @@
 """Results as ROS messages, where that is not seen over DDS: the class list with vision_msgs, and calibrations."""
 
 import importlib.util
+import json
 import sys
-from types import ModuleType
+import time
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy")
+rclpy = pytest.importorskip("rclpy")
 
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
+from builtin_interfaces.msg import Time  # noqa: E402
+from sensor_msgs.msg import CameraInfo  # noqa: E402
+from std_msgs.msg import Header, String  # noqa: E402
 
-import desert_seg_ros.messages as installed
-from desert_seg.labels import IGNORE, load_label_map
+import desert_seg_ros.messages as installed  # noqa: E402
+from desert_seg.labels import IGNORE, load_label_map  # noqa: E402
+from desert_seg_ros import class_list  # noqa: E402
 
 LABELS = load_label_map("falcon7").labels
 
@@ -49,15 +53,43 @@ def messages(monkeypatch):
     return module
 
 
-def test_where_vision_msgs_is_installed_the_class_list_is_a_label_info(messages):
-    info = messages.label_info_message(LABELS, 0.25)
-    assert messages.LABEL_INFO_TOPIC == "~/label_info"
+def test_where_vision_msgs_is_installed_the_class_list_is_a_label_info_with_a_stamp(messages):
+    info = messages.label_info_message(LABELS, 0.25, Time(sec=7))
     assert isinstance(info, LabelInfo)
-    assert info.threshold == 0.25
+    assert (info.header.stamp.sec, info.threshold) == (7, 0.25)
     assert {each.class_id: each.class_name for each in info.class_map} == {
         **dict(enumerate(LABELS.names)),
         IGNORE: "unknown",
     }
+
+
+@pytest.fixture
+def node(ros):
+    """A node whose LabelInfo, a class of this file that DDS cannot carry, goes into the list `told` instead."""
+    node = rclpy.create_node("class_list")
+    node.told, create = [], node.create_publisher
+    collecting = SimpleNamespace(publish=node.told.append)
+    node.create_publisher = lambda kind, *rest: collecting if kind is LabelInfo else create(kind, *rest)
+    yield node
+    node.destroy_node()
+
+
+def test_with_vision_msgs_the_json_is_published_too_and_both_only_when_they_change(messages, node, monkeypatch):
+    for name in ("LabelInfo", "label_info_message"):
+        monkeypatch.setattr(class_list, name, getattr(messages, name))
+    published = []
+    node.create_subscription(String, "/class_list/label_info_json", published.append, class_list.LATCHED_QOS)
+    classes = class_list.ClassList(node)
+    for count, threshold in enumerate((0.0, 0.5), start=1):
+        for _ in range(2):
+            classes.publish(LABELS, threshold)
+        deadline = time.monotonic() + 60
+        while len(published) < count:
+            assert time.monotonic() < deadline
+            rclpy.spin_once(node, timeout_sec=0.05)
+    assert [json.loads(message.data)["threshold"] for message in published] == [0.0, 0.5]
+    assert [info.threshold for info in node.told] == [0.0, 0.5]
+    assert all(info.header.stamp.sec > 0 for info in node.told)
 
 
 @pytest.mark.parametrize("size", [(270, 480), (540, 960), (1080, 1920)])

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import signal
-import sys
 from array import array
 from dataclasses import fields
 from pathlib import Path
@@ -15,31 +14,21 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
-from rcl_interfaces.msg import Log  # noqa: E402
+from rcl_interfaces.msg import Log, Parameter, ParameterType, ParameterValue  # noqa: E402
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy  # noqa: E402
-from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, Peer, String, mask_of  # noqa: E402
+from rclpy.serialization import serialize_message  # noqa: E402
+from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, String, latest, mask_of, values_of  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from desert_seg.artifact import ONNX, load_artifact  # noqa: E402
+from desert_seg.errors import MAX_LENGTH  # noqa: E402
 from desert_seg.labels import IGNORE  # noqa: E402
-from desert_seg.recordings.drive import open_drive  # noqa: E402
 from desert_seg.segmenter import Segmenter  # noqa: E402
 from desert_seg_ros.parameters import NodeParameters  # noqa: E402
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ros():
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
-
-
-@pytest.fixture(scope="module")
-def frame(sample_drive):
-    """A frame of the sample drive, small enough for every default of DDS."""
-    return cv2.resize(next(open_drive(sample_drive).frames()).rgb(), (480, 270), interpolation=cv2.INTER_AREA)
 
 
 @pytest.fixture(scope="module")
@@ -54,34 +43,6 @@ def peer(process, peer_of):
     peer = peer_of("segment")
     peer.until_ready()
     return peer
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Starts further nodes, which end with the test at the latest."""
-    nodes = []
-
-    def start_node(*arguments, **options):
-        nodes.append(NodeProcess(*arguments, log=tmp_path / f"{len(nodes)}.log", **options))
-        return nodes[-1]
-
-    yield start_node
-    for node in nodes:
-        node.stop()
-
-
-@pytest.fixture
-def peer_of():
-    """Makes peers of further nodes, by node name."""
-    peers = []
-
-    def make_peer(name):
-        peers.append(Peer(name))
-        return peers[-1]
-
-    yield make_peer
-    for each in peers:
-        each.close()
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +109,49 @@ def test_bad_images_are_counted_named_in_diagnostics_and_survived(peer, frame):
 def dropped(peer, health, cause):
     """How many frames our node says it dropped; other nodes report on the same topic."""
 
-    def own():
-        return [each.status[0] for each in health if each.status[0].name == f"{peer.name}: segmentation"]
+    return int(peer.until(lambda: values_of(peer, health), "diagnostics")[f"dropped_{cause}"])
 
-    peer.until(own, "diagnostics")
-    return int({entry.key: entry.value for entry in own()[-1].values}[f"dropped_{cause}"])
+
+def test_bytes_that_are_no_message_are_counted_as_bad_frames(peer, frame):
+    masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
+    assert peer.exchange(frame, masks)
+    before, whole = dropped(peer, health, "bad_frame"), serialize_message(broken())
+    for count, data in enumerate([whole[:20], whole[:4], b"\xff" * 60], start=1):
+        peer.publishers["image"].publish(data)
+        peer.until(lambda count=count: dropped(peer, health, "bad_frame") == before + count, "the bytes to be counted")
+    last_error = values_of(peer, health)["last_error"]
+    assert last_error.startswith("found 60 bytes on /image that are no Image message")
+    assert peer.exchange(frame, masks)
+
+
+def test_a_text_of_megabytes_in_an_image_is_cut_wherever_it_is_said_and_the_cure_is_kept(process, peer, frame):
+    masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
+    assert peer.exchange(frame, masks)
+    before, logged = dropped(peer, health, "bad_frame"), len(process.output())
+    message = broken(encoding="x" * 3_000_000)
+    counted = lambda: dropped(peer, health, "bad_frame") > before  # noqa: E731
+    peer.until(lambda: peer.publishers["image"].publish(message) or counted(), "the image to be counted")
+    values = values_of(peer, health)
+    assert "expected one of: rgb8" in values["last_error"]
+    assert max(map(len, [latest(peer, health).message, *values.values()])) <= MAX_LENGTH
+    assert len(process.output()) - logged < 10 * MAX_LENGTH
+    assert peer.exchange(frame, masks)
+
+
+def test_a_request_to_set_a_parameter_of_no_known_type_is_refused_and_the_node_goes_on(peer):
+    unknown, known = (
+        Parameter(name=name, value=ParameterValue(type=kind, string_value="none"))
+        for name, kind in (("tta", 42), ("tta", ParameterType.PARAMETER_STRING))
+    )
+    first, second = peer.ask(
+        "set_parameters", SetParameters, SetParameters.Request(parameters=[unknown, known])
+    ).results
+    assert not first.successful
+    assert first.reason.startswith("42 is not a valid Parameter.Type; give one of")
+    assert second.successful
+    request = SetParametersAtomically.Request(parameters=[known, unknown])
+    assert not peer.ask("set_parameters_atomically", SetParametersAtomically, request).result.successful
+    assert peer.get_parameter("tta").string_value == "none"
 
 
 def test_diagnostics_say_what_runs_and_how_well(peer, frame):
@@ -160,8 +159,8 @@ def test_diagnostics_say_what_runs_and_how_well(peer, frame):
 
     def healthy():
         peer.exchange(frame, masks)
-        own = [each.status[0] for each in health if each.status[0].name == "segment: segmentation"]
-        return own and own[-1].level == b"\0" and own[-1]
+        status = latest(peer, health)
+        return status.level == DiagnosticStatus.OK and "latency_ms_p95" in values_of(peer, health) and status
 
     status = peer.until(healthy, "a healthy node")
     values = {entry.key: entry.value for entry in status.values}
@@ -189,7 +188,7 @@ def test_camera_info_follows_every_mask_with_the_same_stamp(peer, frame):
     def again():
         peer.publishers["camera_info"].publish(calibration)
         peer.send(frame, stamp=(55, 66))
-        return infos
+        return infos and infos[-1].header.stamp.sec == 55
 
     peer.until(again, "camera_info")
     assert (infos[-1].header.stamp.sec, infos[-1].header.stamp.nanosec) == (55, 66)
@@ -254,10 +253,9 @@ def test_masks_are_offered_reliably_and_images_taken_as_cameras_offer_them(peer)
     assert subscription.qos_profile.reliability == QoSReliabilityPolicy.BEST_EFFORT
 
 
-def test_the_log_tells_a_newcomer_what_runs_what_is_waited_for_and_when_all_is_well(start, peer_of, frame):
+def test_the_log_tells_a_newcomer_what_runs_what_is_waited_for_and_when_all_is_well(start, frame):
     misspelt = ("-p", "confidence_treshold:=0.4")
-    node = start("-r", "__node:=told", "-r", "image:=/told/image", *misspelt)
-    peer = peer_of("told")
+    node, peer = start("told", "-r", "image:=/told/image", *misspelt)
     missing = "/told/image: no image yet, and nobody publishes on the input topic"
     peer.until(lambda: missing in node.output(), "the node to say that there is no input")
     first, *rest = node.output().splitlines()
@@ -274,23 +272,20 @@ def test_the_log_tells_a_newcomer_what_runs_what_is_waited_for_and_when_all_is_w
     assert node.output().count(missing) == 1
 
 
-def test_a_node_that_nobody_gave_a_profile_has_shared_memory_large_enough_for_its_masks(start, peer_of, monkeypatch):
+def test_a_node_that_nobody_gave_a_profile_has_shared_memory_large_enough_for_its_masks(start, monkeypatch):
     for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS"):
         monkeypatch.delenv(name, raising=False)
-    if "jazzy" in sys.prefix:  # from wheels, which name no distribution
-        monkeypatch.setenv("ROS_DISTRO", "jazzy")
-    node = start("-r", "__node:=roomy")
-    peer_of("roomy").listen("mask", Image)
+    node, peer = start("roomy")
+    peer.listen("mask", Image)
     maps = Path(f"/proc/{node.process.pid}/maps").read_text()
     segments = set(re.findall(r"/dev/shm/fast(?:dds|rtps)_[0-9a-f]+\b", maps))
     assert max(Path(segment).stat().st_size for segment in segments) > 64 * 2**20
 
 
-def test_what_the_core_logs_is_in_the_log_of_ros(start, peer_of, tmp_path, monkeypatch):
+def test_what_the_core_logs_is_in_the_log_of_ros(start, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    start("-r", "__node:=logging", "-p", "engine:=openvino")
-    peer = peer_of("logging")
+    _, peer = start("logging", "-p", "engine:=openvino")
     said = peer.listen("/rosout", Log, QoSProfile(depth=100, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL))
 
     def warnings():
@@ -300,13 +295,12 @@ def test_what_the_core_logs_is_in_the_log_of_ros(start, peer_of, tmp_path, monke
     assert warning.startswith("what was worked out cannot be kept, so that every start takes a second or two longer")
 
 
-def test_parameters_change_live_and_are_refused_where_rclpy_is_humble_s(start, peer_of, frame):
+def test_parameters_change_live_and_are_refused_where_rclpy_is_humble_s(start, frame):
     humble = (
         "import rclpy.node, desert_seg_ros.start as start; "
         "del rclpy.node.Node.add_post_set_parameters_callback; start.main()"
     )
-    start("-r", "__node:=humble", program=("-c", humble))
-    peer = peer_of("humble")
+    _, peer = start("humble", program=("-c", humble))
     peer.until_ready()
     masks = peer.listen("mask", Image)
     assert IGNORE not in mask_of(peer.exchange(frame, masks))
@@ -316,19 +310,16 @@ def test_parameters_change_live_and_are_refused_where_rclpy_is_humble_s(start, p
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_the_node_ends_with_code_zero_on_either_signal(start, peer_of, frame, how):
-    node = start("-r", "__node:=other")
-    peer = peer_of("other")
+def test_the_node_ends_with_code_zero_on_either_signal(start, frame, how):
+    node, peer = start("other")
     masks = peer.listen("mask", Image)
     assert peer.exchange(frame, masks)
     assert node.stop(how) == 0, node.output()
     assert "Traceback" not in node.output()
 
 
-def test_compressed_images_are_read_and_a_broken_one_is_survived(start, peer_of, frame):
-    arguments = ("-r", "__node:=compressed", "-p", "image_transport:=compressed")
-    node = start(*arguments)
-    peer = peer_of("compressed")
+def test_compressed_images_are_read_and_a_broken_one_is_survived(start, frame):
+    node, peer = start("compressed", "-p", "image_transport:=compressed")
     peer.until_ready("image/compressed")
     masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
     jpeg = cv2.imencode(".jpg", frame)[1].tobytes()
@@ -340,25 +331,24 @@ def test_compressed_images_are_read_and_a_broken_one_is_survived(start, peer_of,
     assert node.stop() == 0, node.output()
 
 
-def test_the_node_ends_though_the_signal_woke_it_before_ros_was_shut_down(start, peer_of):
+def test_the_node_ends_though_the_signal_woke_it_before_ros_was_shut_down(start):
     quiet = (
         "import signal, threading, rclpy, desert_seg_ros.start as start; "
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]); "
         "late = lambda: (signal.sigwait([signal.SIGUSR1]), rclpy.get_default_context().handle.shutdown()); "
         "threading.Thread(target=late, daemon=True).start(); start.main()"
     )
-    node = start("-r", "__node:=quiet", "-p", "autostart:=false", program=("-c", quiet))
-    assert state(peer_of("quiet")) == "unconfigured"
+    node, peer = start("quiet", "-p", "autostart:=false", program=("-c", quiet))
+    assert state(peer) == "unconfigured"
     assert node.stop(signal.SIGUSR1) == 0, node.output()
 
 
-def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(start, peer_of, frame):
+def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(start, frame):
     faulty = (
         "import desert_seg_ros.camera as camera, desert_seg_ros.start as start; "
         "camera.decode_image = lambda message: 1 / 0; start.main()"
     )
-    node = start("-r", "__node:=faulty", program=("-c", faulty))
-    peer = peer_of("faulty")
+    node, peer = start("faulty", program=("-c", faulty))
     peer.until(lambda: peer.send(frame) and node.process.poll() is not None, "the process to end")
     assert node.process.returncode == 1
     assert "ZeroDivisionError" in node.output()
@@ -374,29 +364,38 @@ def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_loo
             ["-p", "confidence_threshold:=1"],
             "confidence_threshold is 1; it must be a number with a point from 0.0 to 1.0",
         ),
-        (["-p", "cameras:=front"], "cameras is 'front'; it must be a list of texts, like ['one', 'another']"),
+        (["-p", "cameras:=front"], "cameras is 'front'; it must be a list of texts, like ['one', 'another'] or ['']"),
+        (["-p", "cameras:=[]"], "cameras is empty; it must be a list of texts, like ['one', 'another'] or ['']"),
+        (["-p", "suppressed_classes:=[]"], "suppressed_classes is empty; it must be a list of texts"),
+        (["-p", "region:=[]"], "region is empty; it must be a list of numbers with a point"),
+        (["-p", "threads:=[]"], "threads is empty; it must be a whole number from 0 to 256"),
+        (
+            ["-p", "artifact:=~no_such_user/x"],
+            "the home folder in '~no_such_user/x' is that of a user who does not exist",
+        ),
+        (["-p", f"tta:={'x' * 100_000}"], "choose one of: none, flip, scales, full"),
         (["-p", "max_age_s:=-1.0"], "max_age_s is -1.0; it must be a number with a point from 0.0 to 3600.0"),
         (["-p", "suppressed_classes:=['Cactus']"], "there is no class 'Cactus'"),
         (["-p", "engine:=tpu"], "choose one of: auto, openvino, onnxruntime, torch"),
     ],
 )
 def test_a_start_that_cannot_work_ends_with_code_one_and_one_clear_line(start, arguments, message):
-    node = start(*arguments)
+    node, _ = start("refusing", *arguments)
     assert node.process.wait(60) == 1
     assert message in node.output()
     assert len(node.output().splitlines()) == 1
+    assert len(node.output()) < MAX_LENGTH + 100
 
 
 def test_an_impossible_domain_is_refused_in_words(start, monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", "9999")
-    node = start()
+    node, _ = start("nowhere")
     assert node.process.wait(60) == 1
     assert node.output().strip() == "error: ROS_DOMAIN_ID is '9999'; it must be a number from 0 to 232"
 
 
-def test_without_autostart_the_node_waits_for_a_lifecycle_manager(start, peer_of, frame):
-    node = start("-r", "__node:=managed", "-p", "autostart:=false")
-    peer = peer_of("managed")
+def test_without_autostart_the_node_waits_for_a_lifecycle_manager(start, frame):
+    node, peer = start("managed", "-p", "autostart:=false")
     assert state(peer) == "unconfigured"
     assert peer.node.count_publishers("/managed/mask") == 0
     for _ in range(2):  # a second round proves that the first left nothing behind
@@ -420,11 +419,10 @@ def test_without_autostart_the_node_waits_for_a_lifecycle_manager(start, peer_of
     assert node.stop() == 0, node.output()
 
 
-def test_a_model_that_does_not_load_fails_the_transition_and_can_be_mended(start, peer_of, tmp_path):
+def test_a_model_that_does_not_load_fails_the_transition_and_can_be_mended(start, tmp_path):
     folder = shutil.copytree(MODEL, tmp_path / "model")
     (folder / ONNX).write_bytes(b"half a file")
-    node = start("-r", "__node:=mended", "-p", "autostart:=false", "-p", f"artifact:={folder}")
-    peer = peer_of("mended")
+    node, peer = start("mended", "-p", "autostart:=false", "-p", f"artifact:={folder}")
     assert not change(peer, Transition.TRANSITION_CONFIGURE)
     assert state(peer) == "unconfigured"
     assert "has SHA-256" in node.output()
@@ -433,14 +431,13 @@ def test_a_model_that_does_not_load_fails_the_transition_and_can_be_mended(start
     assert node.stop() == 0, node.output()
 
 
-def test_a_node_that_is_deactivated_and_cleaned_up_finishes_the_frame_in_hand_however_slow(start, peer_of, frame):
+def test_a_node_that_is_deactivated_and_cleaned_up_finishes_the_frame_in_hand_however_slow(start, frame):
     slow = (
         "import threading, desert_seg_ros.camera as camera, desert_seg_ros.start as start; "
         "decode = camera.decode_image; "
         "camera.decode_image = lambda message: threading.Event().wait(3) or decode(message); start.main()"
     )
-    node = start("-r", "__node:=slow", "-p", "autostart:=false", program=("-c", slow))
-    peer = peer_of("slow")
+    node, peer = start("slow", "-p", "autostart:=false", program=("-c", slow))
     assert change(peer, Transition.TRANSITION_CONFIGURE)
     assert change(peer, Transition.TRANSITION_ACTIVATE)
     peer.until_ready()
@@ -448,9 +445,7 @@ def test_a_node_that_is_deactivated_and_cleaned_up_finishes_the_frame_in_hand_ho
 
     def in_hand():
         peer.send(frame, stamp=(77, 1))
-        own = [each.status[0] for each in health if each.status[0].name == "slow: segmentation"]
-        values = [{entry.key: entry.value for entry in status.values} for status in own]
-        return values and values[-1]["frames_in"] != "0"
+        return values_of(peer, health).get("frames_in", "0") != "0"
 
     peer.until(in_hand, "a frame to be received")
     assert change(peer, Transition.TRANSITION_DEACTIVATE)

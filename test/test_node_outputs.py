@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,32 +16,19 @@ rclpy = pytest.importorskip("rclpy")
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy  # noqa: E402
-from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, Peer, String, mask_of  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, String, latest, mask_of, values_of  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
+from tiny_graph import tiny_graph  # noqa: E402
 
 from desert_seg.artifact import ONNX, WEIGHTS, load_artifact, save_artifact  # noqa: E402
 from desert_seg.calibration import Calibration  # noqa: E402
 from desert_seg.labels import IGNORE  # noqa: E402
-from desert_seg.recordings.drive import open_drive  # noqa: E402
 from desert_seg.segmenter import Segmenter, SegmentOptions  # noqa: E402
 from desert_seg.traversability import CostPainter, read_policy  # noqa: E402
 from desert_seg_ros.worker import IMAGES  # noqa: E402
 
 CALIBRATION = Calibration(temperature=1.5, unknown_score="entropy", unknown_threshold=0.5)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ros():
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
-
-
-@pytest.fixture(scope="module")
-def frame(sample_drive):
-    """A frame of the sample drive, small enough for every default of DDS."""
-    return np.ascontiguousarray(next(open_drive(sample_drive).frames()).rgb()[::4, ::4])
 
 
 @pytest.fixture(scope="module")
@@ -70,43 +58,10 @@ def peer(process, peer_of):
     return peer
 
 
-@pytest.fixture
-def peer_of():
-    peers = []
-
-    def make_peer(name):
-        peers.append(Peer(name))
-        return peers[-1]
-
-    yield make_peer
-    for each in peers:
-        each.close()
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Starts further nodes, which end with the test at the latest."""
-    nodes = []
-
-    def start_node(*arguments, **options):
-        nodes.append(NodeProcess(*arguments, log=tmp_path / f"{len(nodes)}.log", **options))
-        return nodes[-1]
-
-    yield start_node
-    for node in nodes:
-        node.stop()
-
-
 @pytest.fixture(scope="module")
 def expected(frame, artifact):
     options = SegmentOptions(want_confidence=True, want_unknown=True, want_probabilities=True)
     return Segmenter.load(artifact, "openvino", precision="f32").segment(frame, options)
-
-
-def latest(peer, health):
-    """What our node said last; other nodes report on the same topic."""
-    own = [status for message in health for status in message.status if status.name.startswith(f"{peer.name}:")]
-    return own[-1] if own else DiagnosticStatus()
 
 
 def pixels_of(message, dtype, channels=1):
@@ -145,6 +100,18 @@ def test_all_outputs_are_reliable_and_volatile_and_keep_one(peer):
         assert publisher.qos_profile.durability == QoSDurabilityPolicy.VOLATILE
     (labels,) = publishers("label_info_json")
     assert labels.qos_profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
+
+
+def test_where_vision_msgs_is_installed_label_info_names_the_same_classes_as_the_json(peer):
+    vision_msgs = pytest.importorskip("vision_msgs.msg", reason="vision_msgs, which is optional, is not installed")
+    infos, texts = (
+        peer.listen("label_info", vision_msgs.LabelInfo, LATCHED),
+        peer.listen("label_info_json", String, LATCHED),
+    )
+    peer.until(lambda: infos and texts, "both class lists")
+    named = {each.class_id: each.class_name for each in infos[0].class_map}
+    assert named == {each["id"]: each["name"] for each in json.loads(texts[0].data)["classes"]}
+    assert infos[0].header.stamp.sec > 0
 
 
 def test_a_subscriber_that_can_never_be_reached_is_named_in_diagnostics_for_as_long_as_it_is_there(peer, frame):
@@ -240,18 +207,15 @@ def test_a_pose_a_calibration_and_smoothing_together_still_give_masks(peer, fram
     assert peer.set_parameter("smoothing", 0.0) == (True, "")
 
 
-def test_a_reload_swaps_in_a_new_artifact_and_a_damaged_one_is_refused_and_the_old_one_kept(
-    start, peer_of, frame, tmp_path
-):
+def test_a_reload_swaps_in_a_new_artifact_and_a_damaged_one_is_refused_and_the_old_one_kept(start, frame, tmp_path):
     folder = calibrated(tmp_path / "model", CALIBRATION, name="first")
-    start("-r", "__node:=reloading", "-p", f"artifact:={folder}", "-p", "precision:=f32")
-    peer = peer_of("reloading")
+    _, peer = start("reloading", "-p", f"artifact:={folder}", "-p", "precision:=f32")
     peer.until_ready()
     masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
     peer.exchange(frame, masks)
 
     def runs(name):
-        return {entry.key: entry.value for entry in latest(peer, health).values}.get("model") == name
+        return values_of(peer, health).get("model") == name
 
     calibrated(folder, None, name="second")
     answer = peer.ask("reload_model", Trigger, Trigger.Request())
@@ -264,19 +228,29 @@ def test_a_reload_swaps_in_a_new_artifact_and_a_damaged_one_is_refused_and_the_o
     assert not answer.success
     assert "the model in use stays" in answer.message
     assert peer.exchange(frame, masks)
+    card = load_artifact(MODEL).card
+    save_artifact(folder, card, {ONNX: tiny_graph(gains=range(20)).SerializeToString()})
+    answer = peer.ask("reload_model", Trigger, Trigger.Request())
+    assert not answer.success
+    assert "of shape 1x20x128x224, expected float32 of 1x7 planes" in answer.message
+    assert peer.exchange(frame, masks)
+    (folder / "artifact.json").unlink()
+    os.mkfifo(folder / "artifact.json")
+    answer = peer.ask("reload_model", Trigger, Trigger.Request())
+    assert not answer.success
+    assert "artifact.json: is no regular file" in answer.message
     shutil.rmtree(folder)
     assert not peer.ask("reload_model", Trigger, Trigger.Request()).success
     assert peer.exchange(frame, masks)
 
 
-def test_a_reload_that_fails_as_nobody_foresaw_is_refused_too_and_the_log_says_where(start, peer_of, frame):
+def test_a_reload_that_fails_as_nobody_foresaw_is_refused_too_and_the_log_says_where(start, frame):
     failing = (
         "import desert_seg_ros.model as model, desert_seg_ros.start as start; "
         "load, first = model.Model.load, iter([True]); "
         "model.Model.load = lambda parameters: load(parameters) if next(first, False) else 1 / 0; start.main()"
     )
-    node = start("-r", "__node:=failing", program=("-c", failing))
-    peer = peer_of("failing")
+    node, peer = start("failing", program=("-c", failing))
     peer.until_ready()
     masks = peer.listen("mask", Image)
     answer = peer.ask("reload_model", Trigger, Trigger.Request())
@@ -286,10 +260,9 @@ def test_a_reload_that_fails_as_nobody_foresaw_is_refused_too_and_the_log_says_w
     assert peer.exchange(frame, masks)
 
 
-def test_several_cameras_have_topics_masks_qualities_of_service_and_diagnostics_of_their_own(start, peer_of, frame):
+def test_several_cameras_have_topics_masks_qualities_of_service_and_diagnostics_of_their_own(start, frame):
     reliable = "qos_overrides./front/image.subscription.reliability:=reliable"
-    start("-r", "__node:=several", "-p", "cameras:=[front, left]", "-p", "region:=[0.5, 0.0, 1.0, 1.0]", "-p", reliable)
-    peer = peer_of("several")
+    _, peer = start("several", "-p", "cameras:=[front, left]", "-p", "region:=[0.5, 0.0, 1.0, 1.0]", "-p", reliable)
     health = peer.listen("/diagnostics", DiagnosticArray)
     received = {camera: peer.listen(f"{camera}/mask", Image) for camera in ("front", "left")}
     sizes = {"front": frame, "left": np.ascontiguousarray(frame[:, :160])}
@@ -321,9 +294,8 @@ def test_several_cameras_have_topics_masks_qualities_of_service_and_diagnostics_
     assert json.loads(labels[0].data)["classes"][4]["name"] == "Rocks"
 
 
-def test_a_camera_that_floods_the_node_takes_nothing_from_one_that_is_slow(start, peer_of, frame):
-    start("-r", "__node:=fair", "-p", "cameras:=[fast, calm]", "-p", "confidence_threshold:=0.0")
-    peer = peer_of("fair")
+def test_a_camera_that_floods_the_node_takes_nothing_from_one_that_is_slow(start, frame):
+    _, peer = start("fair", "-p", "cameras:=[fast, calm]", "-p", "confidence_threshold:=0.0")
     health, calm = peer.listen("/diagnostics", DiagnosticArray), peer.listen("calm/mask", Image)
     publishers = {name: peer.node.create_publisher(Image, f"{name}/image", 10) for name in ("fast", "calm")}
 
@@ -349,13 +321,12 @@ def test_a_camera_that_floods_the_node_takes_nothing_from_one_that_is_slow(start
     peer.until(flooded, "the node to have counted what it dropped of the fast camera's")
 
 
-def test_a_picture_nobody_looks_at_is_not_painted(start, peer_of, frame):
+def test_a_picture_nobody_looks_at_is_not_painted(start, frame):
     forbidden = (
         "from desert_seg.painter import Painter; import desert_seg_ros.start as start; "
         "Painter.color = lambda *_: 1 / 0; start.main()"
     )
-    node = start("-r", "__node:=lazy", program=("-c", forbidden))
-    peer = peer_of("lazy")
+    node, peer = start("lazy", program=("-c", forbidden))
     peer.until_ready()
     masks = peer.listen("mask", Image)
     for _ in range(3):
@@ -365,10 +336,9 @@ def test_a_picture_nobody_looks_at_is_not_painted(start, peer_of, frame):
     assert "ZeroDivisionError" in node.output()
 
 
-def test_a_camera_that_can_never_be_heard_is_named_in_diagnostics(start, peer_of, frame):
+def test_a_camera_that_can_never_be_heard_is_named_in_diagnostics(start, frame):
     reliable = "qos_overrides./image.subscription.reliability:=reliable"
-    start("-r", "__node:=strict", "-p", reliable)
-    peer = peer_of("strict")
+    _, peer = start("strict", "-p", reliable)
     peer.until_ready()
     health = peer.listen("/diagnostics", DiagnosticArray)
     unsure = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
@@ -376,6 +346,56 @@ def test_a_camera_that_can_never_be_heard_is_named_in_diagnostics(start, peer_of
     words = "/test_peer publishes /image with another quality of service, so nothing arrives"
     peer.until(lambda: words in latest(peer, health).message, "a warning")
     assert latest(peer, health).level in (DiagnosticStatus.WARN, DiagnosticStatus.STALE)
+
+
+@pytest.mark.parametrize(
+    ("listens", "expected", "published", "kind", "cure"),
+    [
+        ("raw", "image", "image/compressed", CompressedImage, "image_transport:=compressed and image:=/image"),
+        ("compressed", "image/compressed", "image", Image, "image_transport:=raw and image:=/image"),
+    ],
+)
+def test_images_of_the_other_transport_alone_are_named_with_the_cure(start, listens, expected, published, kind, cure):
+    _, peer = start(f"wants_{listens}", "-p", f"image_transport:={listens}")
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    peer.node.destroy_publisher(peer.publishers[expected])
+    words = (
+        f"/test_peer publishes sensor_msgs/msg/{kind.__name__} on /{published}, and nobody publishes on /{expected}: "
+        f"start with {cure}"
+    )
+    peer.until(lambda: words in latest(peer, health).message, "the cure")
+    peer.publishers[expected] = peer.node.create_publisher(
+        Image if kind is CompressedImage else CompressedImage, expected, 10
+    )
+    peer.until(lambda: "start with" not in latest(peer, health).message, "the warning to go with its cause")
+
+
+def test_another_type_on_the_very_input_topic_is_named_with_the_cure(start):
+    _, peer = start("mistyped", "-r", "image:=/lidar/points", "-r", "image/compressed:=/elsewhere")
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    packed = peer.node.create_publisher(CompressedImage, "/lidar/points", 1)
+    words = "on /lidar/points, where sensor_msgs/msg/Image is expected: "
+    cure = "start with image_transport:=compressed, and remap image/compressed to /lidar/points"
+    peer.until(lambda: words + cure in latest(peer, health).message, "a cure for compressed images")
+    peer.node.destroy_publisher(packed)
+    peer.node.create_publisher(CameraInfo, "/lidar/points", 1)
+    peer.until(lambda: words + "give the topic of a camera's images" in latest(peer, health).message, "the cure")
+
+
+@pytest.mark.parametrize("stamp", [(0, 0), (1_700_000_000, 0)])
+def test_a_driver_that_sets_no_stamps_is_named_and_every_image_is_answered(start, frame, stamp):
+    _, peer = start("stampless", "-p", "max_rate_hz:=1000.0", "-p", "smoothing:=0.5")
+    peer.until_ready()
+    health, masks = peer.listen("/diagnostics", DiagnosticArray), peer.listen("mask", Image)
+
+    def another():
+        before = len(masks)
+        peer.until(lambda: peer.send(frame, stamp=stamp) and len(masks) > before, "a mask")
+        return "the driver does not set stamps" in latest(peer, health).message
+
+    peer.until(lambda: peer.send(frame, stamp=stamp) and masks, "both sides to know each other")
+    peer.until(another, "the driver to be named")
+    assert latest(peer, health).level == DiagnosticStatus.WARN
 
 
 CAMERA = """
@@ -392,17 +412,14 @@ rclpy.spin(node)
 """A camera driver; in a process of its own, because Fast DDS reads its profile once in a process."""
 
 
-def test_images_that_do_not_fit_into_shared_memory_are_counted_as_lost_and_the_cure_is_said(
-    start, peer_of, monkeypatch
-):
+def test_images_that_do_not_fit_into_shared_memory_are_counted_as_lost_and_the_cure_is_said(start, monkeypatch):
     for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
         monkeypatch.delenv(variable, raising=False)
-    start("-r", "__node:=starved")
-    peer = peer_of("starved")
+    _, peer = start("starved")
     health = peer.listen("/diagnostics", DiagnosticArray)
 
     def lost():
-        values = {entry.key: entry.value for entry in latest(peer, health).values}
+        values = values_of(peer, health)
         return int(values.get("frames_lost", 0)) > 5
 
     with subprocess.Popen([sys.executable, "-c", CAMERA]) as camera:
@@ -413,13 +430,12 @@ def test_images_that_do_not_fit_into_shared_memory_are_counted_as_lost_and_the_c
             camera.kill()
 
 
-def test_a_frame_that_never_ends_ends_the_process_instead(start, peer_of, frame):
+def test_a_frame_that_never_ends_ends_the_process_instead(start, frame):
     stuck = (
         "import threading, desert_seg_ros.camera as camera, desert_seg_ros.start as start; "
         "camera.decode_image = lambda message: threading.Event().wait(); start.main()"
     )
-    node = start("-r", "__node:=stuck", "-p", "watchdog_s:=0.5", program=("-c", stuck))
-    peer = peer_of("stuck")
+    node, peer = start("stuck", "-p", "watchdog_s:=0.5", program=("-c", stuck))
     health = peer.listen("/diagnostics", DiagnosticArray)
     peer.until(lambda: peer.send(frame) and node.process.poll() is not None, "the process to end")
     assert node.process.returncode == 1
@@ -427,9 +443,8 @@ def test_a_frame_that_never_ends_ends_the_process_instead(start, peer_of, frame)
     peer.until(lambda: "the worker stopped" in latest(peer, health).message, "the last report")
 
 
-def test_a_budget_that_cannot_be_kept_lowers_the_effort_and_diagnostics_say_so(start, peer_of, frame):
-    start("-r", "__node:=hurried", "-p", "tta:=flip", "-p", "latency_budget_ms:=1.0")
-    peer = peer_of("hurried")
+def test_a_budget_that_cannot_be_kept_lowers_the_effort_and_diagnostics_say_so(start, frame):
+    _, peer = start("hurried", "-p", "tta:=flip", "-p", "latency_budget_ms:=1.0")
     peer.until_ready()
     health, masks = peer.listen("/diagnostics", DiagnosticArray), peer.listen("mask", Image)
 

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from labelled_folder import Seer, seer
 
 from desert_seg.errors import FrameError
-from desert_seg.segmenter import ScoredFrame, Segmentation
+from desert_seg.labels import IGNORE
+from desert_seg.segmenter import ScoredFrame, Segmentation, Segmenter
 from desert_seg_ros.budget import WINDOW, Effort, LatencyBudget, efforts
 from desert_seg_ros.environment import use_dds_profile
 from desert_seg_ros.health import CALM, DROP_CAUSES, ERROR, OK, STALE, WARN, Health, News, Report, Surroundings, Timing
@@ -83,8 +85,8 @@ def test_no_input_is_stale_from_the_start_and_after_a_silence(health, clock):
 
 def test_rates_are_those_since_the_last_report_and_totals_those_since_the_start(health, clock):
     for _ in range(2):
-        for _ in range(20):
-            health.frame_in(clock.now, 0.01)
+        for number in range(20):
+            health.frame_in(clock.now + number / 10, 0.01)
             health.frame_out(Timing((0.0, 1.0, 0.5, 8.0, 2.0, 0.5), latency=12.0))
         clock.now += 2
         values = health.report().values
@@ -154,6 +156,40 @@ def test_a_bag_that_begins_again_and_a_clock_that_jumps_are_said_once(health):
     assert (report.values["stamps_back"], report.values["clock_jumps"]) == ("1", "1")
     health.frame_in(2.0, 0.0)
     assert health.report().level == OK
+
+
+@pytest.mark.parametrize("stamp", [0.0, 5.0])
+def test_a_driver_that_sets_no_stamps_is_named_instead_of_an_absurd_age_and_forgotten_when_it_does(health, stamp):
+    for _ in range(5):
+        health.frame_in(stamp, 1.8e9)
+    report = health.report()
+    assert report.level == WARN
+    assert report.message.startswith("the driver does not set stamps")
+    assert "days behind" not in report.message
+    assert "went back" not in report.message
+    for second in (6.0, 7.0):
+        health.clock_jumped()
+        health.frame_in(second, 0.0)
+    health.report()
+    health.frame_in(8.0, 0.0)
+    assert health.report().level == OK
+
+
+def test_one_image_that_is_sent_again_is_no_driver_without_stamps(health):
+    for stamp in (0.0, 1.0, 1.0, 2.0):
+        health.frame_in(stamp, 0.0)
+    assert health.report().level == OK
+
+
+def test_masks_whose_scores_were_not_finite_are_an_error_while_they_come(health):
+    health.frame_in(1.0, 0.0)
+    health.frame_not_finite()
+    report = health.report()
+    assert (report.level, report.values["frames_not_finite"]) == (ERROR, "1")
+    assert report.message.startswith("1 masks are unknown where the network's scores were not finite: choose another")
+    health.frame_in(2.0, 0.0)
+    report = health.report()
+    assert (report.level, report.values["frames_not_finite"]) == (OK, "1")
 
 
 def test_images_lost_on_the_way_are_said_whether_some_arrive_or_none(health):
@@ -230,7 +266,7 @@ def test_changing_gives_a_new_set_and_ignores_names_of_others():
 @pytest.fixture
 def environ(monkeypatch):
     """The environment, without what a person may have chosen in it."""
-    for name in (*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS", "ROS_DISTRO"):
+    for name in (*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS"):
         monkeypatch.setenv(name, "")  # so that it is put back afterwards
         monkeypatch.delenv(name)
     return monkeypatch
@@ -245,10 +281,13 @@ def chosen():
 
 
 @pytest.mark.parametrize(
-    ("distribution", "expected"), [("humble", [str(SHIPPED), None]), ("kilted", [None, str(SHIPPED)])]
+    ("library", "expected"),
+    [("libfastrtps.so.2.14", [str(SHIPPED), None]), ("libfastdds.so.3.2", [None, str(SHIPPED)])],
 )
-def test_shared_memory_is_made_large_enough_under_the_name_that_the_distribution_reads(environ, distribution, expected):
-    environ.setenv("ROS_DISTRO", distribution)
+def test_shared_memory_is_made_large_enough_under_the_name_that_fast_dds_reads(environ, tmp_path, library, expected):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / library).touch()
+    environ.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path}")
     use_dds_profile(SHIPPED)
     assert chosen() == expected
 
@@ -355,6 +394,30 @@ def test_a_broken_frame_is_counted_named_and_skipped():
     assert bench.counts() == (3, 2, {"bad_frame": 1})
 
 
+class BlindToSky(Seer):
+    """Sees, until a frame is bright; then nothing can be told of the sky."""
+
+    def scores(self, images):
+        scores = super().scores(images).astype(np.float32)
+        if images.mean() > 100:
+            scores[:, 6] = np.nan
+        return scores
+
+
+def test_a_frame_without_finite_scores_is_unknown_and_counted_and_leaves_nothing_in_the_average():
+    bench = Bench(smoothing=0.5)
+    whole = seer()
+    segmenter = Segmenter(BlindToSky(), whole.card, whole.digest)
+    parameters = NodeParameters().changed({"smoothing": 0.5})
+    bench.worker.settings = Settings(parameters, SimpleNamespace(segmenter=segmenter), None)
+    bench.decode = lambda message: np.full((2, 2, 3), {"dark": 30, "bright": 180}[message.data], np.uint8)
+    bench.worker._lanes[""] = bench.lane("")
+    bench.feed(message(1.0, "dark"), message(1.1, "bright"), message(1.2, "dark"))
+    assert [np.unique(frame.segmentation.mask).tolist() for frame in bench.published] == [[1], [IGNORE], [1]]
+    report = bench.health.report()
+    assert report.values["frames_not_finite"] == "1"
+
+
 def test_any_other_failure_is_handed_on_so_that_the_process_can_end():
     bench = Bench()
     bench.worker.put("", message(1, "bug"))
@@ -373,6 +436,26 @@ def test_the_rate_limit_goes_by_stamps_and_a_bag_that_starts_again_is_not_early(
     stamps = [5.0, 5.05, 5.1, 5.19, 5.2, 1.0, 1.05, 1.1]
     assert bench.feed(*map(message, stamps)) == pytest.approx([5.0, 5.1, 5.2, 1.0, 1.1])
     assert bench.counts()[2] == {"rate_limit": 3}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
+def test_without_stamps_the_rate_limit_goes_by_the_time_of_arrival(seconds):
+    bench = Bench(max_rate_hz=1000.0)
+    for number in (1, 2, 3):
+        begun = time.perf_counter()
+        bench.worker.put("", message(seconds))
+        while bench.counts()[1] < number or time.perf_counter() < begun + 0.001:  # as long as the limit asks for
+            assert time.perf_counter() < begun + 10, bench.counts()
+    bench.worker.stop()
+    slow = Bench(max_rate_hz=0.001)
+    assert slow.feed(message(seconds), message(seconds), message(seconds)) == [seconds]
+    assert slow.counts()[2] == {"rate_limit": 2}
+
+
+def test_a_frame_of_stamp_zero_has_no_age_and_one_with_an_old_stamp_again_and_again_is_old():
+    bench = Bench(now=1000.0, max_age_s=0.5)
+    assert bench.feed(message(0), message(0), message(900), message(900)) == [0, 0]
+    assert bench.counts()[2] == {"stale": 2}
 
 
 def test_a_disabled_node_drops_and_says_so():

@@ -1,6 +1,8 @@
 """`desert-seg predict`: masks for images, folders, patterns and bags."""
 
 import json
+import os
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,7 +23,7 @@ pytest.importorskip("torch")
 
 from desert_seg_train.predict.command import predict
 from desert_seg_train.predict.config import PredictConfig
-from desert_seg_train.predict.inputs import find_chunks, frame_names
+from desert_seg_train.predict.inputs import FileChunk, divided, find_chunks, frame_names
 
 
 @pytest.fixture
@@ -97,6 +99,56 @@ def test_a_corrupt_image_in_the_middle_is_recorded_and_the_rest_is_done(config, 
     assert len(list((config.output / "raw").iterdir())) == 4
 
 
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "is no regular file"),
+        (lambda path: path.symlink_to(path), "cannot be read"),
+        (os.mkdir, "is no regular file"),
+        (lambda path: write_image(path.with_name("n" * 251 + ".png"), np.zeros((40, 40, 3), np.uint8)), None),
+        (lambda path: Path(os.fsdecode(bytes(path.parent) + b"/frame\xff.png")).write_bytes(b"no"), "found 2 bytes"),
+    ],
+    ids=["FIFO", "loop", "folder", "long", "no text"],
+)
+def test_a_file_that_cannot_be_read_is_listed_and_the_others_are_done(config, images, make, reason):
+    make(images / "frame9.png")
+    if reason:
+        with pytest.raises(DataError, match=rf"1 of 6 frames could not be read, the others are done; .*{reason}"):
+            predict(config)
+    else:
+        predict(config)
+    record = json.loads((config.output / "predictions.json").read_text())
+    assert (len(record["failed"]), len(record["written"])) == ((1, 5) if reason else (0, 6))
+
+
+def test_a_pattern_that_finds_links_beside_their_targets_and_folders_in_circles_has_an_end(images):
+    (images / "frame2_again.png").symlink_to(images / "frame2.png")
+    (images / "sub").mkdir()
+    for name in ("one", "two", ".hidden"):
+        (images / "sub" / name).symlink_to(images)
+    (images / ".git").mkdir()
+    (images / ".git" / "a.png").touch()
+    (images / "._frame1.png").touch()
+    chunks = find_chunks(str(images / "**" / "*.png"), "")
+    names = [name for chunk in chunks for name, _ in chunk.frames()]
+    assert names == ["frame0", "frame1", "frame2", "frame2_again", "frame3", "frame4"]
+    assert len(find_chunks(str(images / ".git" / "*.png"), "")) == 1
+
+
+def test_frames_come_in_natural_order(tmp_path):
+    for name in ("f10.png", "f9.png", "f1.png"):
+        (tmp_path / name).touch()
+    (chunk,) = find_chunks(str(tmp_path), "")
+    assert [name for name, _ in chunk.frames()] == ["f1", "f9", "f10"]
+
+
+def test_what_is_told_is_what_was_done_and_not_what_was_expected(config, images, monkeypatch, capsys):
+    monkeypatch.setattr(FileChunk, "__len__", lambda self: 50)
+    predict(config)
+    assert "5 frames in" in capsys.readouterr().out.splitlines()[-1]
+    assert json.loads((config.output / "predictions.json").read_text())["frames"] == 5
+
+
 def test_one_image_a_pattern_and_a_dataset_folder_are_inputs_too(config, images, tmp_path):
     write_image(tmp_path / "data" / "Color_Images" / "a.png", read_image(images / "frame0.png"))
     for name, text, count in (
@@ -126,6 +178,23 @@ def test_a_bag_can_be_done_in_parts(sample_drive):
     assert read().shape == (540, 960, 3)
 
 
+def test_a_bag_is_one_chunk_whatever_it_counts_and_is_divided_only_for_workers(tmp_path, sample_drive):
+    frame = next(open_drive(sample_drive).frames())
+    with BagWriter(tmp_path / "bag") as bag:
+        for index in range(150):
+            bag.write_message("/camera/image_raw/compressed", index, frame.with_stamp(10**18 + index).image)
+    metadata = tmp_path / "bag" / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("message_count: 150", "message_count: 4000000000"))
+    chunks = find_chunks(str(tmp_path / "bag"), "")
+    assert len(chunks) == 1
+    parts = divided(chunks)
+    parts = pickle.loads(pickle.dumps(parts))  # as they travel to workers
+    assert [len(part) for part in parts] == [64, 64, 22]
+    names = [name for name, _ in chunks[0].frames()]
+    assert [name for part in parts for name, _ in part.frames()] == names
+    assert len(set(names)) == 150
+
+
 def test_frames_of_one_stamp_do_not_overwrite_each_other(config, images, tmp_path):
     frame = next(open_drive(images).frames())
     with BagWriter(tmp_path / "bag") as bag:
@@ -138,7 +207,7 @@ def test_frames_of_one_stamp_do_not_overwrite_each_other(config, images, tmp_pat
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("nothing/*.png", "found no image at nothing/"), ("README.md", r"README\.md: is not an image")],
+    [("nothing/*.png", "found no image at nothing/"), ("README.md", r"README\.md: found \d+ bytes without the header")],
 )
 def test_what_holds_no_image_is_refused(config, text, sentence):
     with pytest.raises(DataError, match=sentence):
@@ -155,6 +224,12 @@ def test_no_two_files_get_one_name(files):
     paths = [Path("/data") / folder / f"{stem}.{suffix}" for folder, stem, suffix in files]
     names = frame_names(paths)
     assert len(set(names)) == len(paths)
+
+
+def test_names_hold_no_slash_even_where_folders_differ_only_in_where_they_end():
+    names = frame_names([Path("/a/b_c.png"), Path("/a_b/c.png"), Path("/a/b_c.jpg")])
+    assert len(set(names)) == 3
+    assert not any("/" in name for name in names)
 
 
 def test_a_name_is_the_stem_where_that_is_enough():

@@ -10,6 +10,7 @@ from desert_seg_ros.parameters import NodeParameters
 from desert_seg_ros.worker import IMAGES
 
 README = (ROOT / "README.md").read_text()
+NODE = ("node.py", "class_list.py", "diagnostics.py", "reload.py")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -36,7 +37,7 @@ def test_the_parameter_table_is_the_declaration():
 
 
 def test_every_topic_the_node_names_is_in_the_topic_table():
-    code = "".join((ROOT / "desert_seg_ros" / name).read_text() for name in ("node.py", "messages.py"))
+    code = "".join((ROOT / "desert_seg_ros" / name).read_text() for name in NODE)
     published = set(re.findall(r'"(~/\w+|/diagnostics)"', code))
     published |= {f"~/{name}" for name in (*IMAGES, "camera_info", "timing")}
     documented = set(re.findall(r"`(~/\w+|/diagnostics)`", README))

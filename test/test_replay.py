@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__RegionOfInteres
 
 from desert_seg.errors import DesertSegError
 from desert_seg.images import write_image
-from desert_seg.recordings.bag import BagWriter
+from desert_seg.recordings.bag import BagWriter, serialize
 from desert_seg.recordings.drive import Drive, open_drive
 from desert_seg.recordings.image_codec import decode, decode_mask
 from desert_seg_ros.replay import Replayer, ReplayOptions
@@ -168,8 +170,63 @@ def test_the_command_replays_a_folder_and_says_so(drive: Drive, ear: Ear, tmp_pa
     images = ear.listen("sensor_msgs", "CompressedImage", "/command/image/compressed")
     arguments = [tmp_path / "data", "--hz", "100", "--image-topic", "/command/image", "--wait-subscribers", "20"]
     done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (0, f"published 5 frames of {tmp_path / 'data'} on /command/image\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"published 5 frames of {tmp_path / 'data'} on /command/image/compressed\n",
+    )
     ear.spin_until(lambda: len(images) == NUM_FRAMES)
+
+
+@needs_ros
+def test_images_go_out_in_the_form_that_somebody_listens_to(drive: Drive, ear: Ear) -> None:
+    images = ear.listen("sensor_msgs", "Image", "/heard/image")
+    replayer = Replayer(ear.mouth, drive, ReplayOptions("/heard/image", rate=10, wait_subscribers_s=20))
+    assert replayer.run() == NUM_FRAMES
+    ear.spin_until(lambda: len(images) == NUM_FRAMES)
+    assert (replayer.image_topic, replayer.was_heard) == ("/heard/image", True)
+
+
+@needs_ros
+def test_the_command_leaves_out_a_broken_message_and_says_where_it_published_and_that_nobody_listened(
+    drive: Drive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from desert_seg_ros.replay import main
+
+    with BagWriter(tmp_path / "broken") as bag:
+        for index, frame in enumerate(drive.frames()):
+            whole = serialize(frame.image)
+            data = whole[:20] if index in (1, 2) else whole
+            bag.write("/cam/compressed", "sensor_msgs/msg/CompressedImage", frame.recorded_ns, data)
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path / "broken"), "--rate", "100", "--image-topic", "/lonely", "--wait-subscribers", "0"])
+    assert str(ended.value).startswith(f"error: {tmp_path / 'broken'}: 2 messages could not be read and were left out;")
+    told = capsys.readouterr()
+    assert told.out == f"published 3 frames of {tmp_path / 'broken'} on /lonely/compressed\n"
+    assert "warning: nobody subscribed to /lonely/compressed" in told.err
+
+
+@needs_ros
+def test_images_that_cannot_be_converted_are_counted_one_by_one(drive: Drive, ear: Ear, tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "broken") as bag:
+        for index, frame in enumerate(drive.frames()):
+            image = replace(frame.image, data=np.zeros(9, np.uint8)) if index in (0, 3) else frame.image
+            bag.write_message("/cam/compressed", frame.recorded_ns, image)
+    options = ReplayOptions("/converted/image", "raw", rate=10, loop=True, wait_subscribers_s=0)
+    seen: list[int] = []
+    replayer = Replayer(ear.mouth, open_drive(tmp_path / "broken"), options)
+    replayer.run(lambda stamp_ns, _index, _frame: seen.append(stamp_ns), should_stop=lambda: len(seen) >= 7)
+    assert [str(error).split(" of ")[0] for error in replayer.bad] == ["found 9 bytes", "found 9 bytes"]
+
+
+@needs_ros
+def test_replay_has_room_for_images_in_shared_memory(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    from desert_seg_ros import environment
+    from desert_seg_ros.replay import main
+
+    used: list[Path] = []
+    monkeypatch.setattr(environment, "use_dds_profile", used.append)
+    main([str(drive.path), "--rate", "100", "--image-topic", "/room/image", "--wait-subscribers", "0"])
+    assert [path.name for path in used] == ["fastdds_shm.xml"]
 
 
 @needs_ros
@@ -192,6 +249,7 @@ def test_the_command_ends_cleanly_on_sigint(drive: Drive, ear: Ear) -> None:
         (["missing"], "missing; give a bag or a folder of images"),
         (["empty"], "empty: found no image"),
         (["broken.mcap"], "broken.mcap: cannot be opened as a bag"),
+        (["pipe.mcap"], "pipe.mcap: is no regular file"),
         (["images", "--rate", "0"], "found a rate of 0.0"),
         (["images", "--start", "-1"], "found a start at -1.0 s"),
         (["images", "--image-topic", "/front camera"], "found topic '/front camera'"),
@@ -201,6 +259,7 @@ def test_the_command_ends_cleanly_on_sigint(drive: Drive, ear: Ear) -> None:
 def test_bad_input_ends_in_one_sentence(tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.mcap").write_bytes(b"no bag")
+    os.mkfifo(tmp_path / "pipe.mcap")
     write_image(tmp_path / "images" / "0.png", np.zeros((4, 4, 3), np.uint8))
     command = [*COMMAND, str(tmp_path / arguments[0]), *arguments[1:]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -21,7 +21,7 @@ pytest.importorskip("moderngl", reason="the renderer's package moderngl is not i
 
 from desert_seg_train.synth import gl
 from desert_seg_train.synth.camera import Camera, Stance, vehicle_pose
-from desert_seg_train.synth.dataset import render
+from desert_seg_train.synth.dataset import Rendered, render
 from desert_seg_train.synth.randomise import draw_world
 from desert_seg_train.synth.renderer import Renderer
 from desert_seg_train.synth.rocks import Geology, Rock
@@ -51,27 +51,28 @@ def rendered_set(renderer, tmp_path_factory):
     config = SynthConfig(
         tmp_path_factory.mktemp("set") / "redrock", "redrock", NUM_FRAMES, seed=3, depth=True, processes=2, **SIZE
     )
-    assert render(config) == config.out
+    assert render(config) == Rendered(config.out, NUM_FRAMES, 0)
     return config
 
 
 @pytest.fixture(scope="session")
 def drive(renderer, tmp_path_factory):
     out = tmp_path_factory.mktemp("drive") / "mojave"
-    return render(SynthConfig(out, "mojave", seed=2, drive=True, hz=10, seconds=0.3, depth=True, processes=1, **SIZE))
+    config = SynthConfig(out, "mojave", seed=2, drive=True, hz=10, seconds=0.3, depth=True, processes=1, **SIZE)
+    return render(config).folder
 
 
 def content(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_world_yaml_makes_the_same_bytes_again_whatever_the_number_of_processes(rendered_set, tmp_path):
+def test_world_yaml_makes_the_same_bytes_with_any_number_of_processes(rendered_set, tmp_path):
     again = replace(rendered_set, world=str(rendered_set.out / "world.yaml"), out=tmp_path / "again", processes=1)
-    assert content(render(again)) == content(rendered_set.out)
+    assert content(render(again).folder) == content(rendered_set.out)
 
 
 def test_another_seed_makes_other_frames(rendered_set, tmp_path):
-    other = render(replace(rendered_set, seed=4, frames=1, out=tmp_path / "other"))
+    other = render(replace(rendered_set, seed=4, frames=1, out=tmp_path / "other")).folder
     name = "Color_Images/redrock_00000.jpg"
     assert (other / name).read_bytes() != (rendered_set.out / name).read_bytes()
 
@@ -106,7 +107,7 @@ def test_a_frame_that_was_deleted_comes_back_and_the_others_are_left_alone(rende
     before = content(rendered_set.out)
     written = {path: path.stat().st_mtime_ns for path in image.parent.iterdir()}
     image.unlink()
-    render(rendered_set)
+    assert render(rendered_set) == Rendered(rendered_set.out, NUM_FRAMES, NUM_FRAMES - 1)
     assert content(rendered_set.out) == before
     assert [path for path in image.parent.iterdir() if path.stat().st_mtime_ns != written[path]] == [image]
 
@@ -114,8 +115,8 @@ def test_a_frame_that_was_deleted_comes_back_and_the_others_are_left_alone(rende
 def test_a_folder_begun_with_other_options_is_refused(rendered_set, tmp_path):
     with pytest.raises(DataError, match="begun with other options"):
         render(replace(rendered_set, seed=99))
-    (tmp_path / "Color_Images").mkdir()
-    with pytest.raises(DataError, match=r"no world\.yaml"):
+    (tmp_path / "camera.json").write_text("mine")
+    with pytest.raises(DataError, match=r"found camera\.json, expected nothing there"):
         render(SynthConfig(tmp_path))
 
 
@@ -195,7 +196,7 @@ def test_consecutive_frames_of_a_drive_agree_when_warped_by_depth_and_pose(drive
 
 @pytest.mark.parametrize("name", REAL_SHARES)
 def test_the_mirror_worlds_have_the_class_shares_of_their_deserts(name, renderer, tmp_path):
-    out = render(SynthConfig(tmp_path / name, name, frames=24, seed=7, **SIZE))
+    out = render(SynthConfig(tmp_path / name, name, frames=24, seed=7, **SIZE)).folder
     masks = np.stack([read_mask(path) for path in (out / "Segmentation").iterdir()])
     value_of = {LABELS.labels.names[index]: value for value, index in LABELS.values.items()}
     for label, expected in REAL_SHARES[name].items():
@@ -216,14 +217,14 @@ def test_the_rock_field_has_geologies_of_all_kinds():
         assert len({getattr(geology, quality) for geology in geologies}) >= 3, quality
 
 
-def test_a_rock_that_weathers_into_the_soil_takes_on_its_colour_by_that_share():
+def test_a_weathered_rock_takes_on_its_share_of_the_soils_colour():
     gray, red = (0.5, 0.5, 0.5), (0.3, 0.1, 0.1)
     assert Geology("stone", gray, soil=0.0).on_soil(red).color == gray
     assert Geology("stone", gray, soil=1.0).on_soil(red).color == red
     assert Geology("stone", gray, soil=0.5).on_soil(red).color == pytest.approx((0.4, 0.3, 0.3))
 
 
-def test_stones_of_gravel_that_may_lean_stand_higher_than_those_that_lie_flat():
+def test_leaning_gravel_stands_higher_than_flat_gravel():
     slab = Geology("slab", (0.5, 0.5, 0.5), height=0.1, lumpiness=0.1)
     flat, leaning = (
         Rock(stones=40, spread=8, tilt_deg=tilt).build(np.random.default_rng(4), 0, slab).arrays()[0][:, 2].max()
@@ -289,7 +290,7 @@ def test_a_randomised_world_is_valid_and_follows_from_its_seed(seed):
 
 
 def test_a_randomised_set_has_a_world_of_its_own_for_each_scene(renderer, tmp_path):
-    out = render(SynthConfig(tmp_path / "mixed", "dusk", NUM_FRAMES, seed=1, randomise=True, **SIZE))
+    out = render(SynthConfig(tmp_path / "mixed", "dusk", NUM_FRAMES, seed=1, randomise=True, **SIZE)).folder
     worlds = [frame["desert"] for frame in json.loads((out / "camera.json").read_text())["frames"]]
     assert len(set(worlds)) == 2
     assert worlds[0] == worlds[5] != worlds[6]

@@ -25,7 +25,7 @@ from tiny_model import TINY  # noqa: E402
 
 from desert_seg.checkpoint import read_checkpoint  # noqa: E402
 from desert_seg_train.data.config import SamplingConfig  # noqa: E402
-from desert_seg_train.train.command import StoppedError, train  # noqa: E402
+from desert_seg_train.train.command import train  # noqa: E402
 from desert_seg_train.train.config import LossConfig, NetworkChoice, OptimizerConfig, TrainConfig  # noqa: E402
 from desert_seg_train.train.cost import BenchmarkTrainingConfig, compare_with_pure_steps  # noqa: E402
 from desert_seg_train.train.losses import CrossEntropyAndDice  # noqa: E402
@@ -37,6 +37,7 @@ from desert_seg_train.train.optimization import (  # noqa: E402
 )
 from desert_seg_train.train.run_state import EpochResult, Position, RunFolder  # noqa: E402
 from desert_seg_train.train.start import start_network  # noqa: E402
+from desert_seg_train.train.stopping import StoppedError  # noqa: E402
 
 FALCON = load_label_map("falcon7").labels
 THREE = replace(FALCON, names=FALCON.names[:3], colors=FALCON.colors[:3])
@@ -51,7 +52,7 @@ def scores_for(target, confidence):
     return torch.nn.functional.one_hot(target, 3).permute(0, 3, 1, 2).float() * confidence
 
 
-def test_a_sure_and_right_network_loses_almost_nothing_and_a_wrong_one_much():
+def test_a_confident_right_answer_costs_almost_nothing_and_a_wrong_one_much():
     target = torch.arange(3).repeat(1, 8, 8)
     assert loss_of(scores_for(target, 50), target) < 0.01
     assert loss_of(scores_for((target + 1) % 3, 50), target) > 2
@@ -95,7 +96,7 @@ def test_a_step_with_an_absurd_gradient_is_not_taken(norm, sane):
     assert gradient_is_sane(torch.tensor(norm)) is sane
 
 
-def test_encoder_decoder_and_head_have_rates_of_their_own_and_no_parameter_is_left_out(tiny_network):
+def test_encoder_decoder_and_head_learn_at_their_own_rates_and_nothing_is_left_out(tiny_network):
     optimizer = make_optimizer(tiny_network, OptimizerConfig(encoder_rate=1.0, decoder_rate=2.0, head_rate=3.0))
     assert [group["lr"] for group in optimizer.param_groups] == [1.0, 2.0, 3.0]
     moved = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -126,7 +127,7 @@ def test_a_frozen_encoder_learns_nothing_and_keeps_its_batch_statistics(tiny_net
     assert all(torch.equal(value, before[name]) for name, value in network.model.encoder.state_dict().items())
 
 
-def test_the_best_epoch_is_the_one_with_the_highest_validation_score_and_without_one_the_last():
+def test_the_best_epoch_has_the_highest_validation_score_or_else_is_the_last():
     def history(*scores):
         return Position(history=[EpochResult(i + 1, 1.0, 0, 1.0, 0.1, score) for i, score in enumerate(scores)])
 
@@ -279,7 +280,7 @@ def test_an_encoder_starts_from_a_safetensors_file(tiny_network, tmp_path):
     assert torch.equal(network.model.encoder.conv_stem.weight, tiny_network.model.encoder.conv_stem.weight)
 
 
-def test_a_network_starts_from_any_artifact_and_keeps_the_rows_of_classes_it_knows(tiny_artifact, tiny_network):
+def test_a_network_starts_from_any_artifact_and_keeps_classes_it_knows(tiny_artifact, tiny_network):
     ycor = load_label_map("ycor").labels  # shares only Sky
     network = start_network(replace(TINY, num_classes=len(ycor)), str(tiny_artifact.path), ycor)
     head, known = network.model.segmentation_head[0].weight, tiny_network.model.segmentation_head[0].weight
@@ -408,7 +409,7 @@ def test_garbage_in_the_last_checkpoint_is_answered_with_a_sentence(saved_run, c
         folder.load(parts)
 
 
-def test_a_full_disk_ends_a_training_with_one_sentence_and_spares_the_last_checkpoint(config):
+def test_a_full_disk_ends_a_training_in_one_sentence(config):
     limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000));"
     command = ["desert-seg", *COMMAND[4:], *arguments(config)]
     run = f"{limit} import desert_seg_train.cli as cli; sys.argv = {command!r}; cli.main()"

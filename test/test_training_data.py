@@ -1,5 +1,6 @@
 """From labelled folders to training crops: folders, splits, sampling and augmentation."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def test_a_mask_of_another_size_or_with_eight_bit_damage_is_named(dataset):
 def test_a_corrupt_image_is_named(dataset):
     path = dataset / "Color_Images" / "b0.png"
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(DataError, match=r"b0\.png: is not an image"):
+    with pytest.raises(DataError, match=r"b0\.png: is not a whole image"):
         SegmentationFolder(dataset, load_label_map("falcon7"))[3]
 
 
@@ -94,6 +95,70 @@ def test_palette_masks_in_images_and_labels_are_read_by_their_indices(tmp_path):
     (tmp_path / "labels" / "0004.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"0004\.png: is not an image that can be decoded"):
         SegmentationFolder(tmp_path, load_label_map("ycor"))[0]
+
+
+def rename(folder, image, mask):
+    """Give every frame other names for image and mask."""
+    for name, pattern in (("Color_Images", image), ("Segmentation", mask)):
+        for path in list((folder / name).iterdir()):
+            path.rename(path.with_name(pattern.format(path.stem)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{}.png", "{}_mask.png"),
+        ("{}.png", "{}_gt.png"),
+        ("{}_leftImg8bit.png", "{}_gtFine_labelIds.png"),
+        ("{}_rgb.png", "{}_rgb.png"),
+    ],
+)
+def test_masks_with_the_endings_of_known_datasets_are_paired(dataset, image, mask):
+    folder = SegmentationFolder(rename(dataset, image, mask), load_label_map("falcon7"))
+    assert [(i.name, m.name) for i, m in folder.pairs][1] == (image.format("a1"), mask.format("a1"))
+    assert folder.class_counts(1)[ROCKS] == 400
+
+
+def test_a_mask_with_another_ending_is_named(dataset):
+    with pytest.raises(DataError, match=r"4 of 4 .*first: a0\.png, though a0_truth\.png begins alike"):
+        SegmentationFolder(rename(dataset, "{}.png", "{}_truth.png"), load_label_map("falcon7"))
+
+
+def test_two_masks_for_an_image_or_two_images_for_a_mask_are_named(dataset):
+    label_map = load_label_map("falcon7")
+    image, masks = dataset / "Color_Images" / "a0.png", dataset / "Segmentation"
+    shutil.copy(image, image.with_suffix(".bmp"))
+    with pytest.raises(DataError, match=r"Images/a0\.bmp, Color_Images/a0\.png, Segmentation/a0\.png are named alike"):
+        SegmentationFolder(dataset, label_map)
+    image.with_suffix(".bmp").unlink()
+    shutil.copy(masks / "a0.png", masks / "a0_gt.png")
+    (masks / "a0.png").rename(masks / "a0_mask.png")
+    with pytest.raises(DataError, match=r"a0_gt\.png, Segmentation/a0_mask\.png are named alike"):
+        SegmentationFolder(dataset, label_map)
+
+
+@pytest.mark.parametrize("folder", ["Color_Images", "Segmentation"])
+def test_a_labelled_image_or_mask_that_asks_to_be_turned_is_refused(dataset, folder):
+    path = dataset / folder / "a1.png"
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    with Image.open(path) as image:
+        pixels = image.copy()
+    pixels.save(path, exif=exif.tobytes())
+    with pytest.raises(DataError, match=r"a1\.png: found EXIF orientation 3.*mogrify -auto-orient"):
+        open_source(dataset, "falcon7", 1.0, QUIET)
+
+
+def test_masks_of_colours_are_read_through_a_map_of_colours(tmp_path):
+    mask = np.zeros((24, 32, 3), np.uint8)
+    mask[:8], mask[8:16] = (0, 0, 255), (153, 204, 255)
+    write_image(tmp_path / "images" / "a.png", np.zeros((24, 32, 3), np.uint8))
+    write_image(tmp_path / "labels" / "a.png", mask)
+    target = SegmentationFolder(tmp_path, load_label_map("rugd_falcon7"))[0].target
+    assert target[:, 0].tolist() == [6] * 8 + [ROCKS] * 8 + [255] * 8
+    with pytest.raises(DataError, match=r"a\.png: found uint8 with shape .* a label map whose keys are colours"):
+        SegmentationFolder(tmp_path, load_label_map("falcon7"))[0]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +252,7 @@ def test_balanced_scenes_come_equally_often_however_many_frames_they_have(datase
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
-def test_processes_divide_every_batch_and_a_later_start_leaves_the_rest_alone(dataset, world_size):
+def test_processes_share_every_batch_and_a_later_start_changes_no_sample(dataset, world_size):
     config = TrainConfig((), Path(), batch_size=8, sampling=SamplingConfig(height=32, width=32))
     sources = [open_source(dataset, "falcon7", 1.0, QUIET)]
     crops = Crops(sources, Sampler(sources, config.sampling, 0).epoch(0, 24), config.sampling, config.augmentation)
@@ -267,7 +332,7 @@ def test_a_frame_in_its_own_style_stays_as_it_is():
     assert np.abs(changed.astype(int) - picture(1)).max() <= 1
 
 
-def test_a_frame_in_another_style_takes_on_its_mean_colour_and_keeps_its_structure():
+def test_another_style_changes_the_mean_colour_but_not_the_structure():
     image, style = picture(1) // 4 + 60, np.full((64, 96, 3), (200, 120, 40), np.uint8)
     changed = mix_style(image, style, np.random.default_rng(0))
     before, after = (np.abs(each.mean((0, 1)) - style.mean((0, 1))) for each in (image, changed))

@@ -15,8 +15,9 @@ from desert_seg.labels import load_label_map  # noqa: E402
 from desert_seg.network import NetworkConfig, SegmentationNetwork  # noqa: E402
 from desert_seg.segmenter import Segmenter  # noqa: E402
 from desert_seg_train.saving import save_network  # noqa: E402
-from desert_seg_train.train.command import network_config_of, train  # noqa: E402
+from desert_seg_train.train.command import train  # noqa: E402
 from desert_seg_train.train.config import TrainConfig  # noqa: E402
+from desert_seg_train.train.setup import network_config_of  # noqa: E402
 from desert_seg_train.yaml_config import read_yaml_config  # noqa: E402
 
 TINY = {"embed_dim": 32, "num_heads": 2}

@@ -64,7 +64,8 @@ def create_engine(
 
     Raises:
         EngineError: A name is unknown, a package is missing, the device is not there, or the engine or the artifact
-            does not have the precision.
+            does not have the precision, or the engine cannot run the graph or gets something else from it than scores
+            of the artifact's classes.
     """
     for name, value, allowed in (
         ("engine", engine, ENGINES),

@@ -7,7 +7,9 @@ labels or ROS; normalisation and channel layout are inside the graph it runs.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.artifact import Artifact
-from desert_seg.errors import EngineError
+from desert_seg.errors import DesertSegError, EngineError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,12 +26,20 @@ ENGINES = ("auto", "openvino", "onnxruntime", "torch")
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "f32", "bf16", "int8")
 
+_PLACES_IN_SOURCE = re.compile(r"(Exception from|Check '.*' failed at) \S+:\d+:")
+"""What OpenVINO's errors begin with; it means something to its makers only."""
+
+_OUT_OF_MEMORY = ("bad_alloc", "out of memory", "failed to allocate", "can't allocate memory")
+
 
 class Engine(Protocol):
     """Runs one network on one device."""
 
     description: str
     """For people: backend, precision, device."""
+
+    precision: str
+    """What it computes in: one of `PRECISIONS` but `auto`."""
 
     def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Score a batch.
@@ -97,6 +107,50 @@ def graph_file(artifact: Artifact, precision: str) -> Path:
             f"`{command} --int8 --images FOLDER`, or choose another precision"
         )
     raise EngineError(f"{artifact.path}: found no {path.name}; make it with `{command}`, or use torch")
+
+
+@contextmanager
+def backend_errors(what: str, cure: str) -> Iterator[None]:
+    """Whatever a backend raises inside, as an EngineError.
+
+    Args:
+        what: What was tried, for example `/models/light/model.onnx: OpenVINO cannot read it`.
+        cure: What to do about it, unless it is memory that was lacking.
+    """
+    try:
+        yield
+    except DesertSegError:
+        raise
+    except Exception as error:  # each backend has types of its own, and raises Python's, too
+        reason = " ".join(_PLACES_IN_SOURCE.sub("", str(error)).split())
+        if isinstance(error, MemoryError) or any(sign in reason.lower() for sign in _OUT_OF_MEMORY):
+            reason, cure = "out of memory", "free memory on the device it runs on, or use a smaller model or input size"
+        raise EngineError(f"{what} ({reason[:200] or type(error).__name__}); {cure}") from error
+
+
+def check_scores(engine: Engine, artifact: Artifact) -> None:
+    """Run a black frame, and see that what comes back is scores of the artifact's classes.
+
+    Raises:
+        EngineError: It is something else.
+    """
+    height, width = artifact.card.input_size
+    num_classes = len(artifact.card.label_map.labels)
+    scores = engine.scores(np.zeros((1, height, width, 3), np.uint8))
+    found = f"{scores.dtype} of shape {'x'.join(map(str, scores.shape))}"
+    fits = scores.dtype == np.float32 and scores.ndim == 4 and scores.shape[:2] == (1, num_classes)
+    if not fits or not _is_grid(scores.shape[2:], (height, width)):
+        raise EngineError(
+            f"{artifact.path}: on {engine.description} the network answers a frame of {height}x{width} with {found}, "
+            f"expected float32 of 1x{num_classes} planes, one for each class, on a grid of the frame; export the model "
+            "again with its own label map"
+        )
+
+
+def _is_grid(grid: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Whether an (h, w) is a frame's (H, W) divided by one number."""
+    height, width = grid
+    return 0 < height <= size[0] and height * size[1] == width * size[0]
 
 
 def score_one_by_one(

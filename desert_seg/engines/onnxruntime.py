@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from desert_seg.artifact import Artifact
-from desert_seg.engines.engine import choose_precision, graph_file, score_one_by_one
+from desert_seg.engines.engine import backend_errors, choose_precision, graph_file, score_one_by_one
 from desert_seg.errors import EngineError
 from desert_seg.machine import cache_folder
 
@@ -32,14 +32,15 @@ class OnnxRuntimeEngine:
             threads: CPU threads, 0 = all.
 
         Raises:
-            EngineError: bf16 is asked for, the artifact has no graph for the precision, or CUDA is not to be had.
+            EngineError: bf16 is asked for, the artifact has no graph for the precision, ONNX Runtime cannot read it, or
+                CUDA is not to be had.
         """
         if precision == "bf16":
             raise EngineError(
                 "engine onnxruntime has no bf16; choose precision f32 or int8, or engine openvino or torch"
             )
         precision = choose_precision(artifact, "onnxruntime", precision, ("f32",))
-        graph = graph_file(artifact, precision)
+        self.precision, self._graph = precision, graph_file(artifact, precision)
         available = onnxruntime.get_available_providers()
         cuda = device != "cpu" and "CUDAExecutionProvider" in available
         if device == "cuda" and not cuda:
@@ -53,11 +54,9 @@ class OnnxRuntimeEngine:
         # Threads that spin while they wait take the cores from the rest of the robot, and gain nothing.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = [*(_gpu_providers(available, precision) if cuda else []), "CPUExecutionProvider"]
-        try:
-            self._session = onnxruntime.InferenceSession(graph, options, providers=providers)
-        except Exception as error:  # ONNX Runtime has an exception type of its own for each status code
-            reason = " ".join(str(error).split())[:200]
-            raise EngineError(f"{graph}: ONNX Runtime cannot run it ({reason}); use another engine") from error
+        what, cure = f"{self._graph}: ONNX Runtime cannot read it", "export the model again, or use another engine"
+        with backend_errors(what, cure):
+            self._session = onnxruntime.InferenceSession(self._graph, options, providers=providers)
         in_use = self._session.get_providers()
         if device == "cuda" and in_use == ["CPUExecutionProvider"]:
             raise EngineError(
@@ -71,7 +70,9 @@ class OnnxRuntimeEngine:
 
     def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `desert_seg.engines.engine.Engine.scores`."""
-        return score_one_by_one(images, self._infer)
+        what = f"{self._graph}: ONNX Runtime cannot run it on a frame of {images.shape[1]}x{images.shape[2]}"
+        with backend_errors(what, "export the model again, or use another engine"):
+            return score_one_by_one(images, self._infer)
 
     def _infer(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         scores: npt.NDArray[np.float32] = self._session.run(None, {"image": image})[0]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import openvino
 
 from desert_seg.artifact import Artifact
-from desert_seg.engines.engine import choose_precision, graph_file, score_one_by_one
+from desert_seg.engines.engine import backend_errors, choose_precision, graph_file, score_one_by_one
 from desert_seg.errors import EngineError
 from desert_seg.machine import cache_folder
 from desert_seg.rounding import BF16_BITS, round_keeping_sums
@@ -26,13 +26,15 @@ class OpenVinoEngine:
             threads: CPU threads, 0 = all.
 
         Raises:
-            EngineError: The artifact has no ONNX graph for the precision, or the CPU has no bf16.
+            EngineError: The artifact has no ONNX graph for the precision, OpenVINO cannot read it, or the CPU has no
+                bf16.
         """
         self._core = openvino.Core()
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
             raise EngineError("this CPU does not compute in bf16; choose precision auto, f32 or int8")
         precision = choose_precision(artifact, "openvino", precision, ("bf16", "f32") if has_bf16 else ("f32",))
+        self.precision = precision
         self._options = {
             # OpenVINO would pick bf16 silently where the CPU has it, so the choice is always stated.
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
@@ -40,15 +42,19 @@ class OpenVinoEngine:
             **_cache(),
             **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
         }
-        self._model = self._core.read_model(graph_file(artifact, precision))
-        if precision == "bf16":
-            _round_depthwise_weights(self._model)
+        self._graph = graph_file(artifact, precision)
+        with backend_errors(f"{self._graph}: OpenVINO cannot read it", "export the model again, or use another engine"):
+            self._model = self._core.read_model(self._graph)
+            if precision == "bf16":
+                _round_depthwise_weights(self._model)
         self._requests: dict[tuple[int, ...], openvino.InferRequest] = {}
         self.description = f"openvino {precision} on cpu, {threads or 'all'} threads"
 
     def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `desert_seg.engines.engine.Engine.scores`."""
-        return score_one_by_one(images, self._infer)
+        what = f"{self._graph}: OpenVINO cannot run it on a frame of {images.shape[1]}x{images.shape[2]}"
+        with backend_errors(what, "export the model again, or use another engine"):
+            return score_one_by_one(images, self._infer)
 
     def _infer(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         request = self._requests.get(image.shape)

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.fx.experimental.optimization import fuse
 from torch.fx.proxy import TraceError
 
 from desert_seg.artifact import Artifact
-from desert_seg.engines.engine import choose_precision
+from desert_seg.engines.engine import backend_errors, choose_precision
 from desert_seg.errors import ArtifactError, EngineError
 from desert_seg.network import DeployedNetwork, NetworkConfig, SegmentationNetwork
 from desert_seg.rounding import BF16_BITS, round_keeping_sums
@@ -68,11 +69,11 @@ class TorchEngine:
 
     def __init__(self, artifact: Artifact, precision: str) -> None:
         """Build the network; `precision` is `f32` or `bf16`. Raises ArtifactError if the weights do not fit it."""
-        self._bf16 = precision == "bf16"
+        self.precision, self._bf16, self._weights = precision, precision == "bf16", artifact.weights
         network = SegmentationNetwork(NetworkConfig(**artifact.card.network))
         try:
             network.model.load_state_dict(load_file(artifact.weights))
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ArtifactError(
                 f"{artifact.weights}: does not fit the network ({reason}); export the model again"
@@ -83,7 +84,12 @@ class TorchEngine:
 
     def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """See `desert_seg.engines.engine.Engine.scores`."""
-        return np.asarray(self._score(torch.from_numpy(images)), np.float32)
+        with self._run_errors(images):
+            return np.asarray(self._score(torch.from_numpy(images)), np.float32)
+
+    def _run_errors(self, images: npt.NDArray[np.uint8]) -> contextlib.AbstractContextManager[None]:
+        what = f"{self._weights}: torch cannot run the network on a frame of {images.shape[1]}x{images.shape[2]}"
+        return backend_errors(what, "export the model again, or use another engine")
 
     @torch.inference_mode()
     def _score(self, batch: Tensor) -> Tensor:
@@ -108,10 +114,11 @@ class CudaEngine(TorchEngine):
 
     def device_scores(self, images: npt.NDArray[np.uint8]) -> Tensor:
         """See `desert_seg.engines.engine.DeviceEngine.device_scores`."""
-        graph = self._graphs.get(images.shape)
-        if graph is None:
-            graph = self._graphs[images.shape] = _CudaGraph.capture(self._score, torch.from_numpy(images))
-        return graph.replay(torch.from_numpy(images))
+        with self._run_errors(images):
+            graph = self._graphs.get(images.shape)
+            if graph is None:
+                graph = self._graphs[images.shape] = _CudaGraph.capture(self._score, torch.from_numpy(images))
+            return graph.replay(torch.from_numpy(images))
 
 
 @dataclass(frozen=True)

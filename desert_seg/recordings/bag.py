@@ -1,8 +1,8 @@
-"""Read and write rosbag2 recordings (mcap, db3) through `rosbags`, without ROS.
+"""Read rosbag2 and ROS 1 recordings, and write rosbag2 ones, without ROS.
 
-A `Bag` hands out messages as stored CDR bytes; `deserialize` turns those of standard types into objects. The naming
-rules of the topics beside an image topic live here too, because they are a property of recordings: ground truth is
-published with the stamp of its image on `<namespace>/ground_truth` (Image, mono8 or mono16, raw mask values) or
+A `Bag` hands out messages as stored bytes; `deserialize` turns those of standard types into objects. The naming rules
+of the topics beside an image topic live here too, because they are a property of recordings: ground truth is published
+with the stamp of its image on `<namespace>/ground_truth` (Image, mono8 or mono16, raw mask values) or
 `<namespace>/ground_truth/compressed` (CompressedImage, PNG). This module knows nothing of pixels or live topics.
 """
 
@@ -11,95 +11,108 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+import zstandard
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from desert_seg.errors import DataError, OutputError
 from desert_seg.files import writing
+from desert_seg.recordings.compressed import DEPTH_ENCODINGS
+from desert_seg.recordings.files import RecordingFiles, find_files, is_recording
+from desert_seg.recordings.storage import BagMessage, Storage, Topic, open_storage
 from desert_seg.recordings.video_messages import VIDEO, VIDEO_TYPES
+
+__all__ = ["Bag", "BagMessage", "BagWriter", "Topic"]
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE, *VIDEO)
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+CAMERA_TYPES = (*IMAGE_TYPES, *VIDEO)
 TRANSPORTS = ("compressed", "ffmpeg", "foxglove")
 """Of image_transport: the last name of a topic that carries the images of the topic before it."""
-
-BAG_SUFFIXES = (".mcap", ".db3")
 
 _TYPES = get_typestore(Stores.ROS2_KILTED)
 _TYPES.register(VIDEO_TYPES)
 _STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
-
-
-class Topic(NamedTuple):
-    """One topic of a bag: `type` is a full name such as `sensor_msgs/msg/Image`."""
-
-    name: str
-    type: str
-    num_messages: int
-
-
-class BagMessage(NamedTuple):
-    """One stored message: `recorded_ns` is when the bag received it, `cdr` what `publisher.publish` takes as is."""
-
-    topic: str
-    type: str
-    recorded_ns: int
-    cdr: bytes
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_MAX_MESSAGE_BYTES = 2**30
 
 
 class Bag(AbstractContextManager["Bag"]):
-    """A bag folder, or a bare .mcap or .db3 file, open for reading until `close` or the end of its `with` block."""
+    """A recording, open for reading until `close` or the end of its `with` block.
 
-    def __init__(self, path: str | Path) -> None:
-        """Open a bag.
+    Attributes:
+        path: Where it is.
+        remarks: Sentences on what is amiss with it and was read all the same.
+    """
+
+    def __init__(self, recording: str | Path | RecordingFiles) -> None:
+        """Open a recording: its files if they were found before, else what `find_files` finds.
 
         Raises:
-            DataError: There is no bag at `path`, or it is damaged.
+            DataError: There is no recording, or nothing of it can be read.
         """
-        self.path = Path(path)
-        if not is_bag(self.path):
-            raise DataError(f"found no bag at {self.path}; give a bag folder or a file ending in .mcap or .db3")
-        if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
-            raise DataError(
-                f"{self.path}: found no metadata.yaml, so the recording was cut short; "
-                "run `ros2 bag reindex` on it or give the file inside it"
-            )
-        try:
-            self._reader = Reader(self.path)
-            self._reader.open()
-        except Exception as error:  # rosbags lets parsing errors of every kind escape from a damaged file
-            raise DataError(f"{self.path}: cannot be opened as a bag ({_one_line(error)}); record it again") from error
+        files = recording if isinstance(recording, RecordingFiles) else find_files(Path(recording))
+        self.path = files.path
+        self._files = files  # what was unpacked is there as long as this is
+        self._storages: list[Storage] = []
+        self._damage: list[DataError] = []
+        for file in files.files:
+            try:
+                self._storages.append(open_storage(file))
+            except DataError as error:
+                self._damage.append(error)
+        if not self._storages:
+            raise self._damage[0]
+        self.remarks = (*files.remarks, *(each.remark for each in self._storages if each.remark), *self._miscounts())
 
     def topics(self) -> tuple[Topic, ...]:
-        """The topics of the bag in name order, those without a message included."""
-        return tuple(Topic(name, info.msgtype or "", info.msgcount) for name, info in self._reader.topics.items())
+        """The topics of the bag in name order, those without a message included; their counts are only told."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for storage in self._storages:
+            for name, kind, count in storage.topics:
+                counts[name, kind] += count
+        return tuple(Topic(name, kind, count) for (name, kind), count in sorted(counts.items()))
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
         """Messages of the named topics in the order they were recorded, read as they are asked for.
 
         Raises:
-            DataError: The bag is damaged; the messages before the damage have been yielded.
+            DataError: A part of the bag is damaged; all that can be read has been yielded.
         """
-        connections = [connection for connection in self._reader.connections if connection.topic in topics]
-        if not connections:  # to rosbags no connection means all of them
-            return
-        try:
-            for connection, recorded_ns, cdr in self._reader.messages(connections):
-                yield BagMessage(connection.topic, connection.msgtype, recorded_ns, bytes(cdr))
-        except Exception as error:
-            raise DataError(f"{self.path}: is damaged ({_one_line(error)}); record it again") from error
+        damage = list(self._damage)
+        for storage in self._storages:
+            try:
+                yield from storage.messages(topics)
+            except DataError as error:
+                damage.append(error)
+        if damage:
+            raise damage[0]
+
+    def _miscounts(self) -> list[str]:
+        """What metadata.yaml tells otherwise than the files."""
+        held: Counter[str] = Counter()
+        for topic in self.topics():
+            held[topic.name] += topic.num_messages
+        return [
+            f"{self.path}: metadata.yaml counts {told} messages on {name}, the files hold {held[name]}, and these count"
+            for name, told in self._files.told.items()
+            if not self._damage and told != held[name]
+        ]
 
     def close(self) -> None:
         """Close the files."""
-        self._reader.close()
+        for storage in self._storages:
+            storage.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -185,10 +198,8 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def is_bag(path: Path) -> bool:
-    """True if `path` looks like a bag: a .mcap or .db3 file, or a folder with such a file or a metadata.yaml."""
-    if path.is_dir():
-        return any(child.name == "metadata.yaml" or child.suffix in BAG_SUFFIXES for child in path.iterdir())
-    return path.is_file() and path.suffix in BAG_SUFFIXES
+    """True if `path` looks like a bag: named like a file of one, or a folder that holds one."""
+    return is_recording(path)
 
 
 def serialize(message: Any) -> bytes:
@@ -205,10 +216,13 @@ def deserialize(message: BagMessage) -> Any:
     if message.type not in _TYPES.fielddefs:
         raise DataError(f"{message.topic}: {message.type} is not a standard ROS 2 type; choose another topic")
     try:
-        return _TYPES.deserialize_cdr(message.cdr, message.type)
+        is_ros1 = message.encoding == "ros1"
+        cdr = _TYPES.ros1_to_cdr(message.data, message.type) if is_ros1 else _unpacked(message.data)
+        return _TYPES.deserialize_cdr(cdr, message.type)
     except Exception as error:
         raise DataError(
-            f"{message.topic}: a message is not a valid {message.type} ({_one_line(error)}); record the bag again"
+            f"{message.topic}: the message recorded at {message.recorded_ns / 1e9:.3f} s is not a whole {message.type} "
+            f"({_one_line(error)}); look at the recorder's disk and network if there are many"
         ) from error
 
 
@@ -229,27 +243,58 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
 
     Args:
         bag: Where to look.
-        wanted: The topic to take; without it the bag must hold just one topic of images. Ground truth never counts.
+        wanted: The topic to take; without it the bag must hold just one topic of images. Ground truth and depth never
+            count.
 
     Raises:
         DataError: There is no such topic, no image topic at all, or a choice to make.
     """
-    images = [
-        topic
-        for topic in bag.topics()
-        if topic.type in IMAGE_TYPES and topic.num_messages and not is_ground_truth(topic.name)
-    ]
-    listed = ", ".join(topic.name for topic in images)
+    named = [topic for topic in bag.topics() if topic.type in CAMERA_TYPES and not is_ground_truth(topic.name)]
+    kinds = {topic.name: _kind(bag, topic) for topic in named}
+    images = {topic.name: topic for topic in named if kinds[topic.name] == "image"}
+    listed = ", ".join(images)
+    depth = ", ".join(name for name, kind in kinds.items() if kind == "depth")
+    if wanted is not None:
+        if wanted in images:
+            return images[wanted]
+        what = "depth, not colour images," if kinds.get(wanted) == "depth" else "no images"
+        cure = f"the image topics are: {listed}" if images else "record the topic of a colour camera"
+        raise DataError(f"{bag.path}: holds {what} on {wanted}; {cure}")
     if not images:
-        raise DataError(f"{bag.path}: holds no images; record a topic of type {', '.join(IMAGE_TYPES)}")
-    if wanted is None:
-        if len(images) > 1:
-            raise DataError(f"{bag.path}: holds several image topics; name one of: {listed}")
-        return images[0]
-    for topic in images:
-        if topic.name == wanted:
-            return topic
-    raise DataError(f"{bag.path}: holds no images on {wanted}; the image topics are: {listed}")
+        what = f"no colour images, only depth on {depth}" if depth else "no images"
+        raise DataError(f"{bag.path}: holds {what}; record a topic of type {' or '.join(CAMERA_TYPES)}")
+    if len(images) > 1:
+        raise DataError(f"{bag.path}: holds several image topics; name one of: {listed}")
+    return next(iter(images.values()))
+
+
+def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty"]:
+    """What a topic of images holds, by the first of its messages that can be read."""
+    is_empty = True
+    try:
+        for stored in bag.messages([topic.name]):
+            is_empty = False
+            try:
+                message = deserialize(stored)
+            except DataError:
+                continue
+            return "depth" if _is_depth(message) else "image"
+    except DataError:
+        pass  # damage is told when the images are read
+    return "empty" if is_empty else "image"
+
+
+def _is_depth(message: Any) -> bool:
+    kind = message.format if hasattr(message, "format") else message.encoding
+    return kind.startswith(DEPTH_ENCODINGS) or "compressedDepth" in kind
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The message, if rosbag2 packed it by itself: no CDR message begins like zstd."""
+    if not data.startswith(_ZSTD_MAGIC):
+        return data
+    with zstandard.ZstdDecompressor().stream_reader(BytesIO(data)) as reader:
+        return bytes(reader.read(_MAX_MESSAGE_BYTES))
 
 
 def _one_line(error: Exception) -> str:

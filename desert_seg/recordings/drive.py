@@ -1,21 +1,21 @@
 """A drive: the frames of a bag or of a folder of images, in time order, as one kind of thing.
 
-Frames are read one by one as they are asked for, and decoded only on demand. A drive knows nothing of live topics,
-of pacing, or of what is done with the frames.
+Frames are read one by one as they are asked for, and decoded only on demand. A message that cannot be read does not
+end the frames after it. A drive knows nothing of live topics, of pacing, or of what is done with the frames.
 
 Shape letters: H, W.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import cv2
 import numpy as np
@@ -26,12 +26,23 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CompressedImage
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__Image as Image
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
-from desert_seg.errors import DataError
+from desert_seg.errors import DataError, DesertSegError
 from desert_seg.images import list_images
-from desert_seg.recordings.bag import Bag, deserialize, find_image_topic, is_bag, sibling_topic
+from desert_seg.recordings.bag import (
+    CAMERA_TYPES,
+    IMAGE_TYPES,
+    Bag,
+    deserialize,
+    find_image_topic,
+    is_bag,
+    sibling_topic,
+)
+from desert_seg.recordings.files import RecordingFiles, find_files
 from desert_seg.recordings.image_codec import decode, decode_mask
 from desert_seg.recordings.video import VideoImages
 from desert_seg.recordings.video_messages import VIDEO
+
+_log = logging.getLogger(__name__)
 
 FOLDER_START_NS = 1_700_000_000_000_000_000
 """Stamp of a folder's first frame: arbitrary, the same on every run, and not zero, which ROS takes for "no time"."""
@@ -52,7 +63,7 @@ class DriveFrame:
 
     Attributes:
         stamp_ns: When the image was taken, from its header.
-        recorded_ns: When it was recorded; never decreases within a drive, and sets the pace of a replay.
+        recorded_ns: When it was recorded, which sets the pace of a replay.
         image: As stored; of video the frame in rgb8.
         camera_info: The one of the image's stamp, else the latest one before it, else None.
         truth: The true mask of exactly the image's stamp, as stored, or None.
@@ -108,35 +119,80 @@ class DriveFrame:
         return replace(self, image=image, truth=truth)
 
 
+OnBad = Callable[[DesertSegError], None]
+"""Told of a frame that is left out, or of the place where a recording is damaged."""
+
+
+def refuse(error: DesertSegError) -> NoReturn:
+    """Raise it: one bad message ends the frames."""
+    raise error
+
+
+def pass_over(_: DesertSegError) -> None:
+    """Leave it out in silence, for whoever was told of it on an earlier way through the drive."""
+
+
+def refuse_left_out(path: Path, bad: Sequence[DesertSegError]) -> None:
+    """Raise one DataError for all that was left out of a drive, if anything was: at the end of what was done."""
+    if bad:
+        what = (
+            "1 message could not be read and was"
+            if len(bad) == 1
+            else f"{len(bad)} messages could not be read and were"
+        )
+        raise DataError(f"{path}: {what} left out; the first: {bad[0]}")
+
+
 @dataclass(frozen=True)
 class Drive:
     """Frames in time order, to be walked through as often as needed.
 
     Attributes:
         path: Where the frames come from.
-        num_frames: How many `frames` yields.
-        read: Opens the source and yields the frames from the first on.
+        num_frames: How many there are as far as the recording tells without being read: good for a progress bar.
+        read: Opens the source and yields the frames from the first on, and in their places the errors of what cannot
+            be read.
+        limit: Most frames that are taken.
+        remarks: Sentences on what is amiss with the recording as a whole and was read all the same.
     """
 
     path: Path
     num_frames: int
-    read: Callable[[], Iterator[DriveFrame]]
+    read: Callable[[], Iterator[DriveFrame | DataError]]
+    limit: int | None = None
+    remarks: tuple[str, ...] = ()
 
-    def frames(self) -> Iterator[DriveFrame]:
+    def warn(self) -> None:
+        """Log the remarks, once for a command."""
+        for remark in self.remarks:
+            _log.warning("warning: %s", remark)
+
+    def frames(self, on_bad: OnBad = refuse) -> Iterator[DriveFrame]:
         """Read the frames from the first on.
 
+        Args:
+            on_bad: Told of every message that cannot be read, after the frames before it; it is left out.
+
         Raises:
-            DataError: A file is unreadable or a bag is damaged.
+            DataError: A file is unreadable or a message or the bag is damaged, if `on_bad` refuses that.
         """
-        return islice(self.read(), self.num_frames)
+        num_frames = 0
+        for frame in self.read():
+            if isinstance(frame, DataError):
+                on_bad(frame)
+                continue
+            yield frame
+            num_frames += 1
+            if num_frames == self.limit:
+                return
 
 
 def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, limit: int | None = None) -> Drive:
     """Find the frames in a bag or folder.
 
     Args:
-        path: A bag folder, a .mcap or .db3 file, a folder of images, or a dataset folder: `Color_Images/` and perhaps
-            `Segmentation/`, whose masks are the ground truth of the images of the same stem.
+        path: A bag folder, a .mcap, .db3 or .bag file, a folder of images, or a dataset folder: `Color_Images/` and
+            perhaps `Segmentation/`, whose masks are the ground truth of the images of the same stem.
         topic: The image topic of a bag; needed only if there are several.
         hz: Frames per second of a folder; a bag has its own times.
         limit: Take at most this many frames.
@@ -151,48 +207,95 @@ def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, lim
         raise DataError(f"found a limit of {limit} frames, expected a positive number")
     if not path.exists():
         raise DataError(f"there is no {path}; give a bag or a folder of images")
-    if is_bag(path) or path.is_file():
-        with Bag(path) as bag:
+    remarks: tuple[str, ...] = ()
+    read: Callable[[], Iterator[DriveFrame | DataError]]
+    if not path.is_dir() or is_bag(path):
+        files = find_files(path)
+        with Bag(files) as bag:
             image_topic = find_image_topic(bag, topic)
-        num_stored, read = image_topic.num_messages, partial(_bag_frames, path, image_topic.name)
+            remarks = bag.remarks
+        num_frames, read = image_topic.num_messages, partial(_bag_frames, files, image_topic.name)
     else:
         images, masks = _folder_files(path)
-        num_stored, read = len(images), partial(_folder_frames, images, masks, hz)
-    return Drive(path, num_stored if limit is None else min(limit, num_stored), read)
+        num_frames, read = len(images), partial(_folder_frames, images, masks, hz)
+    return Drive(path, num_frames if limit is None else min(limit, num_frames), read, limit, remarks)
 
 
-def _bag_frames(path: Path, topic: str) -> Iterator[DriveFrame]:
+def _bag_frames(files: RecordingFiles, topic: str) -> Iterator[DriveFrame | DataError]:
+    """The frames in order; an error stands where its message does, and damage of the bag at the end."""
     info_topic, truth_topic = sibling_topic(topic, "camera_info"), sibling_topic(topic, "ground_truth")
-    waiting: deque[tuple[int, Image | CompressedImage]] = deque()
-    infos: dict[int, CameraInfo] = {}
-    truths: dict[int, Image | CompressedImage] = {}
-    video = VideoImages()
+    types = {
+        topic: CAMERA_TYPES,
+        info_topic: (CameraInfo.__msgtype__,),
+        truth_topic: IMAGE_TYPES,
+        f"{truth_topic}/compressed": IMAGE_TYPES,
+    }
+    lookahead, video, last_recorded_ns = _Lookahead(), VideoImages(), 0
+    with Bag(files) as bag:
+        try:
+            for stored in bag.messages(tuple(types)):
+                if stored.type not in types[stored.topic]:
+                    continue
+                try:
+                    message = deserialize(stored)
+                except DataError as error:
+                    if stored.topic == topic:
+                        lookahead.put(error)
+                    continue
+                if stored.topic == topic:
+                    last_recorded_ns = stored.recorded_ns
+                    for image in video.add(message) if stored.type in VIDEO else [message]:
+                        lookahead.put((last_recorded_ns, image))
+                else:
+                    lookahead.keep(message)
+                while len(lookahead) > _LOOKAHEAD:
+                    yield lookahead.next()
+        except DataError as error:
+            lookahead.put(error)
+        for image in video.finish():
+            lookahead.put((last_recorded_ns, image))
+        while len(lookahead):
+            yield lookahead.next()
 
-    def next_frame() -> DriveFrame:
-        recorded_ns, image = waiting.popleft()
+
+class _Lookahead:
+    """Images that wait for what is recorded a little later and belongs to them."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, Image | CompressedImage] | DataError] = deque()
+        self._infos: dict[int, CameraInfo] = {}
+        self._truths: dict[int, Image | CompressedImage] = {}
+        self._last_stamp_ns: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, image: tuple[int, Image | CompressedImage] | DataError) -> None:
+        """Add when an image was recorded, and the image; or the error in its place."""
+        self._waiting.append(image)
+
+    def keep(self, message: CameraInfo | Image | CompressedImage) -> None:
+        """Remember a camera_info or a true mask for a while."""
+        beside: dict[int, Any] = self._infos if isinstance(message, CameraInfo) else self._truths
+        beside[_nanoseconds(message.header.stamp)] = message
+        if len(beside) > 3 * _LOOKAHEAD:
+            del beside[next(iter(beside))]
+
+    def next(self) -> DriveFrame | DataError:
+        """The image that waited longest, with what belongs to it."""
+        waiting = self._waiting.popleft()
+        if isinstance(waiting, DataError):
+            return waiting
+        recorded_ns, image = waiting
         stamp_ns = _nanoseconds(image.header.stamp)
-        info_ns = max((info_ns for info_ns in infos if info_ns <= stamp_ns), default=None)
-        info = None if info_ns is None else infos[info_ns]
-        return DriveFrame(stamp_ns, recorded_ns, image, info, truths.get(stamp_ns))
-
-    last_recorded_ns = 0
-    with Bag(path) as bag:
-        for stored in bag.messages((topic, info_topic, truth_topic, f"{truth_topic}/compressed")):
-            message = deserialize(stored)
-            if stored.topic == topic:
-                images = video.add(message) if stored.type in VIDEO else [message]
-                waiting.extend((stored.recorded_ns, image) for image in images)
-                last_recorded_ns = stored.recorded_ns
-            else:
-                beside = infos if stored.topic == info_topic else truths
-                beside[_nanoseconds(message.header.stamp)] = message
-                if len(beside) > 3 * _LOOKAHEAD:
-                    del beside[next(iter(beside))]
-            while len(waiting) > _LOOKAHEAD:
-                yield next_frame()
-        waiting.extend((last_recorded_ns, image) for image in video.finish())
-        while waiting:
-            yield next_frame()
+        info_ns = max((info_ns for info_ns in self._infos if info_ns <= stamp_ns), default=None)
+        info = None if info_ns is None else self._infos[info_ns]
+        # Whose truth it is cannot be told where images share a stamp, so none of them has one.
+        neighbours = (_nanoseconds(each[1].header.stamp) for each in self._waiting if not isinstance(each, DataError))
+        is_shared = stamp_ns == self._last_stamp_ns or stamp_ns in neighbours
+        self._last_stamp_ns = stamp_ns
+        truth = None if is_shared else self._truths.get(stamp_ns)
+        return DriveFrame(stamp_ns, recorded_ns, image, info, truth)
 
 
 def _folder_files(path: Path) -> tuple[list[Path], dict[str, Path]]:
@@ -203,12 +306,15 @@ def _folder_files(path: Path) -> tuple[list[Path], dict[str, Path]]:
     return list_images(path / "Color_Images"), {mask.stem: mask for mask in masks}
 
 
-def _folder_frames(images: list[Path], masks: dict[str, Path], hz: float) -> Iterator[DriveFrame]:
+def _folder_frames(images: list[Path], masks: dict[str, Path], hz: float) -> Iterator[DriveFrame | DataError]:
     for index, path in enumerate(images):
         stamp_ns = FOLDER_START_NS + round(index * 1e9 / hz)
         mask = masks.get(path.stem)
-        truth = None if mask is None else _file_message(mask, stamp_ns)
-        yield DriveFrame(stamp_ns, stamp_ns, _file_message(path, stamp_ns), None, truth)
+        try:
+            truth = None if mask is None else _file_message(mask, stamp_ns)
+            yield DriveFrame(stamp_ns, stamp_ns, _file_message(path, stamp_ns), None, truth)
+        except DataError as error:
+            yield error
 
 
 def _file_message(path: Path, stamp_ns: int) -> CompressedImage:

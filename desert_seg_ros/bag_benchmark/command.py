@@ -25,7 +25,8 @@ def benchmark(options: Options) -> Results:
     """Make every run, judge it, write everything.
 
     Raises:
-        DesertSegError: The drive, the model or the node is unusable.
+        DesertSegError: The drive, the model or the node is unusable, or frames could not be read; all others are
+            measured and everything is written by then.
     """
     from desert_seg_ros.environment import require_ros
 
@@ -33,7 +34,7 @@ def benchmark(options: Options) -> Results:
     from desert_seg.artifact import load_artifact
     from desert_seg.console import BarColumn, Console, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from desert_seg.files import write_bytes
-    from desert_seg.recordings.drive import open_drive
+    from desert_seg.recordings.drive import open_drive, refuse_left_out
     from desert_seg.share import find_artifact, share_directory
     from desert_seg_ros.bag_benchmark.frames import prepare, prepared_frames, stored_transport
     from desert_seg_ros.bag_benchmark.page import render_page
@@ -45,15 +46,17 @@ def benchmark(options: Options) -> Results:
     _check_parameters(options)
     console = Console()
     drive = open_drive(options.bag or share_directory() / "sample_drive", options.topic, options.hz, options.limit)
+    drive.warn()
     artifact = load_artifact(find_artifact(options.model)) if options.model else None
+    bad: list[DesertSegError] = []
     transport = stored_transport(drive) if options.transport == "stored" else options.transport
     use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # Drawing costs processor time that the node could use: twice a second is enough.
     with Progress(*columns, console=console, refresh_per_second=2) as progress:
         task = progress.add_task("preparing frames", total=drive.num_frames)
-        each = _counted(prepared_frames(drive, transport), lambda: progress.advance(task))
-        frames = prepare(each, drive.num_frames, drive.path)
+        each = _counted(prepared_frames(drive, transport, bad.append), lambda: progress.advance(task))
+        frames = prepare(each, drive.path)
         progress.remove_task(task)
         results = Session(options, drive, frames, transport, artifact, progress).results()
     page = render_page(results).encode()
@@ -61,6 +64,7 @@ def benchmark(options: Options) -> Results:
     write_bytes(options.out / "report.html", page)
     write_bytes(options.out / "results.json", to_json(results))
     _say(results, options, console)
+    refuse_left_out(drive.path, bad)
     return results
 
 

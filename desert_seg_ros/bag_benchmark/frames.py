@@ -6,13 +6,15 @@ What the messages look like as objects is the business of `drive`; here they are
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from desert_seg.errors import DataError, DesertSegError
-from desert_seg.recordings.bag import serialize
-from desert_seg.recordings.drive import Drive, DriveFrame
+from desert_seg.errors import DataError, DesertSegError, FrameError
+from desert_seg.recordings.bag import COMPRESSED_IMAGE, IMAGE, BagMessage, deserialize, serialize
+from desert_seg.recordings.drive import Drive, DriveFrame, OnBad, refuse
+from desert_seg.recordings.image_codec import decode
 
 MEMORY_SHARE = 0.5
 """Of the free memory, what prepared frames may take."""
@@ -40,50 +42,68 @@ class PreparedFrame:
     camera_info: bytes | None
 
 
-def prepared_frames(drive: Drive, transport: str) -> Iterator[PreparedFrame]:
+def prepared_frames(drive: Drive, transport: str, on_bad: OnBad = refuse) -> Iterator[PreparedFrame]:
     """Serialise the frames of a drive one by one.
 
     Args:
         drive: Where they come from.
         transport: `raw` or `compressed`; frames stored otherwise are converted.
+        on_bad: Told of every message that cannot be read or converted; it is left out.
 
     Raises:
-        FrameError: A frame that has to be converted is broken.
-        DataError: The drive is damaged.
+        FrameError: A frame that has to be converted is broken, if `on_bad` refuses that.
+        DataError: The drive is damaged, if `on_bad` refuses that.
     """
-    for index, frame in enumerate(drive.frames()):
-        converted = frame.as_raw() if transport == "raw" else frame.as_compressed()
+    for index, frame in enumerate(drive.frames(on_bad)):
+        try:
+            converted = frame.as_raw() if transport == "raw" else frame.as_compressed()
+        except FrameError as error:
+            on_bad(error)
+            continue
         info = None if frame.camera_info is None else serialize(frame.camera_info)
         yield PreparedFrame(index, frame.stamp_ns, frame.recorded_ns, serialize(converted.image), info)
 
 
-def prepare(frames: Iterator[PreparedFrame], num_frames: int, path: Path) -> Sequence[PreparedFrame]:
+def prepare(frames: Iterator[PreparedFrame], path: Path) -> Sequence[PreparedFrame]:
     """Serialise all frames at once, if memory allows.
 
     Raises:
         DataError: They would take more than `MEMORY_SHARE` of the free memory; `path` is named.
     """
     kept: list[PreparedFrame] = []
+    needed, free = 0, _free_memory()
     for frame in frames:
-        if not kept:
-            needed, free = len(frame.image) * num_frames, _free_memory()
-            if needed > MEMORY_SHARE * free:
-                raise DataError(
-                    f"{path}: its {num_frames} frames take about {needed / 1e9:.1f} GB and must be in memory before "
-                    f"the clock starts, where {free / 1e9:.1f} GB are free; use --limit, or --transport compressed"
-                )
         kept.append(frame)
-    if not kept:
-        raise DataError(f"{path}: holds no frames; give a bag or a folder of images")
+        needed += len(frame.image)
+        if needed > MEMORY_SHARE * free:
+            raise DataError(
+                f"{path}: its first {len(kept)} frames take {needed / 1e9:.1f} GB, and all must be in memory before "
+                f"the clock starts, where {free / 1e9:.1f} GB are free; use --limit, or --transport compressed"
+            )
     return kept
 
 
 def stored_transport(drive: Drive) -> str:
-    """`compressed` or `raw`, as the drive's first frame is stored; raises DataError if there is none."""
-    first: DriveFrame | None = next(drive.frames(), None)
+    """`compressed` or `raw`, as the drive's first frame is stored; raises DataError if none can be read."""
+    bad: list[DesertSegError] = []
+    first: DriveFrame | None = next(drive.frames(bad.append), None)
     if first is None:
-        raise DataError(f"{drive.path}: holds no frames; give a bag or a folder of images")
+        why = f"the first: {bad[0]}" if bad else "give a bag or a folder of images"
+        raise DataError(f"{drive.path}: holds no frame that can be read; {why}")
     return "compressed" if hasattr(first.image, "format") else "raw"
+
+
+def first_whole(frames: Iterable[PreparedFrame], transport: str) -> PreparedFrame:
+    """The first of at least one frames whose image can be decoded, else the very first."""
+    first = None
+    for frame in frames:
+        first = first or frame
+        message = BagMessage("", COMPRESSED_IMAGE if transport == "compressed" else IMAGE, 0, frame.image)
+        with suppress(FrameError):
+            decode(deserialize(message))
+            return frame
+    assert first is not None, "a drive has a frame"
+    return first
 
 
 def stamped(cdr: bytes, stamp_ns: int) -> bytes:

@@ -6,7 +6,7 @@ One pass over the masks of a run, after the run. Knows nothing of live topics. S
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,14 +98,12 @@ def judge(
     )
 
 
-def determinism(first: Mapping[int, str], second: Mapping[int, str], num_frames: int) -> Determinism:
-    """Compare the hashes of two runs."""
-    different = [
-        index for index in range(num_frames) if first.get(index) != second.get(index) or first.get(index) is None
-    ]
+def determinism(first: Mapping[int, str], second: Mapping[int, str], indices: Sequence[int]) -> Determinism:
+    """Compare the hashes of two runs; `indices` are the frames that were sent."""
+    different = [index for index in indices if first.get(index) != second.get(index) or first.get(index) is None]
     return Determinism(
         identical=not different,
-        num_frames=num_frames,
+        num_frames=len(indices),
         first_difference=different[0] if different else None,
         digest=hashlib.sha256("".join(first[index] for index in sorted(first)).encode()).hexdigest(),
     )

@@ -78,6 +78,17 @@ class Link(AbstractContextManager["Link"]):
         """How many subscribers to the images there are."""
         return int(self._images.get_subscription_count())
 
+    def stranger(self) -> str:
+        """A sentence if somebody else would be measured too, empty if not; for when the node has been found."""
+        if self._ros.count_publishers(self.image_topic) > 1:
+            return (
+                f"found another publisher on {self.image_topic}, whose images would count as the benchmark's; stop it, "
+                "or choose a topic with --image-topic"
+            )
+        if self._ros.get_node_names().count(self._node_name.rpartition("/")[2]) > 1:
+            return f"found several nodes named {self._node_name}, whose reports cannot be told apart; stop all but one"
+        return ""
+
     def new_stamp(self) -> int:
         """The present time in nanoseconds since 1970, never the same twice: the name of a frame that goes out."""
         self._last_stamp_ns = max(time.time_ns(), self._last_stamp_ns + 1)

@@ -5,14 +5,14 @@ Shape letters: H, W.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from desert_seg.recordings.bag import Bag, deserialize
-from desert_seg.recordings.drive import Drive, DriveFrame
+from desert_seg.recordings.drive import Drive, DriveFrame, pass_over
 from desert_seg.recordings.image_codec import decode_mask
 
 Mask = npt.NDArray[np.uint8]
@@ -28,11 +28,20 @@ def recorded_masks(mask_bag: Path) -> Iterator[tuple[int, Mask]]:
             yield message.header.stamp.sec * 10**9 + message.header.stamp.nanosec, decode_mask(message)
 
 
-def masked_frames(drive: Drive, mask_bag: Path) -> Iterator[Masked]:
-    """The frames of a drive that got a mask, in order."""
-    masks = recorded_masks(mask_bag)
-    waiting = next(masks, None)
-    for index, frame in enumerate(drive.frames()):
-        if waiting is not None and waiting[0] == frame.stamp_ns:
-            yield index, frame, waiting[1]
-            waiting = next(masks, None)
+def masked_frames(drive: Drive, mask_bag: Path, indices: Sequence[int]) -> Iterator[Masked]:
+    """The frames of a drive that got a mask, in order.
+
+    Args:
+        drive: What was replayed; stamps do not tell its frames apart, for many drives have the same one throughout.
+        mask_bag: Their masks.
+        indices: Whose masks these are, in the order of the bag.
+    """
+    masked, masks = set(indices), zip(indices, recorded_masks(mask_bag), strict=True)
+    waiting: dict[int, Mask] = {}
+    for index, frame in enumerate(drive.frames(pass_over)):
+        if index not in masked:
+            continue
+        while index not in waiting:
+            place, (_, mask) = next(masks)
+            waiting[place] = mask
+        yield index, frame, waiting.pop(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,17 +44,30 @@ class NodeProcess:
             raise NodeError(f"the node ended with {_exit(code)}", self.log)
 
 
-def node_command(parameters: Mapping[str, str], image_topic: str = IMAGE_TOPIC) -> list[str]:
+def own_name() -> str:
+    """A name for a node that is started here, which no other node has: one may be running on a robot beside it."""
+    return f"desert_seg_benchmark_{os.getpid()}"
+
+
+def own_image_topic() -> str:
+    """Base name of the topic for the images of a node that is started here, away from any camera."""
+    return f"/{own_name()}/camera/image_raw"
+
+
+def node_command(parameters: Mapping[str, str], image_topic: str = IMAGE_TOPIC, name: str = NODE_NAME) -> list[str]:
     """The command line that starts the node, and nothing else that would have to be measured with it.
 
     Args:
         parameters: Of the node, by name.
         image_topic: Base name of the topic to take images from.
+        name: Of the node.
     """
     remaps = {
+        "__node": name,
         "image": image_topic,
         "image/compressed": f"{image_topic}/compressed",
         "camera_info": sibling_topic(image_topic, "camera_info"),
+        "camera_pose": sibling_topic(image_topic, "camera_pose"),
     }
     return [
         *(sys.executable, "-m", "desert_seg_ros.start", "--ros-args"),
@@ -62,14 +76,22 @@ def node_command(parameters: Mapping[str, str], image_topic: str = IMAGE_TOPIC) 
     ]
 
 
-def launch_command(parameters: Mapping[str, str]) -> list[str]:
+def launch_command(parameters: Mapping[str, str], image_topic: str, name: str) -> list[str]:
     """The command line that starts the node as people do where there is a `ros2`.
 
     Args:
         parameters: Of the node, by name; those that the launch file has arguments for.
+        image_topic: Base name of the topic to take images from.
+        name: Of the node.
     """
-    arguments = [f"{name}:={value}" for name, value in parameters.items()]
-    return ["ros2", "launch", "desert_seg_ros", "segment.launch.py", f"image:={IMAGE_TOPIC}", *arguments]
+    arguments = {
+        "name": name,
+        "image": image_topic,
+        "camera_info": sibling_topic(image_topic, "camera_info"),
+        **parameters,
+    }
+    given = [f"{argument}:={value}" for argument, value in arguments.items()]
+    return ["ros2", "launch", "desert_seg_ros", "segment.launch.py", *given]
 
 
 @contextmanager

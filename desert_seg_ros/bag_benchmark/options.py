@@ -12,6 +12,7 @@ from desert_seg_ros.bag_benchmark.pace import Length, Lockstep, Multiple, Pace, 
 
 TRANSPORTS = ("stored", "raw", "compressed")
 DEFAULT_MODEL = "light"
+LIVE_IMAGE_TOPIC = "/camera/image_raw"
 
 DESCRIPTION = """\
 Replay a bag through the live segmentation node and measure it from outside: latency, throughput, jitter, drops by
@@ -37,7 +38,7 @@ class Options:
         parameters: Of the node, by name.
         node: Name of a node that is running already, empty to start one.
         pid: Its process, if known.
-        image_topic: Where to publish.
+        image_topic: Where to publish; empty for a topic of the benchmark's own.
         paces: One run each.
         length: Of every run.
         deterministic: Compare the masks of the two runs.
@@ -84,7 +85,7 @@ def parse(arguments: Sequence[str]) -> Options:
         parameters=dict(_parameter(text) for text in given.param),
         node=given.node.lstrip("/"),
         pid=given.pid,
-        image_topic=given.image_topic,
+        image_topic=given.image_topic or (LIVE_IMAGE_TOPIC if given.node else ""),
         paces=[Lockstep(), Lockstep()]
         if given.deterministic
         else [parse_pace(word) for word in given.rate or ["recorded"]],
@@ -115,7 +116,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add(
-        "bag", nargs="?", default="", help="bag folder, .mcap or .db3 file, or folder of images (default: sample drive)"
+        "bag",
+        nargs="?",
+        default="",
+        help="bag folder, .mcap, .db3 or .bag file, or folder of images (default: sample drive)",
     )
     add("--out", type=Path, default=Path("out/bag_benchmark"), help="folder to write to (default: %(default)s)")
     pace = parser.add_argument_group("pace")
@@ -144,8 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--pid", type=int, help="its process id, to measure what it uses")
     add(
         "--image-topic",
-        default="/camera/image_raw",
-        help="publish here; camera_info goes beside it (default: %(default)s)",
+        default="",
+        help=f"publish here; camera_info goes beside it (default: a topic of its own, with --node {LIVE_IMAGE_TOPIC})",
     )
     drive = parser.add_argument_group("drive")
     add = drive.add_argument

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from desert_seg.html_page import fill_template
 from desert_seg_ros.bag_benchmark import charts
 from desert_seg_ros.bag_benchmark.results import Results, Run, meanings
 from desert_seg_ros.bag_benchmark.wording import rows_of, verdicts
@@ -32,15 +32,9 @@ class RunCharts:
 
 def render_page(results: Results) -> str:
     """The whole page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": lambda share: f"{100 * share:.2f} %", "milliseconds": _milliseconds}
-    return environment.get_template("page.html.j2").render(
+    return fill_template(
+        Path(__file__).with_name("page.html.j2"),
+        {"percent": lambda share: f"{100 * share:.2f} %", "milliseconds": _milliseconds},
         results=results,
         runs=[(run, _charts(run)) for run in results.runs],
         rows=rows_of(results.runs),

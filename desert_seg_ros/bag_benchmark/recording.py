@@ -50,6 +50,7 @@ class Recording:
         peak_rss_bytes: The most memory the node has had since its start; None if its process is not known.
         mask_bag: The first mask of every frame of the drive, with the drive's stamps.
         mask_topic: Its topic in there.
+        masked: Whose masks these are, positions in the drive, in the order in which the bag is read.
     """
 
     pace: Pace
@@ -63,6 +64,7 @@ class Recording:
     peak_rss_bytes: int | None
     mask_bag: Path
     mask_topic: str
+    masked: Sequence[int]
 
     @property
     def answered(self) -> list[Sent]:
@@ -80,7 +82,7 @@ class Ledger:
         self._writer, self._mask_topic = writer, mask_topic
         self._lock = threading.Lock()
         self._waiting: dict[int, tuple[Sent, PreparedFrame]] = {}
-        self._kept: set[int] = set()
+        self._kept: dict[int, int] = {}
 
     def note(self, stamp_ns: int, at_s: float, frame: PreparedFrame, due_s: float | None) -> None:
         """Enter a frame that goes out now, under a stamp that is its name; `due_s` is None in lockstep."""
@@ -98,8 +100,13 @@ class Ledger:
             sent.answered_s = at_s
             self.num_masks += 1
         if frame.index not in self._kept:
-            self._kept.add(frame.index)
+            self._kept[frame.index] = frame.recorded_ns
             self._writer.write(self._mask_topic, IMAGE, frame.recorded_ns, stamped(cdr, frame.stamp_ns))
+
+    @property
+    def masked(self) -> list[int]:
+        """Whose masks the writer got, in the order in which they are read back: that of their times."""
+        return sorted(self._kept, key=self._kept.__getitem__)
 
     def num_unanswered(self, newest: int) -> int:
         """How many of the `newest` frames have no mask yet."""

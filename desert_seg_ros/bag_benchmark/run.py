@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from desert_seg.recordings.bag import BagWriter
-from desert_seg_ros.bag_benchmark.frames import PreparedFrame
+from desert_seg_ros.bag_benchmark.frames import PreparedFrame, first_whole
 from desert_seg_ros.bag_benchmark.link import Link
 from desert_seg_ros.bag_benchmark.node_process import IMAGE_TOPIC, NODE_NAME, NodeError, NodeProcess, running
 from desert_seg_ros.bag_benchmark.node_status import Counters, NodeStatus
@@ -96,7 +96,7 @@ def measure(
         process = stack.enter_context(running(subject.command, subject.log)) if subject.command else None
         conductor = _Conductor(link, process)
         conductor.find(subject)
-        ready, first_mask, before = conductor.warm_up(next(iter(read())))
+        ready, first_mask, before = conductor.warm_up(first_whole(read(), subject.transport))
         pid = process.pid if process else subject.pid
         ledger = Ledger(writer, link.mask_topic)
         link.on_mask = ledger.on_mask
@@ -117,6 +117,7 @@ def measure(
             peak_rss_bytes=None if pid is None else peak_rss_bytes(pid),
             mask_bag=mask_bag,
             mask_topic=link.mask_topic,
+            masked=ledger.masked,
         )
 
 
@@ -139,6 +140,8 @@ class _Conductor:
         timeout = REPORT_TIMEOUT_S if self._process is None else START_TIMEOUT_S
         if not self._wait(lambda: link.num_listeners > 0, timeout, wake_s=0.01):
             raise self._failure(f"nobody subscribed to {link.image_topic} within {timeout:.0f} s")
+        if stranger := link.stranger():
+            raise NodeError(stranger)
 
     def warm_up(self, frame: PreparedFrame) -> tuple[float, float, Counters]:
         """Send one frame until its mask comes: what is sent before both sides know each other is lost.

@@ -13,11 +13,11 @@ from desert_seg.artifact import Artifact
 from desert_seg.console import Progress
 from desert_seg.errors import DataError
 from desert_seg.recordings.bag import Bag, find_image_topic, is_bag
-from desert_seg.recordings.drive import Drive
+from desert_seg.recordings.drive import Drive, pass_over
 from desert_seg_ros.bag_benchmark.frames import PreparedFrame, stored_transport
 from desert_seg_ros.bag_benchmark.judge import determinism, judge
 from desert_seg_ros.bag_benchmark.masks import Masked, masked_frames
-from desert_seg_ros.bag_benchmark.node_process import node_command
+from desert_seg_ros.bag_benchmark.node_process import node_command, own_image_topic, own_name
 from desert_seg_ros.bag_benchmark.options import Options
 from desert_seg_ros.bag_benchmark.pace import Length, Lockstep, Multiple, Pace
 from desert_seg_ros.bag_benchmark.recording import Recording
@@ -72,7 +72,7 @@ class Session:
         same = None
         if self._options.deterministic:
             first, second = ({int(index): sha for index, sha in run.mask_sha256.items()} for run in self._runs)
-            same = determinism(first, second, len(self._frames))
+            same = determinism(first, second, [frame.index for frame in self._frames])
         return Results(
             format=FORMAT,
             made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -120,9 +120,10 @@ class Session:
         assert self._artifact is not None, "a node that is started here has a model"
         artifact = str(self._artifact.path.resolve())
         parameters = {"artifact": artifact, "image_transport": self._transport, **options.parameters}
-        command = node_command(parameters, options.image_topic)
+        node_name, image_topic = own_name(), options.image_topic or own_image_topic()
+        command = node_command(parameters, image_topic, node_name)
         log = options.out / "logs" / f"{name}.log"
-        return Subject(self._transport, image_topic=options.image_topic, command=command, log=log)
+        return Subject(self._transport, node_name, image_topic, command, log)
 
     def _measure(self, name: str, pace: Pace, length: Length) -> Recording:
         subject = self._subject(name)
@@ -138,7 +139,7 @@ class Session:
         doing = f"{name}: judging the masks"
         with self._task(doing, self._drive.num_frames) as update:
             label_map = None if self._artifact is None else self._artifact.card.label_map
-            masked = masked_frames(self._drive, recording.mask_bag)
+            masked = masked_frames(self._drive, recording.mask_bag, recording.masked)
             judgement = judge(_watched(masked, lambda done: update(done, doing)), label_map, self._surroundings())
         return make_run(name, length, recording, judgement)
 
@@ -147,7 +148,7 @@ class Session:
             return "the drive is a folder of images"
         with Bag(self._drive.path) as bag:
             topic = find_image_topic(bag, self._options.topic).name
-        return find_surroundings(self._drive.path, topic, next(self._drive.frames()).frame_id)
+        return find_surroundings(self._drive.path, topic, next(self._drive.frames(pass_over)).frame_id)
 
     def _source(self) -> Source:
         frames, digest = self._frames, hashlib.sha256()

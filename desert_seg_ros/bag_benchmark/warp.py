@@ -10,6 +10,7 @@ Knows nothing of live topics. Shape letters: H, W; N points.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,16 @@ class Surroundings:
     def depths(self) -> Iterator[tuple[int, Floats]]:
         """Stamp in nanoseconds and HxW depths along the optical axis in metres, 0 where there is none."""
         with Bag(self.path) as bag:
-            for stored in bag.messages([self.depth_topic]):
-                message = deserialize(stored)
+            for message in _readable(bag, self.depth_topic):
                 yield _nanoseconds(message), _depth(message)
+
+
+def _readable(bag: Bag, topic: str) -> Iterator[Any]:
+    """The messages of a topic beside the images, as far as they can be read."""
+    with suppress(DataError):
+        for stored in bag.messages([topic]):
+            with suppress(DataError):
+                yield deserialize(stored)
 
 
 def find_surroundings(path: Path, image_topic: str, frame_id: str) -> Surroundings | str:
@@ -105,7 +113,7 @@ def find_surroundings(path: Path, image_topic: str, frame_id: str) -> Surroundin
         for what, found in (("depth", depth), ("odometry", odometry)):
             if len(found) != 1:
                 return f"the bag has {f'several topics of {what}: ' + ', '.join(found) if found else f'no {what}'}"
-        messages = [deserialize(stored) for stored in bag.messages(odometry)]
+        messages = list(_readable(bag, odometry[0]))
     children = sorted({message.child_frame_id for message in messages})
     if children != [frame_id]:
         return f"{odometry[0]} tells where {', '.join(children) or 'nothing'} is, not the camera {frame_id!r}"
@@ -119,14 +127,18 @@ class Agreement:
         self._poses, self._depths = surroundings.poses, surroundings.depths()
         self._next_depth = next(self._depths, None)
         self._previous: tuple[int, Mask, Floats, Floats] | None = None
+        self._last_stamp_ns: int | None = None
         self._num_pairs = self._num_compared = self._num_equal = self._num_pixels = 0
 
     def add(self, index: int, frame: DriveFrame, mask: Mask) -> None:
         """Compare a frame's mask with the one before, if that is of the neighbouring frame of the drive.
 
         Raises:
-            DataError: Depth and images do not have the same size, or there is no camera_info.
+            DataError: Depth and images do not have the same size, images share a stamp, or there is no camera_info.
         """
+        if frame.stamp_ns == self._last_stamp_ns:
+            raise DataError("found several images of one stamp, so their depth and pose cannot be told")
+        self._last_stamp_ns = frame.stamp_ns
         depth, pose = self._depth_at(frame.stamp_ns), self._poses.at(frame.stamp_ns)
         previous, self._previous = self._previous, None
         if depth is None or pose is None:

@@ -1,4 +1,4 @@
-"""`desert-seg adapt`: teach a model a few labelled frames of another place, and say honestly what that was worth.
+"""`desert-seg adapt`: fine-tune a model on a few labelled frames of another place, and measure the gain and the loss.
 
     desert-seg adapt models/light --frames my_site --replay data/mojave falcon7_stones 1 --out runs/my_site
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +25,6 @@ from rich.table import Table
 from desert_seg.artifact import Artifact, load_artifact
 from desert_seg.console import Console
 from desert_seg.errors import DataError
-from desert_seg.files import writing
 from desert_seg.labels import load_label_map
 from desert_seg.scoring import class_iou, count, mean_iou
 from desert_seg.segmenter import Segmenter
@@ -37,6 +35,7 @@ from desert_seg_train.evaluate.comparison import Interval, compare
 from desert_seg_train.folder import LAYOUTS
 from desert_seg_train.train.command import train
 from desert_seg_train.train.config import NetworkChoice, OptimizerConfig, TrainConfig
+from desert_seg_train.written import files_under, refuse_foreign, remove_written
 
 LESSONS = "learned_from"
 """Folder in the run that links to the frames that were trained on."""
@@ -48,7 +47,7 @@ MAX_FORGETTING_FRAMES = 40
 """Frames of each replayed folder that are judged, evenly spread."""
 
 RATES = OptimizerConfig(encoder_rate=1.5e-4, decoder_rate=5e-4, head_rate=1e-3, ema_decay=0.99)
-"""A third of a training from ImageNet: most of what the model knows holds in the new place, too."""
+"""A third of the rates of a training from ImageNet: most of what the model knows holds in the new place as well."""
 
 
 def adapt(config: AdaptConfig) -> Path:
@@ -67,7 +66,7 @@ def adapt(config: AdaptConfig) -> Path:
     lessons, judges = split([frames], None, held_back)
     if (config.out / "last.ckpt").exists():
         raise DataError(f"{config.out}: holds a training already; choose another --out")
-    _link_frames(lessons[0], config.out / LESSONS)
+    _link_frames(lessons[0], config.out)
     settings = _settings(config, artifact, ((config.out / LESSONS, label_map, 1.0), *config.replay))
     settings = replace(settings, steps_per_epoch=_steps_within(seconds, settings, console))
     console.print(
@@ -89,22 +88,26 @@ def parse_duration(text: str) -> float:
     return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
 
 
-def _link_frames(source: Source, root: Path) -> None:
-    """A labelled folder with just these frames, so that the run shows what was learned from."""
-    shutil.rmtree(root, ignore_errors=True)
-    images, masks = (root / name for name in LAYOUTS[0])
-    with writing(root):
-        for folder in (images, masks):
-            folder.mkdir(parents=True)
-        for index in source.indices:
-            image, mask = source.folder.pairs[index]
-            assert mask is not None
-            (images / image.name).symlink_to(image.resolve())
-            (masks / mask.name).symlink_to(mask.resolve())
+def _link_frames(source: Source, out: Path) -> None:
+    """A labelled folder with just these frames, so that the run shows what was learned from.
+
+    Raises:
+        DataError: There is a folder of that name that holds anything but the links of a run that was cut off.
+    """
+    links = {name for name in files_under(out, [LESSONS]) if (out / name).is_symlink()}
+    refuse_foreign(out, [LESSONS], links, "--out")
+    remove_written(out, links)
+    images, masks = (out / LESSONS / name for name in LAYOUTS[0])
+    for folder in (images, masks):
+        folder.mkdir(parents=True)
+    for index in source.indices:
+        image, mask = source.folder.pairs[index]
+        (images / image.name).symlink_to(image.resolve())
+        (masks / mask.name).symlink_to(mask.resolve())
 
 
 def _settings(config: AdaptConfig, artifact: Artifact, sources: tuple[tuple[Path, str, float], ...]) -> TrainConfig:
-    """One epoch without validation: the weights at its end are taken, and the held-back frames have no say in it."""
+    """One epoch without validation: its last weights are kept, and the held-back frames have no influence on them."""
     network, (height, width) = artifact.card.network, artifact.card.input_size
     return TrainConfig(
         sources=sources,
@@ -139,7 +142,7 @@ def _steps_within(seconds: float, settings: TrainConfig, console: Console) -> in
 
 
 def _report(config: AdaptConfig, before: Artifact, adapted: Path, judges: Sequence[Source], console: Console) -> None:
-    """Judge old and new model by the same arithmetic and print what changed, with intervals."""
+    """Evaluate the old and the new model in the same precision and print what changed, with intervals."""
     old, new = (Segmenter.load(path, engine="torch", precision="f32") for path in (before.path, adapted))
     if not judges:
         console.print("warning: no frame was held back, so nothing is known about the gain; label three or more")

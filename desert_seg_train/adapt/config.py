@@ -1,4 +1,4 @@
-"""What `desert-seg adapt` is told. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg adapt`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AdaptConfig:
         replay: Labelled folders of what the model must not forget, each as FOLDER LABEL_MAP WEIGHT; the frames have
             weight 1.
         hold_back: Frames that are not trained on, to judge by; default: every third one.
-        seed: Of everything random.
+        seed: Seed of all randomness.
     """
 
     model: Annotated[Path, tyro.conf.Positional]

@@ -115,7 +115,6 @@ def _domain_gap(data: Path, train_data: Path, test_set: TestSet, console: Consol
                     ("warning", "yellow"),
                     f": {len(folder.faults)} faults in {folder.name}; desert-seg inspect lists them",
                 ),
-                highlight=False,
             )
     return gap
 

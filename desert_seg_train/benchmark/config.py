@@ -19,8 +19,8 @@ class BenchmarkConfig:
         against: The results.json of another model on the same frames, to compare with.
         label_map: Label map of the targets, by name or path; default: the model's own.
         tta: View sets, each one pass over the folder; the first is the headline, and the others are shown with what
-            they cost and gain. `all` also measures one view of as many pixels as each set sees, and of half the pixels:
-            what the time buys as resolution.
+            they cost and gain. `all` also measures a single larger view with as many pixels as each set has in all
+            (what the same time gains if it is spent on resolution), and one view of half the model's pixels.
         suppress_absent: Also measure with the classes suppressed that the targets do not hold.
         training_log: log.csv of the training; default: the one beside the artifact, if there is one.
         engine: Inference engine.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from types import TracebackType
 
 from desert_seg.errors import DataError, OutputError
 from desert_seg.files import refusal, writing
-from desert_seg_train.evaluate.earlier import FORMAT
+from desert_seg_train.written import files_under, read_record, refuse_foreign, remove_written, write_record
 
 RESULTS = "results.json"
 ENTRIES = ("predictions", "figures", "report.html", "report.pdf", "results_summary.txt", RESULTS)
@@ -23,16 +22,12 @@ class OutputFolder:
         """Choose a folder.
 
         Raises:
-            DataError: It is no folder, or something of that name in it is not a benchmark's.
+            DataError: It is no folder, or holds something of that name that no benchmark wrote.
         """
         self._path = path.resolve()
         if self._path.exists() and not self._path.is_dir():
             raise DataError(f"{path}: is a file, expected a folder; choose another --out")
-        taken = [name for name in ENTRIES if (self._path / name).exists()]
-        if taken and not _is_results(self._path / RESULTS):
-            raise DataError(
-                f"{path}: holds {taken[0]} but no {RESULTS} of a benchmark; choose another --out, or move that away"
-            )
+        refuse_foreign(self._path, ENTRIES, read_record(self._path), "--out")
         self._partial = self._path.with_name(f".{self._path.name}.partial")
 
     def __enter__(self) -> Path:
@@ -50,28 +45,21 @@ class OutputFolder:
                     self._publish()
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
-        if isinstance(error, OSError | OutputError):  # about a file beside the folder that the person knows
-            cause = error if isinstance(error, OSError) else error.__cause__
-            assert isinstance(cause, OSError)
-            raise OutputError(refusal(self._path, cause)) from error
+        cause = error if isinstance(error, OSError) else error and error.__cause__
+        if isinstance(cause, OSError):
+            raise OutputError(refusal(self._path, cause)) from error  # whatever file beside the folder it named
 
     def _publish(self) -> None:
         self._path.mkdir(parents=True, exist_ok=True)
+        refuse_foreign(self._path, ENTRIES, read_record(self._path), "--out")  # a measurement takes long
         # Without its results, a folder that is half old and half new claims nothing.
         (self._path / RESULTS).unlink(missing_ok=True)
+        known = read_record(self._path)
+        written = set(files_under(self._partial, ENTRIES))
+        write_record(self._path, known | written)
+        remove_written(self._path, files_under(self._path, ENTRIES))
         for name in ENTRIES:
-            old, new = self._path / name, self._partial / name
-            if old.is_dir():
-                shutil.rmtree(old)
-            else:
-                old.unlink(missing_ok=True)
-            if new.exists():
-                new.rename(old)
-
-
-def _is_results(path: Path) -> bool:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and str(content.get("format", "")).startswith(FORMAT.rstrip("0123456789"))
+            if (self._partial / name).exists():
+                (self._partial / name).rename(self._path / name)
+        others = {name for name in known if name.partition("/")[0] not in ENTRIES}
+        write_record(self._path, others | written)

@@ -5,7 +5,6 @@ What the page says is in `page.html.j2`; this module prepares charts and picture
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from desert_seg.html_page import data_uri, fill_template
 from desert_seg_train.benchmark.chart import DARK, LIGHT, Chart
 from desert_seg_train.benchmark.pictures import KINDS, Panel
 from desert_seg_train.benchmark.score_charts import confusions_in_words
@@ -50,7 +49,7 @@ class FrameView:
 def draw_figures(charts: Iterable[Chart]) -> dict[str, Figure]:
     """The charts as the page shows them, by name."""
     return {
-        chart.name: Figure(chart.title, chart.alt, *(_data_uri("svg+xml", chart.svg(theme)) for theme in (LIGHT, DARK)))
+        chart.name: Figure(chart.title, chart.alt, *(data_uri("svg+xml", chart.svg(theme)) for theme in (LIGHT, DARK)))
         for chart in charts
     }
 
@@ -71,13 +70,6 @@ def render_page(
         worst: The worst frames, worst first.
         log: Of the training, if it was found.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     filters: dict[str, Callable[..., str]] = {
         "between": between,
         "between_signed": between_signed,
@@ -88,8 +80,9 @@ def render_page(
         "score": score,
         "signed": signed,
     }
-    environment.filters |= filters
-    return environment.get_template("page.html.j2").render(
+    return fill_template(
+        Path(__file__).with_name("page.html.j2"),
+        filters,
         results=results,
         headline=results.headline,
         scores=results.scores,
@@ -119,9 +112,5 @@ def _frame_view(panel: Panel) -> FrameView:
 def _picture_uri(picture: npt.NDArray[np.uint8], as_photograph: bool) -> str:
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     if as_photograph:
-        return _data_uri("jpeg", cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())
-    return _data_uri("png", cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
-
-
-def _data_uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        return data_uri("jpeg", cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())
+    return data_uri("png", cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())

@@ -13,16 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-from desert_seg.artifact import (
-    INT8_ONNX,
-    ONNX,
-    PARITY,
-    WEIGHTS,
-    Artifact,
-    check_replaceable,
-    load_artifact,
-    save_artifact,
-)
+from desert_seg.artifact import FILES, Artifact, check_replaceable, load_artifact, save_artifact
 from desert_seg.calibration import UNKNOWN_SCORES, Calibration, FrameStatistics
 from desert_seg.console import Console
 from desert_seg.engines.choice import create_engine
@@ -61,6 +52,8 @@ def calibrate(config: CalibrateConfig) -> None:
         raise DataError(
             f"label map {label_map.name} has other classes than {artifact.card.name}; choose one with its classes"
         )
+    if config.unknown_values and label_map.in_color:
+        raise DataError(f"label map {label_map.name} names colours, so there are no unknown_values; leave them out")
     if taught := [value for value in config.unknown_values if label_map.values.get(value, IGNORE) != IGNORE]:
         raise DataError(
             f"value {taught[0]} is a class of label map {label_map.name}; unknown_values are for what is not"
@@ -133,11 +126,7 @@ def _parts(
 
 
 def _with_calibration(artifact: Artifact, calibration: Calibration, config: CalibrateConfig) -> Artifact:
-    files = {
-        name: (artifact.path / name).read_bytes()
-        for name in (WEIGHTS, ONNX, INT8_ONNX, PARITY)
-        if (artifact.path / name).is_file()
-    }
+    files = {name: (artifact.path / name).read_bytes() for name in FILES if (artifact.path / name).is_file()}
     return save_artifact(config.out or config.model, replace(artifact.card, calibration=calibration), files)
 
 

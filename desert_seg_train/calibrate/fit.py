@@ -44,7 +44,7 @@ def negative_log_likelihood(
 
 
 def reliability(scores: npt.NDArray[np.float32], targets: npt.NDArray[np.uint8], temperature: float) -> Reliability:
-    """How far the confidences can be believed; arguments as of `fit_temperature`."""
+    """Reliability of the confidences; arguments as of `fit_temperature`."""
     confidence = np.exp(log_softmax(scores / np.float32(temperature), axis=1).max(1))
     levels = np.rint(confidence * 255).astype(np.uint8)
     return Reliability.of(targets, scores.argmax(1).astype(np.uint8), levels)
@@ -52,7 +52,7 @@ def reliability(scores: npt.NDArray[np.float32], targets: npt.NDArray[np.uint8],
 
 @dataclass(frozen=True)
 class Detector:
-    """How well a score tells pixels to be found from the others.
+    """How well a score separates the pixels to be found from the others.
 
     Attributes:
         auroc: Chance that a pixel to be found scores higher than another, ties counting half; 0.5 is guessing.
@@ -64,7 +64,7 @@ class Detector:
 
     @classmethod
     def of(cls, wanted: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> Detector:
-        """Measure; NaN where one of both is empty."""
+        """Compute both; NaN if either group is empty."""
         if not len(wanted) or not len(others):
             return cls(float("nan"), float("nan"))
         ordered = np.sort(others)

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.calibration import describe
-from desert_seg.images import read_mask
 from desert_seg.labels import IGNORE
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg_train.evaluate.measuring import Progress
@@ -59,13 +58,12 @@ def collect(
     groups = _halves([scene_of(image.stem) for image, _ in folder.pairs])
     parts, descriptions = [], []
     for index in progress(range(len(folder)), len(folder)):
-        sample, mask_path = folder[index], folder.pairs[index][1]
-        assert mask_path is not None
+        sample = folder[index]
         scored = segmenter.score([sample.image], SegmentOptions())[0]
         descriptions.append(describe(scored.image, scored.scores))
         planes = scored.scores[:, ::STEP, ::STEP]
         size = scored.scores.shape[:0:-1]
-        unknown = np.isin(read_mask(mask_path), list(unknown_values)).astype(np.uint8)
+        unknown = np.isin(folder.raw_mask(index), list(unknown_values)).astype(np.uint8)
         target, is_unknown = (
             np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST_EXACT)[::STEP, ::STEP], np.uint8).ravel()
             for plane in (sample.target, unknown)

@@ -1,6 +1,6 @@
 """Random views of a training sample: scaled native-resolution crops, mirroring, colours, another frame's style.
 
-Everything random comes from the generator handed in. Knows nothing of files, networks or losses.
+All randomness comes from the generator passed in. Knows nothing of files, networks or losses.
 
 Shape letters: H, W of a frame; h, w of a crop.
 """
@@ -72,7 +72,7 @@ def photometric(strength: float) -> v2.Transform:
 
 
 def compress(image: npt.NDArray[np.uint8], strength: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Now and then, leave the traces of JPEG of quality 50 to 95, which is what compressed image topics carry.
+    """Sometimes add the artefacts of JPEG at quality 50 to 95, as compressed image topics have them.
 
     Args:
         image: hxwx3 uint8.
@@ -85,7 +85,7 @@ def compress(image: npt.NDArray[np.uint8], strength: float, rng: np.random.Gener
     quality = int(rng.integers(50, 96))
     if rng.random() >= 0.5 * strength:
         return image
-    # The order of the channels decides which of them loses most, so it is swapped as for a file.
+    # JPEG treats the channels differently, so they are in the order in which files have them.
     encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
@@ -113,7 +113,7 @@ def mix_style(
 ) -> npt.NDArray[np.uint8]:
     """Replace the amplitudes of the lowest frequencies by those of another picture, the phases stay.
 
-    After Yang and Soatto, "FDA: Fourier Domain Adaptation for Semantic Segmentation", 2020, here by a random degree.
+    After Yang and Soatto, "FDA: Fourier Domain Adaptation for Semantic Segmentation", 2020; with random strength.
 
     Args:
         image: hxwx3 uint8.

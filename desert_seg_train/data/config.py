@@ -12,10 +12,10 @@ class SamplingConfig:
     Attributes:
         height: Height of a crop, pixels.
         width: Width of a crop, pixels.
-        min_zoom: Smallest zoom of a frame before it is cropped, 1 = native; never so small that the crop sticks out.
+        min_zoom: Smallest zoom of a frame before it is cropped, 1 = native; a crop never exceeds the frame.
         max_zoom: Largest zoom.
-        rare_class: Share of crops that are looked up for a rare class: a class is drawn, then a frame that has it, then
-            the best of eight places (after Hoyer et al., DAFormer, 2022).
+        rare_class: Fraction of crops that are chosen to show a rare class: a class is drawn, then a frame that has it,
+            then the best of eight places (after Hoyer et al., DAFormer, 2022).
         balance_scenes: Draw scenes (the letters that file names begin with) equally often, not frames.
     """
 

@@ -49,7 +49,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(target).long()
 
     def _change(self, image: npt.NDArray[np.uint8], strength: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-        """Another sun, another camera, another transport."""
+        """Change the light, the camera and the transport."""
         with torch.random.fork_rng(devices=[]):  # torchvision only draws from the global generator
             torch.manual_seed(int(rng.integers(2**62)))
             changed = self._change_colors(torch.from_numpy(color_cast(image, strength, rng)).permute(2, 0, 1))
@@ -59,7 +59,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
 def batches(
     crops: Crops, batch_size: int, first_step: int, rank: int, world_size: int, workers: int
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """One process's share of each batch from a step on.
+    """Load one process's part of each batch, from a given step on.
 
     Args:
         crops: The samples of the whole epoch.

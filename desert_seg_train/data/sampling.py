@@ -1,7 +1,7 @@
 """Which crop of which frame is the n-th sample of an epoch: drawn in advance, the same in every process.
 
-A sample depends on the seed, the epoch and its place in the epoch and on nothing else, so a training can stop and go
-on anywhere, and several processes divide an epoch without talking to each other.
+A sample depends on the seed, the epoch and its place in the epoch and on nothing else, so a training can be
+resumed anywhere, and several processes share an epoch without communicating.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEMPERATURE = 0.1
 
 @dataclass(frozen=True)
 class Draw:
-    """One sample to be: the frame, the class its crop should show (None: any place will do), and its random seed."""
+    """A sample to be made: the frame, the class its crop should show (None: any place will do), and its random seed."""
 
     source: int
     frame: int
@@ -40,7 +40,7 @@ class Sampler:
         self._sources, self._config, self._seed = sources, config, seed
         weights = np.array([source.weight for source in sources])
         self._weights = weights / weights.sum()
-        self._rare = [_rare_class_odds(source) for source in sources]
+        self._rare = [_rare_class_probabilities(source) for source in sources]
 
     def epoch(self, epoch: int, num_samples: int) -> list[Draw]:
         """The samples of an epoch, in order.
@@ -83,8 +83,8 @@ def _passes(frames: npt.NDArray[np.int64], rng: np.random.Generator) -> Iterator
         yield from rng.permutation(frames).tolist()
 
 
-def _rare_class_odds(source: Source) -> npt.NDArray[np.float64]:
-    """K odds of looking for a class: the rarer, the likelier; 0 for a class that the source does not have."""
+def _rare_class_probabilities(source: Source) -> npt.NDArray[np.float64]:
+    """K probabilities of drawing a class: rare ones are likelier; 0 for a class that the source does not have."""
     totals = source.counts.sum(0)
     share = totals / max(totals.sum(), 1)
     odds = np.where(totals > 0, np.exp((1 - share) / TEMPERATURE), 0.0)

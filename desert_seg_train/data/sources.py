@@ -1,7 +1,7 @@
 """The labelled frames that a training draws from: several folders, their shares, and what is held out.
 
-Every mask is read once when a source is opened, so that a faulty file ends a training before it has begun, and so
-that it is known which frame holds how much of which class. Knows nothing of augmentation or networks.
+Every mask is read once when a source is opened, so that a faulty file is found before the training begins and the
+pixels of each class in each frame are known. Knows nothing of augmentation or networks.
 
 Shape letters: F frames, K classes.
 """
@@ -94,7 +94,7 @@ def split(
 
     Args:
         sources: All sources, with one class list.
-        validation: A folder of its own, or None.
+        validation: A separate folder, or None.
         hold_out: Scenes or file stems that are not trained on; validated on where there is no validation folder.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Boundary IoU: how well a mask's outlines are met, blind to the large insides that any model gets right.
+"""Boundary IoU: how well a mask's outlines agree, ignoring the large interiors that any model gets right.
 
 After Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation", CVPR 2021, summed over all
 frames like the confusion matrix. Knows nothing of files.
@@ -46,7 +46,7 @@ class BoundaryCounts:
         """Count one frame.
 
         Args:
-            target: HxW uint8 truth. `IGNORE` pixels are cut out of the mask, too, so that their outlines agree.
+            target: HxW uint8 truth. `IGNORE` pixels are also cut out of the mask, so that the outlines agree there.
             mask: HxW uint8 prediction.
             num_classes: K.
             ratio: Width of the strip as a share of the diagonal.

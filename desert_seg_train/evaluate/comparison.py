@@ -1,6 +1,6 @@
 """How sure a number is, and whether one model is really better than another: the bootstrap over frames.
 
-Frames are drawn with replacement, and what is asked is computed anew on every draw; between the 2.5th and the 97.5th
+Frames are drawn with replacement, and the statistic is recomputed on every draw; between the 2.5th and the 97.5th
 percentile lies the 95 % interval (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993). Two models are
 compared on the same draws, so that what is hard about a frame is hard for both and cancels out. Frames of one drive
 resemble each other, which makes these intervals too narrow rather than too wide. Knows nothing of files.
@@ -58,7 +58,7 @@ def bootstrap(confusions: npt.NDArray[np.int64], generator: np.random.Generator)
 
 
 def compare(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], generator: np.random.Generator) -> Intervals:
-    """How much the first model is above the second.
+    """Differences of the first model over the second, with their intervals.
 
     Args:
         first: NxKx(K+1) int64, one matrix for each frame.

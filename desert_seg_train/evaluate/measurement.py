@@ -1,4 +1,4 @@
-"""What one pass over a labelled folder leaves behind: counts, from which every number is read.
+"""The result of one pass over a labelled folder: counts, from which every number is computed.
 
 No number needs a second pass over the folder. Knows nothing of files, models or pages.
 

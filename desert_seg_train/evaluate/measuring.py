@@ -1,6 +1,6 @@
-"""Going through a labelled folder once with a model, through the robot's own inference path, counting as it goes.
+"""One pass over a labelled folder with a model, through the robot's own inference path.
 
-No more than one frame is held. Knows nothing of reports.
+At most one frame is in memory. Knows nothing of reports.
 
 Shape letters: N frames, K classes, B bands.
 """
@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import read_mask
 from desert_seg.labels import LabelMap, load_label_map, shipped_label_maps
 from desert_seg.scoring import count
 from desert_seg.segmenter import Segmentation, Segmenter, SegmentOptions
@@ -45,7 +44,7 @@ class TestSet:
     Attributes:
         folder: The frames.
         truth: NxK int64, scored pixels of each class in each frame.
-        beside: Other label maps with the same classes that read these masks, too, but read them differently.
+        beside: Other label maps with the same classes that also read these masks, but differently.
     """
 
     __test__ = False  # pytest, this is no test
@@ -67,7 +66,7 @@ class TestSet:
 
 
 def open_test_set(root: Path, label_map_name: str, segmenter: Segmenter, progress: Progress) -> TestSet:
-    """Look at every file of a folder before anything is measured on it.
+    """Check every file of a folder before anything is measured on it.
 
     Args:
         root: The folder.
@@ -109,9 +108,7 @@ def open_test_set(root: Path, label_map_name: str, segmenter: Segmenter, progres
 
 def _look(folder: SegmentationFolder, index: int) -> tuple[npt.NDArray[np.int64], set[int]]:
     """Pixels per class and raw values of one frame; raises DataError naming the file if it is unusable."""
-    mask_path = folder.pairs[index][1]
-    assert mask_path is not None
-    return folder.class_counts(index), set(np.flatnonzero(np.bincount(read_mask(mask_path).ravel())).tolist())
+    return folder.class_counts(index), set(np.unique(folder.raw_mask(index)).tolist())
 
 
 def _readings_beside(label_map: LabelMap, own: LabelMap, values: set[int]) -> tuple[LabelMap, ...]:
@@ -119,7 +116,8 @@ def _readings_beside(label_map: LabelMap, own: LabelMap, values: set[int]) -> tu
     found: list[LabelMap] = []
     for candidate in (own, *map(load_label_map, shipped_label_maps())):
         known = (label_map, *found)
-        fits = candidate.labels.names == label_map.labels.names and values <= candidate.values.keys()
+        fits = candidate.labels.names == label_map.labels.names and candidate.in_color == label_map.in_color
+        fits = fits and values <= candidate.values.keys()
         readings = [{value: each.values.get(value) for value in values} for each in (*known, candidate)]
         if fits and readings[-1] not in readings[:-1] and candidate.name not in {each.name for each in known}:
             found.append(candidate)
@@ -167,7 +165,7 @@ def measure(
 
 
 class _Tally:
-    """What becomes a `Measurement`, frame by frame."""
+    """Accumulates a `Measurement`, frame by frame."""
 
     def __init__(self, setting: Setting, num_classes: int, beside: Iterable[str]) -> None:
         self._setting, self._num_classes = setting, num_classes
@@ -223,6 +221,4 @@ def count_bands(target: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], num_
 
 def _target(test_set: TestSet, index: int, label_map: LabelMap) -> npt.NDArray[np.uint8]:
     """The truth of a frame as another label map reads it."""
-    mask_path = test_set.folder.pairs[index][1]
-    assert mask_path is not None
-    return label_map.apply(read_mask(mask_path), str(mask_path))
+    return label_map.apply(test_set.folder.raw_mask(index), str(test_set.folder.pairs[index][1]))

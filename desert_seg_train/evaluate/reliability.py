@@ -1,4 +1,4 @@
-"""Whether a confidence can be believed: how often pixels are right that are so and so sure of themselves.
+"""Reliability of the confidence: how often pixels of a given confidence are right.
 
 Confidences are bytes, so two histograms hold everything: exact numbers, however many frames there are. Knows nothing of
 files.
@@ -23,7 +23,7 @@ _BIN_OF_LEVEL = np.minimum(np.arange(256) * NUM_BINS // 255, NUM_BINS - 1)
 
 @dataclass(frozen=True)
 class Reliability:
-    """Scored pixels by confidence, apart for right and wrong ones; of several frames they add up.
+    """Scored pixels by confidence, counted separately for right and wrong ones; counts of several frames add up.
 
     Attributes:
         right: 256 int64, pixels whose class is right at confidence 0/255, 1/255, ... 255/255.
@@ -74,10 +74,10 @@ class Reliability:
 
     @property
     def auroc(self) -> float:
-        """Probability that a right pixel is surer of itself than a wrong one, ties counting half.
+        """Probability that a right pixel has a higher confidence than a wrong one, ties counting half.
 
-        1: a threshold parts right from wrong; 0.5: the confidence knows nothing of errors. NaN if all pixels are right
-        or all are wrong. Source: Hendrycks and Gimpel, "A Baseline for Detecting Misclassified ...", 2017.
+        1: a threshold separates right from wrong; 0.5: the confidence says nothing about errors. NaN if all pixels are
+        right or all are wrong. Source: Hendrycks and Gimpel, "A Baseline for Detecting Misclassified ...", 2017.
         """
         num_right, num_wrong = int(self.right.sum()), int(self.wrong.sum())
         if not num_right or not num_wrong:
@@ -87,7 +87,7 @@ class Reliability:
 
     @property
     def fpr95(self) -> float:
-        """Share of the wrong pixels that are as sure as the surest 95 % of the right ones; 0 is perfect.
+        """Fraction of the wrong pixels above the threshold that keeps 95 % of the right ones; 0 is perfect.
 
         NaN if all pixels are right or all are wrong. Source: as of `auroc`.
         """
@@ -136,7 +136,7 @@ class Reliability:
 
 
 def _from_the_surest(pixels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Pixels at least so sure, the surest level first."""
+    """Number of pixels at or above each confidence level, highest level first."""
     return np.cumsum(pixels[::-1])
 
 

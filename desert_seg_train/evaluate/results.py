@@ -74,7 +74,7 @@ class Results:
         digest: Of the artifact, 64 hex digits.
         data: The labelled folder.
         label_map: What the mask values mean.
-        beside: Other readings of the same masks that were scored, too.
+        beside: Other readings of the same masks, also scored.
         passes: What was measured, one pass for each setting; the first is the headline.
         run: Where and with what.
         earlier: The run to compare with.
@@ -103,7 +103,7 @@ class Results:
         earlier: Earlier | None = None,
         gap: Report | None = None,
     ) -> Results:
-        """Put together what a run has found out."""
+        """Assemble the results of a run."""
         return cls(
             model=model,
             card=segmenter.card,

@@ -32,10 +32,10 @@ def between_signed(interval: Interval) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """So many things."""
+    """A count with its noun, in the singular or plural."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def listed(names: tuple[str, ...] | list[str]) -> str:
-    """Names in a row, the last after "and"."""
+    """Names as a list in prose, the last after "and"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -35,6 +35,7 @@ from desert_seg_train.export.judge import Judge
 from desert_seg_train.export.quantization import convolutions, network_input, quantize
 from desert_seg_train.export.source import read_source
 from desert_seg_train.saving import OPSET, graph_file, to_onnx, weights_file
+from desert_seg_train.self_test_files import self_test_files
 
 KEPT_IN_FLOAT = (0, 1 / 16, 1 / 8, 1 / 4)
 """Shares of the convolutions that int8 leaves in float, in the order of `convolutions`; tried until it is accurate.
@@ -67,7 +68,7 @@ def export(config: ExportConfig) -> None:
     frames = choose_frames(config, card.label_map)
     with console.status("exporting the graph"):
         graph = to_onnx(network, card.input_size)
-        files = {WEIGHTS: weights_file(network), ONNX: graph_file(graph)}
+        files = {WEIGHTS: weights_file(network), ONNX: graph_file(graph), **self_test_files(network, card)}
     report = ParityReport(OPSET, processor())
     if frames.judged:
         judge = Judge(network, card, frames.judged, console)
@@ -134,7 +135,6 @@ def _with_int8(
         console.print(
             f"int8 with {num_float} of {len(names)} convolutions in float: {worst.agreement:.3%} of the "
             f"pixels agree ({worst.engine})",
-            highlight=False,
         )
         if all(result.valid for result in results):
             how = f"static, {len(inputs)} images, {num_float} of {len(names)} convolutions in float"

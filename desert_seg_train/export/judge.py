@@ -24,14 +24,14 @@ from desert_seg.parity import ParityResult
 from desert_seg.scoring import Confusion
 from desert_seg.segmenter import Segmenter
 from desert_seg_train.export.frames import Frame
-from desert_seg_train.train.validation import NetworkEngine
+from desert_seg_train.network_engine import NetworkEngine
 
 
 class _Recorder:
     """An engine that passes on what another one answers and keeps it."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine, self.description = engine, engine.description
+        self._engine, self.description, self.precision = engine, engine.description, engine.precision
         self.last: npt.NDArray[np.float32]
 
     def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

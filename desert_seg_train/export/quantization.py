@@ -77,7 +77,7 @@ def network_input(frame: Frame, card: ModelCard) -> npt.NDArray[np.uint8]:
 class _InputCatcher:
     """An engine that is only there to see what it is given."""
 
-    description = "none"
+    description, precision = "none", "f32"
 
     def __init__(self, num_classes: int) -> None:
         self._num_classes = num_classes

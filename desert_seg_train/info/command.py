@@ -56,9 +56,9 @@ def _calibrated(calibration: Calibration) -> dict[str, str]:
 def _classes(label_map: LabelMap) -> Table:
     table = Table("id", "class", f"values in masks ({label_map.name})")
     for index, (name, color) in enumerate(zip(label_map.labels.names, label_map.labels.colors, strict=True)):
-        values = ", ".join(str(value) for value, target in label_map.values.items() if target == index)
+        values = ", ".join(label_map.describe(value) for value, target in label_map.values.items() if target == index)
         table.add_row(str(index), Text.assemble(("■", f"rgb({color[0]},{color[1]},{color[2]})"), f" {name}"), values)
-    ignored = ", ".join(str(value) for value, target in label_map.values.items() if target == IGNORE)
+    ignored = ", ".join(label_map.describe(value) for value, target in label_map.values.items() if target == IGNORE)
     table.add_row(str(IGNORE), "ignored, unknown", ignored)
     return table
 

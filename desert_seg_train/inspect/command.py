@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from desert_seg.console import Console
-from desert_seg.files import write_text
+from desert_seg.files import write_bytes, write_text
 from desert_seg.labels import load_label_map
 from desert_seg_train.inspect.config import InspectConfig
 from desert_seg_train.inspect.fault import Fault, by_kind
@@ -17,18 +17,22 @@ from desert_seg_train.inspect.image_check import CHANNELS
 from desert_seg_train.inspect.page import percent, render_page
 from desert_seg_train.inspect.report import Report, make_report
 from desert_seg_train.inspect.survey import Frame, Progress
+from desert_seg_train.written import read_record, refuse_foreign, write_record
 
 SHOWN_PER_KIND = 5
+
+OUTPUTS = ("index.html", "report.json")
 
 
 def inspect(config: InspectConfig) -> None:
     """Look at every file; print what was found and write it as a page and as JSON.
 
     Raises:
-        DataError: A folder or the label map cannot be used at all.
+        DataError: A folder or the label map cannot be used at all, or OUT holds files of these names already.
         SystemExit: With exit code 1, after everything is printed and written, if there is any fault.
     """
     console = Console()
+    refuse_foreign(config.out, OUTPUTS, read_record(config.out), "--out")
 
     def progress(name: str) -> Progress:
         def wrap(frames: Iterable[Frame], total: int) -> Iterable[Frame]:
@@ -43,14 +47,17 @@ def inspect(config: InspectConfig) -> None:
     for warning in report.warnings:
         console.print(Text.assemble(("warning", "yellow"), f": {warning}"))
     _print_numbers(console, report)
-    page, numbers = config.out / "index.html", config.out / "report.json"
-    write_text(page, render_page(report))
+    page, numbers = (config.out / name for name in OUTPUTS)
+    write_record(config.out, read_record(config.out).union(OUTPUTS))
+    # A file name may hold bytes that are no text.
+    write_bytes(page, render_page(report).encode(errors="backslashreplace"))
     write_text(numbers, json.dumps(report.to_dict(), indent=2))
     console.print(f"wrote {page} and {numbers}")
     if report.num_faults:
         console.print(f"faults: {report.num_faults}", style="bold red")
         raise SystemExit(1)
-    console.print("no faults", style="bold green")
+    looked = " and ".join(f"{len(folder.frames)} frames of {folder.name}" for folder in report.folders)
+    console.print(Text.assemble(("no faults", "bold green"), f" in {looked}"))
 
 
 def _fault_table(place: str, faults: tuple[Fault, ...]) -> Table:

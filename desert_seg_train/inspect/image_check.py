@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import read_image
+from desert_seg.images import read_image, read_orientation
+from desert_seg_train.folder import TURNED, TURNED_CURE
 from desert_seg_train.inspect.fault import Fault
 
 CHANNELS = ("red", "green", "blue", "brightness")
@@ -43,11 +44,11 @@ class ImageMeasures:
 def check_image(path: Path) -> ImageMeasures | Fault:
     """Decode an image as a training would and measure it, or say why that is no use."""
     try:
-        rgb = read_image(path)
-    except (DataError, cv2.error):
-        return unreadable(path)
-    if _is_cut_jpeg(path):
-        return unreadable(path)
+        orientation, rgb = read_orientation(path), read_image(path)
+    except DataError as error:
+        return unreadable(path, error)
+    if orientation != 1:
+        return turned(path, orientation)
     if (rgb == rgb[0, 0]).all():
         color = ", ".join(str(level) for level in rgb[0, 0].tolist())
         return Fault("constant image", path, f"every pixel is RGB ({color})", "record the frame again or move it away")
@@ -61,24 +62,15 @@ def check_image(path: Path) -> ImageMeasures | Fault:
     )
 
 
-def unreadable(path: Path) -> Fault:
-    """The fault of a file that does not decode."""
-    try:
-        size = len(path.read_bytes())
-    except OSError as error:
-        return Fault(
-            "unreadable", path, f"cannot be opened ({error.strerror})", "put the file in place, or mend its permissions"
-        )
-    found = f"none of its {size} bytes decode to a whole image" if size else "the file is empty"
-    return Fault(
-        "unreadable", path, found, "copy or export the file again; it is damaged, cut short or of another type"
-    )
+def unreadable(path: Path, error: DataError) -> Fault:
+    """The fault of a file that cannot be read, from the sentence that names it: `PATH: FOUND; CURE`."""
+    found, _, cure = str(error).removeprefix(f"{path}: ").rpartition("; ")
+    return Fault("unreadable", path, found, cure)
 
 
-def _is_cut_jpeg(path: Path) -> bool:
-    """True for a JPEG without its end: several versions of OpenCV fill the missing part with grey and say nothing."""
-    data = path.read_bytes()
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+def turned(path: Path, orientation: int) -> Fault:
+    """The fault of a labelled image, or a mask, that asks to be turned when it is shown."""
+    return Fault("turned", path, TURNED.format(orientation), TURNED_CURE)
 
 
 def fingerprint(brightness: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import read_mask
+from desert_seg.images import read_orientation, read_stored
 from desert_seg.labels import IGNORE, LabelMap
+from desert_seg_train.folder import read_raw_mask
 from desert_seg_train.inspect.fault import Fault
-from desert_seg_train.inspect.image_check import unreadable
+from desert_seg_train.inspect.image_check import turned, unreadable
 
 _TO_EIGHT_BITS: dict[str, Callable[[int], int]] = {
     "only the high byte of each value was kept": lambda value: value >> 8,
@@ -39,7 +40,7 @@ def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) ->
     Returns:
         K+1 int64: pixels per class and, last, ignored pixels; or the first fault found.
     """
-    raw = _read(path)
+    raw = _read(path, label_map)
     if isinstance(raw, Fault):
         return raw
     if size is not None and (raw.shape[1], raw.shape[0]) != size:
@@ -47,12 +48,12 @@ def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) ->
         return Fault(
             "sizes differ", path, found, "export the mask at the image's size; never resize with interpolation"
         )
-    pixels = np.bincount(raw.ravel(), minlength=65536)
-    values = [int(value) for value in np.flatnonzero(pixels)]
+    pixels = dict(zip(*(array.tolist() for array in np.unique(raw, return_counts=True)), strict=True))
+    values = list(pixels)
     if values == [0] and 0 not in label_map.values:
         return Fault("empty mask", path, "every pixel is 0", "label the frame or move the pair away")
     if any(value not in label_map.values for value in values):
-        return _explain_unknown(path, {value: int(pixels[value]) for value in values}, label_map)
+        return _explain_unknown(path, pixels, label_map)
     counts = np.zeros(len(label_map.labels) + 1, np.int64)
     for value in values:
         target = label_map.values[value]
@@ -62,25 +63,24 @@ def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) ->
         return Fault("empty mask", path, found, "label the frame, choose another label map or move the pair away")
     if len(values) == 1:
         name = label_map.labels.names[label_map.values[values[0]]]
-        found = f"every pixel is {values[0]} ({name})"
+        found = f"every pixel is {label_map.describe(values[0])} ({name})"
         return Fault("constant mask", path, found, "look at the image; label the rest of it or move the pair away")
     return counts
 
 
-def _read(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | Fault:
+def _read(path: Path, label_map: LabelMap) -> npt.NDArray[Any] | Fault:
     """The raw values, HxW, or what is wrong with the file's form."""
     if path.suffix.lower() in (".jpg", ".jpeg"):
         found = "JPEG changes values at every edge"
-        return Fault("mask format", path, found, "export the mask again as single-channel PNG; this copy is spoilt")
+        return Fault("mask format", path, found, "export the mask again as PNG; this copy is spoilt")
     try:
-        return read_mask(path)
-    except (DataError, cv2.error):
-        try:
-            stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
-            stored = None
-    if stored is None:
-        return unreadable(path)
+        if (orientation := read_orientation(path)) != 1:
+            return turned(path, orientation)
+        return read_raw_mask(path, label_map)
+    except DataError as error:
+        stored = read_stored(path)
+        if stored is None:
+            return unreadable(path, error)
     if stored.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         found = f"{stored.dtype} values instead of whole numbers of 8 or 16 bits"
         return Fault("mask format", path, found, "round and save as single-channel 16-bit PNG")
@@ -89,16 +89,16 @@ def _read(path: Path) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | Fault:
         found = f"{channels} channels that repeat the same values"
         return Fault("mask format", path, found, "keep one channel and save it as PNG")
     found = f"{channels} channels: a picture of the labels, not the labels"
-    return Fault("mask format", path, found, "export the raw values, or turn each colour back into its value")
+    return Fault("mask format", path, found, "give --label-map a map whose keys are colours, or export the raw values")
 
 
 def _explain_unknown(path: Path, pixels: dict[int, int], label_map: LabelMap) -> Fault:
     """The fault of a mask that holds values the label map does not name: `pixels` per value, all of them."""
     unknown = [value for value in pixels if value not in label_map.values]
-    if all(value < len(label_map.labels) for value in pixels):
+    if not label_map.in_color and all(value < len(label_map.labels) for value in pixels):
         found = f"values {_listed(unknown)} look like class indices, not like raw values of {label_map.name}"
         return Fault("unknown values", path, found, "give --label-map a map of these numbers, or export raw values")
-    large = any(value > 255 for value in label_map.values)
+    large = not label_map.in_color and any(value > 255 for value in label_map.values)
     for way, cut in _TO_EIGHT_BITS.items() if large else ():
         origins: dict[int, list[int]] = {}
         for value in label_map.values:
@@ -109,7 +109,7 @@ def _explain_unknown(path: Path, pixels: dict[int, int], label_map: LabelMap) ->
             shown = ", ".join(f"{_either(before)} became {after}" for before, after in pairs[:3])
             cure = "export again at 16 bits; read masks with cv2.IMREAD_UNCHANGED and write them as uint16"
             return Fault("8-bit damage", path, f"{way}: {shown}", cure)
-    counted = _listed([f"{value} ({pixels[value]} pixels)" for value in unknown])
+    counted = _listed([f"{label_map.describe(value)} ({pixels[value]} pixels)" for value in unknown])
     found = f"label map {label_map.name} does not know {counted}"
     return Fault("unknown values", path, found, "add them to the map, as a class or as ignore")
 

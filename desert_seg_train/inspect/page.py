@@ -7,7 +7,6 @@ Shape letters: H, W.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from desert_seg.images import read_image, read_mask
+from desert_seg.html_page import data_uri, fill_template
+from desert_seg.images import read_image
 from desert_seg.labels import LabelMap
+from desert_seg_train.folder import read_raw_mask
 from desert_seg_train.inspect.fault import by_kind
 from desert_seg_train.inspect.report import FolderReport, Report
 from desert_seg_train.inspect.survey import Frame
@@ -41,17 +41,11 @@ class Picture:
 
 def render_page(report: Report) -> str:
     """The whole page, HTML with inline style, SVG curves and pictures as data URIs."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "color": _css_color, "by_kind": by_kind}
     distributions = np.stack([folder.total.distributions for folder in report.folders])
     sheets = [_contact_sheet(folder, report.label_map) for folder in report.folders]
-    return environment.get_template("page.html.j2").render(
+    return fill_template(
+        Path(__file__).with_name("page.html.j2"),
+        {"percent": percent, "color": _css_color, "by_kind": by_kind},
         report=report,
         labels=list(zip(report.label_map.labels.names, report.label_map.labels.colors, strict=True)),
         largest_share=max(0.01, *(float(folder.total.shares.max()) for folder in report.folders)),
@@ -110,21 +104,17 @@ def _image_uri(frame: Frame) -> str:
     image = read_image(frame.image_path)
     small = cv2.resize(image, _thumbnail_size(image), interpolation=cv2.INTER_AREA)
     encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
-    return _data_uri("jpeg", encoded.tobytes())
+    return data_uri("jpeg", encoded.tobytes())
 
 
 def _mask_uri(frame: Frame, label_map: LabelMap) -> str:
-    mask = label_map.apply(read_mask(frame.mask_path), str(frame.mask_path))
+    mask = label_map.apply(read_raw_mask(frame.mask_path, label_map), str(frame.mask_path))
     small = cv2.resize(mask, _thumbnail_size(mask), interpolation=cv2.INTER_NEAREST)
     colors = label_map.labels.palette()[small]
     encoded = cv2.imencode(".png", cv2.cvtColor(colors, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]
-    return _data_uri("png", encoded.tobytes())
+    return data_uri("png", encoded.tobytes())
 
 
 def _thumbnail_size(array: npt.NDArray[np.uint8]) -> tuple[int, int]:
     height, width = array.shape[:2]
     return THUMBNAIL_WIDTH, max(1, round(height * THUMBNAIL_WIDTH / width))
-
-
-def _data_uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

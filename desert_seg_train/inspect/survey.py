@@ -1,4 +1,4 @@
-"""Going through a dataset folder: images beside masks, paired by file stem.
+"""Going through a dataset folder: images beside masks, paired by name.
 
 Every pair is looked at by itself, several at a time, so that one bad file hides no other. Knows nothing of reports.
 
@@ -21,6 +21,7 @@ from desert_seg_train.folder import image_and_mask_folders, scene_of
 from desert_seg_train.inspect.fault import Fault
 from desert_seg_train.inspect.image_check import ImageMeasures, check_image
 from desert_seg_train.inspect.mask_check import check_mask
+from desert_seg_train.pairing import Pairing, pair
 
 Progress = Callable[[Iterable["Frame"], int], Iterable["Frame"]]
 """Wraps an iterable and its length in a progress display."""
@@ -46,7 +47,7 @@ class Frame:
 
     @property
     def name(self) -> str:
-        """File stem of image and mask."""
+        """File stem of the image."""
         return self.image_path.stem
 
     @property
@@ -71,13 +72,11 @@ def survey(root: Path, label_map: LabelMap, progress: Progress) -> Survey:
         DataError: The folder of images or of masks is missing or holds no image at all.
     """
     image_folder, mask_folder = image_and_mask_folders(root)
-    images, image_faults = _by_stem(image_folder)
-    masks, mask_faults = _by_stem(mask_folder)
-    stems = sorted(images.keys() & masks.keys())
+    found = pair(list_images(image_folder), list_images(mask_folder))
     with ThreadPoolExecutor() as pool:
-        looks = pool.map(lambda stem: _look(images[stem], masks[stem], label_map), stems)
-        frames = tuple(progress(looks, len(stems)))
-    faults = [*image_faults, *mask_faults, *_unpaired(images, masks, image_folder.name, mask_folder.name)]
+        looks = pool.map(lambda files: _look(files[0], files[1], label_map), found.pairs)
+        frames = tuple(progress(looks, len(found.pairs)))
+    faults = [*_ambiguous(found), *_alone(found, image_folder.name, mask_folder.name)]
     return Survey(root, frames, (*faults, *(fault for frame in frames for fault in frame.faults)))
 
 
@@ -93,22 +92,21 @@ def _look(image_path: Path, mask_path: Path, label_map: LabelMap) -> Frame:
     )
 
 
-def _by_stem(folder: Path) -> tuple[dict[str, Path], list[Fault]]:
-    """The files of a folder by stem, and a fault for every file whose stem another file has, too."""
-    files: dict[str, Path] = {}
-    faults = []
-    for path in list_images(folder):
-        kept = files.setdefault(path.stem, path)
-        if kept is not path:
-            found = f"{kept.name} has the same stem, so the pair is ambiguous"
-            faults.append(Fault("stem used twice", path, found, "delete or rename one of the two"))
-    return files, faults
+def _ambiguous(found: Pairing) -> Iterator[Fault]:
+    """A fault for every file whose name is as much like its partner's as that of another file."""
+    for alike in found.ambiguous:
+        for first, *others in alike:
+            for path in others:
+                told = f"{first.name} is named like it, so the pair is ambiguous"
+                yield Fault("named alike", path, told, "delete or rename one of the two")
 
 
-def _unpaired(images: dict[str, Path], masks: dict[str, Path], image_folder: str, mask_folder: str) -> Iterator[Fault]:
-    for stem in sorted(images.keys() - masks.keys()):
-        found = f"there is no mask {mask_folder}/{stem}.png"
-        yield Fault("no mask", images[stem], found, "add the mask or move the image away")
-    for stem in sorted(masks.keys() - images.keys()):
-        found = f"there is no image {stem} in {image_folder}/"
-        yield Fault("no image", masks[stem], found, "add the image or move the mask away")
+def _alone(found: Pairing, image_folder: str, mask_folder: str) -> Iterator[Fault]:
+    for image in found.images_alone:
+        similar = next((mask.name for mask in found.masks_alone if mask.name.startswith(image.stem)), None)
+        told = f"there is no mask {mask_folder}/{image.stem}.png"
+        told += f", though {similar} begins alike" if similar else ""
+        yield Fault("no mask", image, told, "add the mask, name it like the image or move the image away")
+    for mask in found.masks_alone:
+        told = f"there is no image {mask.stem} in {image_folder}/"
+        yield Fault("no image", mask, told, "add the image or move the mask away")

@@ -6,7 +6,6 @@ desert-seg label my_drive --model models/light --count 20 --out out/label
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from rich.table import Table
 
@@ -19,7 +18,10 @@ from desert_seg_train.label.labelme import LabelledImage, write_labelme, write_l
 from desert_seg_train.label.polygons import to_polygons
 from desert_seg_train.label.preview import Proposal, row, sheet
 from desert_seg_train.label.selection import Candidate, Choice, assess, choose
-from desert_seg_train.predict.inputs import BagChunk, Chunk, Read, find_chunks
+from desert_seg_train.predict.inputs import Chunk, Read, find_chunks
+from desert_seg_train.written import refuse_foreign
+
+LABELS, PREVIEW = "labels.txt", "preview.png"
 
 FRAMES = "frames"
 """Folder of the images and their labelme files; everything else is beside it, for labelme shows any image it finds."""
@@ -29,25 +31,31 @@ def label(config: LabelConfig) -> None:
     """Choose frames, write proposals, and say why they were chosen and what to do next.
 
     Raises:
-        DataError: There is no frame, a setting makes no sense, or the folder holds frames already.
+        DataError: There is no frame, a setting makes no sense, the folder holds frames already, or frames could not be
+            read; all others are done by then.
         ArtifactError: The model is missing or damaged.
         EngineError: The engine cannot be had.
     """
     _check(config)
     console = Console()
-    chunks = [chunk for text in config.inputs for chunk in _whole(find_chunks(text, config.topic))]
+    chunks = [chunk for text in config.inputs for chunk in find_chunks(text, config.topic)]
     segmenter = Segmenter.load(config.model)
-    candidates = _assess(config, chunks, segmenter, console)
+    candidates, failures = _assess(config, chunks, segmenter, console)
     choices = choose(candidates, config.count)
     _print_choices(candidates, choices, config.count, console)
-    _write(config, chunks, segmenter, [candidates[choice.index] for choice in choices], console)
-    frames, labels = config.out / FRAMES, config.out / "labels.txt"
+    num_written = _write(config, chunks, segmenter, [candidates[choice.index] for choice in choices], console)
+    frames, labels = config.out / FRAMES, config.out / LABELS
     for line in (
-        f"wrote {config.out}: {FRAMES}/, labels.txt, preview.png",
+        f"wrote {config.out}: {num_written} frames in {FRAMES}/, {LABELS}, {PREVIEW}",
         f"correct them and tick `checked`: labelme {frames} --labels {labels}",
         f"then: desert-seg read-labels {config.out} --model {config.model} --out {config.out / 'dataset'}",
     ):
         console.print(line)
+    if failures:
+        total = len(candidates) + len(failures)
+        raise DataError(
+            f"{len(failures)} of {total} frames could not be read, the others are done; the first: {failures[0]}"
+        )
 
 
 def _check(config: LabelConfig) -> None:
@@ -60,12 +68,7 @@ def _check(config: LabelConfig) -> None:
         raise DataError(f"found {config.tolerance} for tolerance, expected pixels, 0 or more; give --tolerance 0.7")
     if (config.out / FRAMES).exists():
         raise DataError(f"{config.out}: holds frames already, perhaps with your corrections; choose another --out")
-
-
-def _whole(chunks: list[Chunk]) -> list[Chunk]:
-    """The same frames with a bag in one chunk, for every chunk of a bag reads what is before it."""
-    first = chunks[0]
-    return [replace(first, length=sum(map(len, chunks)))] if isinstance(first, BagChunk) else chunks
+    refuse_foreign(config.out, (LABELS, PREVIEW), (), "--out")
 
 
 def _frames(chunks: list[Chunk], every: int) -> Iterator[tuple[str, Read]]:
@@ -82,22 +85,21 @@ def _frames(chunks: list[Chunk], every: int) -> Iterator[tuple[str, Read]]:
         yield unique, read
 
 
-def _assess(config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, console: Console) -> list[Candidate]:
-    """Look at every frame; those that cannot be read are said and left out."""
-    total = -(-sum(map(len, chunks)) // config.every)
+def _assess(
+    config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, console: Console
+) -> tuple[list[Candidate], list[str]]:
+    """Look at every frame; those that cannot be read are left out, each for a sentence."""
+    told = -(-sum(map(len, chunks)) // config.every)
     candidates, failures = [], []
     frames = _frames(chunks, config.every)
-    for name, read in console.track(frames, "looking at frames", total, transient=True):
+    for name, read in console.track(frames, "looking at frames", told, transient=True):
         try:
             candidates.append(assess(name, read(), segmenter))
         except DesertSegError as error:
             failures.append(str(error))
     if not candidates:
-        raise DataError(f"none of {total} frames could be read; the first: {failures[0] if failures else 'is missing'}")
-    if failures:
-        text = f"warning: {len(failures)} of {total} frames could not be read; the first: {failures[0]}"
-        console.print(text)
-    return candidates
+        raise DataError(f"none of {len(failures)} frames could be read; the first: {failures[0]}")
+    return candidates, failures
 
 
 def _print_choices(candidates: list[Candidate], choices: list[Choice], wanted: int, console: Console) -> None:
@@ -119,8 +121,8 @@ def _print_choices(candidates: list[Candidate], choices: list[Choice], wanted: i
 
 def _write(
     config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, chosen: list[Candidate], console: Console
-) -> None:
-    """Write the images with their labelme files, labels.txt and the preview, in order of choice."""
+) -> int:
+    """Write the images with their labelme files, labels.txt and the preview, in order of choice; returns how many."""
     labels, rows = segmenter.labels, {}
     positions = {candidate.name: position for position, candidate in enumerate(chosen)}
     frames = ((name, read) for name, read in _frames(chunks, config.every) if name in positions)
@@ -133,5 +135,6 @@ def _write(
         write_labelme(image.with_suffix(".json"), LabelledImage(image, mask.shape, polygons, False), labels)
         caption = f"{positions[name] + 1}. {name}, uncertainty {chosen[positions[name]].uncertainty:.3f}"
         rows[positions[name]] = row(Proposal(caption, rgb, polygons), labels)
-    write_labels_txt(config.out / "labels.txt", labels)
-    write_image(config.out / "preview.png", sheet((rows[position] for position in sorted(rows)), labels))
+    write_labels_txt(config.out / LABELS, labels)
+    write_image(config.out / PREVIEW, sheet((rows[position] for position in sorted(rows)), labels))
+    return len(rows)

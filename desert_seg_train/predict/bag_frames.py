@@ -4,36 +4,43 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from desert_seg.errors import DataError
 from desert_seg.recordings import bag
-from desert_seg.recordings.drive import open_drive
+from desert_seg.recordings.drive import Drive, open_drive, refuse
 
 
 def is_bag(path: Path) -> bool:
-    """True for a bag folder and for a bare .mcap or .db3 file."""
+    """True for a bag folder and for a bare file of one."""
     return bag.is_bag(path)
 
 
-def count_bag_frames(path: Path, topic: str) -> int:
-    """Number of images on the topic; raises DataError if there is no such topic or the bag is damaged."""
-    return open_drive(path, topic or None).num_frames
+def open_bag(path: Path, topic: str) -> Drive:
+    """The frames of the topic, empty for the only one; raises DataError if there are none."""
+    return open_drive(path, topic or None)
 
 
 def bag_frames(
-    path: Path, topic: str, first: int, length: int
+    drive: Drive, first: int = 0, length: int | None = None
 ) -> Iterator[tuple[str, Callable[[], npt.NDArray[np.uint8]]]]:
-    """Names and decoders (HxWx3 uint8 RGB) of some frames; raises DataError for damage.
+    """Names and decoders (HxWx3 uint8 RGB) of some frames; None takes all from the first on.
 
     A name is the stamp in nanoseconds; the second frame of a stamp ends in _2, and so on, for which all frames before
-    count.
+    count. A message that cannot be read is named by its position, and its decoder raises the DataError; so does one
+    at the end for damage of the bag.
     """
     num_seen: Counter[int] = Counter()
-    for index, frame in enumerate(islice(open_drive(path, topic or None).frames(), first + length)):
+    for index, frame in enumerate(islice(drive.read(), None if length is None else first + length)):
+        if isinstance(frame, DataError):
+            if index >= first:
+                yield f"message_{index}", partial(refuse, frame)
+            continue
         num_seen[frame.stamp_ns] += 1
         repeated = num_seen[frame.stamp_ns]
         if index >= first:

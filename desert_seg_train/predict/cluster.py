@@ -7,7 +7,6 @@ must see the same files. Ray is an optional package.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -35,7 +34,6 @@ def do_on_cluster(job: Job, chunks: Sequence[Chunk], address: str, num_workers: 
     Raises:
         DesertSegError: Ray is not installed, there is no such cluster, or workers were lost again and again.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
         from ray.exceptions import RayActorError, RayTaskError

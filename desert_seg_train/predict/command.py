@@ -7,7 +7,6 @@ The same inference path as the robot's.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,38 +15,35 @@ from desert_seg.console import BarColumn, Console, MofNCompleteColumn, Progress,
 from desert_seg.errors import DataError
 from desert_seg_train.predict.cluster import do_on_cluster
 from desert_seg_train.predict.config import PredictConfig
-from desert_seg_train.predict.inputs import Chunk, find_chunks
-from desert_seg_train.predict.output import Manifest, Output
+from desert_seg_train.predict.inputs import Chunk, divided, find_chunks, refuse_input_in
+from desert_seg_train.predict.output import KINDS, Manifest, Output, prepare
 from desert_seg_train.predict.worker import Done, Job, Worker
-
-KINDS = ("color", "raw", "overlay", "confidence")
 
 
 def predict(config: PredictConfig) -> None:
     """Predict every frame that is not done yet, and say where the masks are.
 
     Raises:
-        DataError: There is nothing to predict, the folder holds other predictions, or frames could not be read; all
-            others are done by then.
+        DataError: There is nothing to predict, the folder holds other predictions or something else, or frames could
+            not be read; all others are done by then.
         ArtifactError: The model is missing or damaged.
         EngineError: The engine cannot be had.
     """
     console = Console()
     artifact = load_artifact(config.model)
     chunks = find_chunks(config.input, config.topic)
-    total = sum(map(len, chunks))
+    told = sum(map(len, chunks))
     output = Output(config.output.resolve(), _kinds(config))
     settings = {name: getattr(config, name) for name in ("tta", "engine", "device", "precision")}
     manifest = Manifest(artifact.digest, _absolute(config.input), settings)
-    if config.overwrite:
-        _remove_predictions(output.root)
-    manifest.check(output.root)
-    manifest.write(output.root, total, [], finished=False)
+    refuse_input_in(output.root, chunks)
+    written = prepare(output.root, manifest, config.overwrite)
+    manifest.write(output.root, told, [], written, finished=False)
     job = Job(
         config.model.resolve(), output, config.tta, config.engine, config.device, config.precision, config.threads
     )
-    failures, num_there = [], 0
-    with Progress(
+    failures, total, num_there, finished = [], 0, 0, False
+    progress = Progress(
         TextColumn("predicting"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -55,18 +51,28 @@ def predict(config: PredictConfig) -> None:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-    ) as progress:
-        task = progress.add_task("", total=total, rate="")
-        for done in _work(job, chunks, config):
-            if done.failure:
-                failures.append((done.name, done.failure))
-            num_there += done.was_there
-            speed = progress.tasks[0].speed
-            progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
-    manifest.write(output.root, total, failures, finished=True)
+    )
+    task = progress.add_task("", total=told, rate="")
+    try:
+        with progress:
+            for done in _work(job, chunks, config):
+                total += 1
+                if done.failure:
+                    failures.append((done.name, done.failure))
+                else:
+                    written.add(done.name)
+                num_there += done.was_there
+                speed = progress.tasks[0].speed
+                progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
+        finished = True
+    finally:
+        manifest.write(output.root, total if finished else told, failures, written, finished)
+    if not total:
+        raise DataError(f"{config.input}: found no frame; give an image, a folder or a bag that has images")
     there = f", {num_there} of them there already" if num_there else ""
     console.print(
-        f"{total - len(failures)} frames in {config.output}{there}: {', '.join(output.kinds)}", soft_wrap=True
+        f"{total - len(failures)} frames in {config.output}{there}: {', '.join(output.kinds)}",
+        markup=False,
     )
     if failures:
         raise DataError(
@@ -76,7 +82,7 @@ def predict(config: PredictConfig) -> None:
 
 def _work(job: Job, chunks: list[Chunk], config: PredictConfig) -> Iterator[Done]:
     if config.ray:
-        yield from do_on_cluster(job, chunks, config.ray, config.workers)
+        yield from do_on_cluster(job, divided(chunks), config.ray, config.workers)
         return
     worker = Worker(job)
     for chunk in chunks:
@@ -91,10 +97,3 @@ def _kinds(config: PredictConfig) -> tuple[str, ...]:
 def _absolute(text: str) -> str:
     """The input as it is found from anywhere; a pattern stays one."""
     return str(Path(text).absolute())
-
-
-def _remove_predictions(root: Path) -> None:
-    """Remove what an earlier prediction wrote, and nothing else."""
-    for kind in KINDS:
-        shutil.rmtree(root / kind, ignore_errors=True)
-    (root / "predictions.json").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What there is to predict: image files or the frames of a bag, cut into chunks that can be done anywhere.
+"""What there is to predict: image files or the frames of a bag, in chunks that can be done anywhere.
 
 Listing costs no decoding. Every frame has a name of its own, from which the names of its output files follow.
 
@@ -7,10 +7,11 @@ Shape letters: H, W.
 
 from __future__ import annotations
 
-import glob
+import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import IMAGE_SUFFIXES, list_images, read_image
+from desert_seg.images import is_image_name, list_images, natural_order, read_image
+from desert_seg.recordings.drive import Drive
 from desert_seg_train.folder import image_and_mask_folders
-from desert_seg_train.predict.bag_frames import bag_frames, count_bag_frames, is_bag
+from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag
 
 FILES_PER_CHUNK = 8
 BAG_FRAMES_PER_CHUNK = 64
-"""More, because a reader of a bag has to pass over everything before its chunk."""
+"""Of a bag that is divided among workers. More, because each has to pass over everything before its chunk."""
 
 Read = Callable[[], npt.NDArray[np.uint8]]
 """Decodes a frame: HxWx3 uint8 RGB."""
@@ -47,26 +49,32 @@ class FileChunk:
 
 @dataclass(frozen=True)
 class BagChunk:
-    """`length` frames of a bag from the `first` on; their names are their stamps in nanoseconds."""
+    """`length` frames of a bag from the `first` on, None for all; their names are their stamps in nanoseconds.
+
+    How many these are is only `told` by the bag, unless there is a length. `drive` is the bag that was opened on this
+    machine, so that it is unpacked once; None opens it where the frames are read.
+    """
 
     path: Path
     topic: str
-    first: int
-    length: int
+    told: int
+    first: int = 0
+    length: int | None = None
+    drive: Drive | None = None
 
     def __len__(self) -> int:
-        return self.length
+        return min(max(0, self.told if self.length is None else self.length), sys.maxsize)
 
     def frames(self) -> Iterator[tuple[str, Read]]:
-        """Name and decoder of every frame; a decoder raises FrameError for a broken image."""
-        return bag_frames(self.path, self.topic, self.first, self.length)
+        """Name and decoder of every frame; a decoder raises FrameError for a broken image, DataError for a message."""
+        return bag_frames(self.drive or open_bag(self.path, self.topic), self.first, self.length)
 
 
 Chunk = FileChunk | BagChunk
 
 
 def find_chunks(text: str, topic: str) -> list[Chunk]:
-    """Find out what an input is and cut it into chunks.
+    """Find out what an input is; a bag is one chunk, so that it is read once. Warns of what is amiss with a bag.
 
     Args:
         text: An image, a folder of images, a pattern, or a bag.
@@ -75,37 +83,74 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
     Raises:
         DataError: There is nothing there that could be predicted.
     """
-    path = Path(text).resolve()
+    path = Path(text).absolute()
     if is_bag(path):
-        total = count_bag_frames(path, topic)
-        starts = range(0, total, BAG_FRAMES_PER_CHUNK)
-        return [BagChunk(path, topic, first, min(BAG_FRAMES_PER_CHUNK, total - first)) for first in starts]
+        drive = open_bag(path, topic)
+        drive.warn()
+        return [BagChunk(path, topic, drive.num_frames, drive=drive)]
     if path.is_dir():
         images, _ = image_and_mask_folders(path)
         paths = list_images(images if images.is_dir() else path)
-    elif path.exists():
+    elif os.path.lexists(path):
         paths = [path]
     else:
-        found = sorted(Path(name).resolve() for name in glob.glob(text, recursive=True))  # noqa: PTH207 - any root
-        paths = [each for each in found if each.suffix.lower() in IMAGE_SUFFIXES]
+        paths = sorted(_matching(path), key=natural_order)
         if not paths:
             raise DataError(f"found no image at {text}; give an image, a folder of images, a quoted pattern or a bag")
     files = list(zip(frame_names(paths), paths, strict=True))
     return [FileChunk(tuple(files[i : i + FILES_PER_CHUNK])) for i in range(0, len(files), FILES_PER_CHUNK)]
 
 
+def divided(chunks: list[Chunk]) -> list[Chunk]:
+    """The same frames in chunks small enough to be shared out; a bag is read once to count its frames."""
+    parts: list[Chunk] = []
+    for chunk in chunks:
+        if isinstance(chunk, BagChunk):
+            total, whole = sum(1 for _ in chunk.frames()), replace(chunk, drive=None)
+            starts = range(0, total, BAG_FRAMES_PER_CHUNK)
+            parts += [replace(whole, first=start, length=min(BAG_FRAMES_PER_CHUNK, total - start)) for start in starts]
+        else:
+            parts.append(chunk)
+    return parts
+
+
+def _matching(pattern: Path) -> Iterator[Path]:
+    """Images whose paths match; ** goes through no links, so that folders that link to each other have an end."""
+    try:
+        # A hidden file or folder has to be named.
+        for path in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))):
+            hidden = {part for part in path.parts if part.startswith(".")}
+            if is_image_name(path) and hidden <= set(pattern.parts):
+                yield path
+    except (ValueError, OSError) as error:
+        raise DataError(f"found the pattern {pattern}, which matches no files ({error}); mend it") from error
+
+
+def refuse_input_in(root: Path, chunks: list[Chunk]) -> None:
+    """Raise DataError if any of what is to be predicted lies in the folder that the predictions go to."""
+    for chunk in chunks:
+        for path in [chunk.path] if isinstance(chunk, BagChunk) else [file for _, file in chunk.files]:
+            if Path(os.path.realpath(path)).is_relative_to(root):
+                raise DataError(
+                    f"found the input {path} in the output folder {root}, where it would be written over or taken for "
+                    "a prediction; choose another --output"
+                )
+
+
 def frame_names(paths: list[Path]) -> list[str]:
     """A name for every file: its stem; where stems repeat, as much of the path as tells the files apart."""
     names = [path.stem for path in paths]
-    depth = 0
-    while True:
+    for depth in range(max((len(path.parts) for path in paths), default=0)):
         counts = Counter(names)
         repeated = [i for i, name in enumerate(names) if counts[name] > 1]
-        if not repeated:
-            return names
         for i in repeated:
             # a.jpg and a.png become a_jpg and a_png; left/a.png and right/a.png become left_a_png and right_a_png.
-            names[i] = "_".join(
-                [*paths[i].parts[len(paths[i].parts) - 1 - depth : -1], paths[i].name.replace(".", "_")]
-            )
-        depth += 1
+            folders = paths[i].parts[1:-1]
+            names[i] = "_".join([*folders[max(0, len(folders) - depth) :], paths[i].name.replace(".", "_")])
+    # What is left differs only in where a folder's name ends: a_b/c.png and a/b_c.png.
+    taken: set[str] = set()
+    for i in range(len(names)):
+        while names[i] in taken:
+            names[i] += "_"
+        taken.add(names[i])
+    return names

@@ -8,7 +8,7 @@ Shape letters: H, W.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.files import write_text
+from desert_seg.files import write_bytes
 from desert_seg.images import write_image
 from desert_seg.labels import LabelSet
 from desert_seg.painter import Painter
 from desert_seg.segmenter import Segmentation
+from desert_seg_train.written import refuse_foreign, refuse_links, remove_written
 
 OVERLAY_ALPHA = 0.5
+
+KINDS = ("color", "raw", "overlay", "confidence")
+"""Names of the folders that there may be in the output."""
+
+RECORD = "predictions.json"
 
 
 @dataclass(frozen=True)
@@ -84,19 +90,12 @@ class Manifest:
     settings: dict[str, str]
 
     def check(self, root: Path) -> None:
-        """Refuse a folder whose masks were made otherwise.
+        """Refuse a folder of predictions whose masks were made otherwise.
 
         Raises:
             DataError: They were, or predictions.json is damaged.
         """
-        path = root / "predictions.json"
-        if not path.exists():
-            return
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            found = {name: found[name] for name in ("model", "input", "settings")}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: is no record of predictions ({error}); choose another --output") from error
+        found = _read(root)
         for name, expected in vars(self).items():
             if found[name] != expected:
                 raise DataError(
@@ -104,18 +103,67 @@ class Manifest:
                     "another --output, or replace them with --overwrite"
                 )
 
-    def write(self, root: Path, num_frames: int, failures: Sequence[tuple[str, str]], finished: bool) -> None:
+    def write(
+        self,
+        root: Path,
+        num_frames: int,
+        failures: Sequence[tuple[str, str]],
+        written: Iterable[str],
+        finished: bool,
+    ) -> None:
         """Write predictions.json.
 
         Args:
             root: The folder.
             num_frames: Frames of the input.
             failures: Name and sentence of every frame that could not be done.
+            written: Names of the frames whose masks are in the folder.
             finished: Whether every other frame is done.
         """
         failed = [{"name": name, "reason": reason} for name, reason in sorted(failures)]
         content: dict[str, Any] = {**vars(self), "frames": num_frames, "finished": finished, "failed": failed}
-        write_text(root / "predictions.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        content["written"] = sorted(written)
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        # A file name may hold bytes that are no text; as an escape, JSON keeps them.
+        write_bytes(root / RECORD, text.encode(errors="backslashreplace"))
+
+
+def prepare(root: Path, manifest: Manifest, overwrite: bool) -> set[str]:
+    """See that predictions may be written to a folder, and remove earlier ones if they are to be replaced.
+
+    A folder is ours by its predictions.json: without one, or where it does not list a file, the file is somebody
+    else's and stays.
+
+    Returns:
+        Names of the frames that are there already.
+
+    Raises:
+        DataError: The folder holds predictions that were made otherwise, or something else where masks would go.
+    """
+    refuse_links(root, KINDS, "--output")
+    if not (root / RECORD).exists():
+        refuse_foreign(root, KINDS, (), "--output")
+        return set()
+    names = {str(name) for name in _read(root).get("written", [])}
+    if not overwrite:
+        manifest.check(root)
+        return names
+    written = {f"{kind}/{name}.png" for kind in KINDS for name in names}
+    refuse_foreign(root, KINDS, written, "--output")
+    remove_written(root, {*written, RECORD})
+    return set()
+
+
+def _read(root: Path) -> dict[str, Any]:
+    """The content of predictions.json; raises DataError if it is none."""
+    path = root / RECORD
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if {"model", "input", "settings"} <= found.keys() and isinstance(found.get("written", []), list):
+            return dict(found)
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise DataError(f"{path}: is no record of predictions; choose another --output")
 
 
 def _short(value: Any) -> str:

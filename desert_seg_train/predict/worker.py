@@ -47,7 +47,12 @@ class Worker:
         """Predict the frames of a chunk that are not done yet; one that cannot be used does not end the others."""
         output = self._job.output
         for name, read in chunk.frames():
-            if output.is_done(name):
+            try:
+                is_done = output.is_done(name)
+            except OSError as error:
+                yield Done(name, f"{name}: cannot be the name of a file ({error.strerror}); rename the image")
+                continue
+            if is_done:
                 yield Done(name, was_there=True)
                 continue
             try:

@@ -20,13 +20,14 @@ from desert_seg.artifact import load_artifact
 from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
-from desert_seg.images import read_image, write_image
+from desert_seg.images import read_file, read_image, write_image
 from desert_seg.labels import IGNORE, LabelMap, load_label_map, shipped_label_maps
 from desert_seg_train.folder import LAYOUTS
 from desert_seg_train.label.command import FRAMES
 from desert_seg_train.label.labelme import LabelledImage, label_values, read_labelme
 from desert_seg_train.label.polygons import to_mask
 from desert_seg_train.read_labels.config import ReadLabelsConfig
+from desert_seg_train.written import read_record, refuse_foreign, refuse_links, write_record
 
 LABEL_MAP = "label_map.yaml"
 
@@ -46,19 +47,28 @@ def read_labels(config: ReadLabelsConfig) -> None:
     files, told = _labelled_files(config, label_values(label_map.labels), console)
     table = np.full(256, unlabelled, np.uint16)
     table[: len(label_map.labels)] = raw_values(label_map)
-    images, masks = (config.out / name for name in LAYOUTS[0])
+    names = {
+        path: (f"{LAYOUTS[0][0]}/{path.stem}{labelled.image.suffix}", f"{LAYOUTS[0][1]}/{path.stem}.png")
+        for path, labelled in files.items()
+    }
+    known, planned = read_record(config.out), {name for both in names.values() for name in both}
+    refuse_links(config.out, LAYOUTS[0], "--out")
+    refuse_foreign(config.out, planned, known, "--out")
     write_bytes(config.out / LABEL_MAP, content)
-    num_ignored = num_pixels = 0
+    write_record(config.out, known | planned)
+    num_written = num_ignored = num_pixels = 0
     for path, labelled in console.track(files.items(), "drawing masks", transient=True):
         mask = to_mask(labelled.polygons, labelled.size)
-        write_image(masks / f"{path.stem}.png", table[mask])
-        write_bytes(images / f"{path.stem}{labelled.image.suffix}", labelled.image.read_bytes())
+        image_name, mask_name = names[path]
+        write_image(config.out / mask_name, table[mask])
+        write_bytes(config.out / image_name, read_file(labelled.image))
+        num_written += 1
         num_ignored += np.count_nonzero(mask == IGNORE)
         num_pixels += mask.size
     share = f"{num_ignored / num_pixels:.1%} of the pixels without a label, which are ignored"
     adapt = f"desert-seg adapt {config.model} --frames {config.out} --label-map {config.out / LABEL_MAP}"
     for line in (
-        f"{len(files)} frames in {config.out}: {LAYOUTS[0][0]}/, {LAYOUTS[0][1]}/, {LABEL_MAP}; {share}",
+        f"{num_written} frames in {config.out}: {LAYOUTS[0][0]}/, {LAYOUTS[0][1]}/, {LABEL_MAP}; {share}",
         *told,
         f"teach them to the model: {adapt} --out runs/{config.out.resolve().name}",
     ):
@@ -71,7 +81,7 @@ def raw_values(label_map: LabelMap) -> npt.NDArray[np.uint16]:
     Raises:
         DataError: A class has none.
     """
-    shipped = [load_label_map(name) for name in shipped_label_maps()]
+    shipped = _shipped()
 
     def support(value: int, name: str) -> int:
         return sum(_meaning(other, value) == name for other in shipped)
@@ -93,9 +103,16 @@ def _meaning(label_map: LabelMap, value: int) -> str | None:
 
 def _with_unlabelled(own: LabelMap) -> tuple[LabelMap, int]:
     """The label map with a value to ignore that is a class in no label map, and that value."""
-    known = [own, *map(load_label_map, shipped_label_maps())]
+    if own.in_color:
+        own = LabelMap(own.name, own.labels, {index: index for index in range(len(own.labels))})
+    known = [own, *_shipped()]
     value = next(value for value in range(65536) if all(_meaning(other, value) is None for other in known))
     return LabelMap(own.name, own.labels, {value: IGNORE, **own.values}), value
+
+
+def _shipped() -> list[LabelMap]:
+    """The shipped label maps whose masks hold numbers."""
+    return [found for found in map(load_label_map, shipped_label_maps()) if not found.in_color]
 
 
 def _check_out(out: Path, label_map: bytes) -> None:

@@ -20,8 +20,9 @@ def synth(config: SynthConfig) -> None:
     """
     if config.bag is not None and not config.drive:
         raise DataError("a bag holds a drive; give --drive too, or leave out --bag")
-    folder = render(config)
-    print(f"wrote {folder}")
+    done = render(config)
+    there = f", {done.num_there} of them there already" if done.num_there else ""
+    print(f"{done.num_frames} frames in {done.folder}{there}")
     if config.bag is not None:
-        pack_drive(folder, config.bag, config.hz, config.bag_mb)
+        pack_drive(done.folder, config.bag, config.hz, config.bag_mb)
         print(f"wrote {config.bag}")

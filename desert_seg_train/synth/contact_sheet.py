@@ -5,19 +5,17 @@ python -m desert_seg_train.synth.contact_sheet --world dusk --out docs/worlds
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import tyro
 
 from desert_seg.console import Console
-from desert_seg.errors import DesertSegError
 from desert_seg.files import write_bytes
 from desert_seg_train.synth.config import SynthConfig
+from desert_seg_train.synth.program import run_program
 from desert_seg_train.synth.renderer import Renderer
 from desert_seg_train.synth.shots import FRAMES_PER_SCENE, plan_stills, still_shots
 from desert_seg_train.synth.worlds import LABELS, load_world, shipped_worlds
@@ -69,13 +67,5 @@ def _jpeg(image: npt.NDArray[np.uint8]) -> bytes:
     return bytes(encoded.tobytes())
 
 
-def main() -> None:
-    """Command-line entry."""
-    try:
-        contact_sheet(tyro.cli(ContactSheetConfig))
-    except DesertSegError as error:
-        sys.exit(f"error: {error}")
-
-
 if __name__ == "__main__":
-    main()
+    run_program(contact_sheet, ContactSheetConfig)

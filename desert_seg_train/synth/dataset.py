@@ -44,9 +44,20 @@ from desert_seg_train.synth.shots import (
     still_shots,
 )
 from desert_seg_train.synth.worlds import LABELS, World, dump_world, load_world
+from desert_seg_train.written import refuse_foreign
 
 _SIDES = range(32, 4097)
 _DEEPEST_M = 65.535
+_ENTRIES = ("Color_Images", "Segmentation", "depth", "camera.json", "world.yaml")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What there is of a set: its folder, its frames, and how many of them were there already."""
+
+    folder: Path
+    num_frames: int
+    num_there: int
 
 
 @dataclass(frozen=True)
@@ -58,11 +69,8 @@ class _Job:
     take: Take
 
 
-def render(config: SynthConfig) -> Path:
+def render(config: SynthConfig) -> Rendered:
     """Render the set, or what is missing of it.
-
-    Returns:
-        The folder.
 
     Raises:
         DataError: The world or an option is wrong, or the folder holds something else.
@@ -76,12 +84,14 @@ def render(config: SynthConfig) -> Path:
     camera_path, total = config.out / "camera.json", num_frames(config)
     missing = [i for i in range(total) if not all(path.is_file() for path in _paths(config, world.name, i))]
     if camera_path.is_file() and not missing:
-        return config.out
+        return Rendered(config.out, total, total)
     frames: list[dict[str, Any]] = []
+    num_there = 0
     with _progress() as progress:
         task = progress.add_task(f"{world.name} -> {config.out}", total=total)
-        for done in _run(jobs, config.processes):
+        for done, there in _run(jobs, config.processes):
             frames += done
+            num_there += there
             progress.advance(task, len(done))
     camera = Camera(config.width, config.height, world.camera.fov_deg)
     content = {
@@ -92,7 +102,7 @@ def render(config: SynthConfig) -> Path:
         "frames": sorted(frames, key=lambda frame: str(frame["file"])),
     }
     write_text(camera_path, json.dumps(content, indent=1))
-    return config.out
+    return Rendered(config.out, len(frames), num_there)
 
 
 def raw_mask(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
@@ -137,11 +147,9 @@ def _recipe(config: SynthConfig, world: World) -> str:
 def _claim(out: Path, recipe: str) -> None:
     """Write world.yaml, or see that the folder was begun with the same."""
     path = out / "world.yaml"
-    if path.is_file():
-        if path.read_text(encoding="utf-8") != recipe:
-            raise DataError(f"{path}: this folder was begun with other options; give another one, or delete this")
-    elif (out / "Color_Images").exists():
-        raise DataError(f"{out}: found images but no world.yaml; give a folder that is empty or does not exist")
+    if path.is_file() and path.read_text(encoding="utf-8") != recipe:
+        raise DataError(f"{path}: this folder was begun with other options; give another one, or delete this")
+    refuse_foreign(out, () if path.is_file() else _ENTRIES, (), "--out")
     write_text(path, recipe)
 
 
@@ -153,7 +161,7 @@ def _paths(config: SynthConfig, name: str, index: int) -> list[Path]:
     return [*depth, config.out / "Segmentation" / f"{stem}.png", image]
 
 
-def _run(jobs: list[_Job], processes: int) -> Iterator[list[dict[str, Any]]]:
+def _run(jobs: list[_Job], processes: int) -> Iterator[tuple[list[dict[str, Any]], int]]:
     count = min(processes or len(os.sched_getaffinity(0)), len(jobs))
     if count == 1:
         yield from map(_render, jobs)
@@ -173,14 +181,16 @@ def _one_core_each() -> None:
     os.environ["LP_NUM_THREADS"] = "0"
 
 
-def _render(job: _Job) -> list[dict[str, Any]]:
-    """Render and write what is missing of a take; describe all its frames."""
+def _render(job: _Job) -> tuple[list[dict[str, Any]], int]:
+    """Render and write what is missing of a take; describe all its frames, and count those that were there."""
     config, take = job.config, job.take
     scene = _scene(take.world, take.scene_seed, take.length_m)
-    described = []
+    described, num_there = [], 0
     for shot in drive_shots(take, scene, config.hz) if config.drive else still_shots(take, scene):
         paths = _paths(config, job.name, shot.index)
-        if not all(path.is_file() for path in paths):
+        if all(path.is_file() for path in paths):
+            num_there += 1
+        else:
             frame = _renderer(config.width, config.height).render(scene, shot.pose, shot.index)
             write_frame(paths, frame)
         described.append(
@@ -193,7 +203,7 @@ def _render(job: _Job) -> list[dict[str, Any]]:
                 "T_world_camera": shot.pose.tolist(),
             }
         )
-    return described
+    return described, num_there
 
 
 def write_frame(paths: list[Path], frame: Frame) -> None:

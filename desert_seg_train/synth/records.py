@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from desert_seg.errors import DataError
+from desert_seg.yaml_file import shown
 
 T = TypeVar("T")
 
@@ -49,12 +50,12 @@ def from_data(cls: type[T], data: Any, where: str) -> T:
         DataError: A key is unknown or missing, or a value is of another type.
     """
     if not isinstance(data, Mapping):
-        raise DataError(f"{where}: found {data!r}, expected a mapping of {_listed(cls)}")
+        raise DataError(f"{where}: found {shown(data)}, expected a mapping of {_listed(cls)}")
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
-            raise DataError(f"{where}: there is no key {key!r}; {_nearest(str(key), list(fields))}")
+            raise DataError(f"{where}: there is no key {shown(key)}; {_nearest(str(key), list(fields))}")
     for name, field in fields.items():
         if name not in data and field.default is dataclasses.MISSING:
             raise DataError(f"{where}: {name} is missing; a {kind_of(cls)} has the keys {_listed(cls)}")
@@ -78,29 +79,32 @@ def _value(hint: Any, data: Any, where: str) -> Any:
         return _of_tuple(get_args(hint), data, where)
     if get_origin(hint) is Literal:
         if data not in get_args(hint):
-            raise DataError(f"{where}: found {data!r}; {_nearest(str(data), list(get_args(hint)))}")
+            raise DataError(f"{where}: found {shown(data)}; {_nearest(str(data), list(get_args(hint)))}")
         return data
     number = isinstance(data, int | float) and not isinstance(data, bool) and math.isfinite(data)
     if hint is float and number:
         return float(data)
     if type(data) is hint:
         return data
-    raise DataError(f"{where}: found {data!r}, expected {_TYPE_NAMES[hint]}")
+    raise DataError(f"{where}: found {shown(data)}, expected {_TYPE_NAMES[hint]}")
 
 
 def _of_union(members: tuple[type, ...], data: Any, where: str) -> Any:
     kinds = {kind_of(member): member for member in members}
     if not isinstance(data, Mapping) or "kind" not in data:
         raise DataError(f"{where}: found no kind; expected kind: one of {', '.join(kinds)}")
-    if data["kind"] not in kinds:
-        raise DataError(f"{where}: there is no kind {data['kind']!r}; {_nearest(str(data['kind']), list(kinds))}")
-    return from_data(kinds[data["kind"]], {key: value for key, value in data.items() if key != "kind"}, where)
+    kind = data["kind"]
+    if kind not in list(kinds):
+        raise DataError(f"{where}: there is no kind {shown(kind)}; {_nearest(str(kind), list(kinds))}")
+    return from_data(kinds[kind], {key: value for key, value in data.items() if key != "kind"}, where)
 
 
 def _of_tuple(members: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
     open_ended = members[-1] is Ellipsis
     if not isinstance(data, list) or (not open_ended and len(data) != len(members)):
-        raise DataError(f"{where}: found {data!r}, expected a list" + ("" if open_ended else f" of {len(members)}"))
+        raise DataError(
+            f"{where}: found {shown(data)}, expected a list" + ("" if open_ended else f" of {len(members)}")
+        )
     hints = [members[0]] * len(data) if open_ended else members
     return tuple(_value(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(zip(hints, data, strict=True)))
 

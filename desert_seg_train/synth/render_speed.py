@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,14 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 from rich.table import Table
 
 from desert_seg.console import Console
-from desert_seg.errors import DesertSegError
 from desert_seg.machine import processor
 from desert_seg_train.synth.config import SynthConfig
 from desert_seg_train.synth.dataset import render, write_frame
+from desert_seg_train.synth.program import run_program
 from desert_seg_train.synth.renderer import Renderer
 from desert_seg_train.synth.shots import plan_stills, still_shots
 from desert_seg_train.synth.worlds import load_world
@@ -105,13 +103,5 @@ def benchmark(config: BenchmarkConfig) -> None:
     console.print(f"{processor()}, {platform.system()}; {renderer.description}")
 
 
-def main() -> None:
-    """Command-line entry."""
-    try:
-        benchmark(tyro.cli(BenchmarkConfig))
-    except DesertSegError as error:
-        sys.exit(f"error: {error}")
-
-
 if __name__ == "__main__":
-    main()
+    run_program(benchmark, BenchmarkConfig)

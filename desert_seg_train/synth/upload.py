@@ -35,7 +35,7 @@ class Item:
         angles: Size over distance, radians: least (inclusive) and most at which this level is drawn.
         places: Nx12 float32, see `Things`.
         sizes: N, radii of the spheres around the places that hold the mesh, metres.
-        closed: Whether nobody sees the back of its triangles.
+        closed: Whether the backs of its triangles are never seen.
         footprint: Radius of the mesh seen from above, at scale 1.
         num_faces: Triangles.
         places_buffer: Room for all places.

@@ -15,6 +15,7 @@ import yaml
 
 from desert_seg.errors import DataError
 from desert_seg.labels import load_label_map
+from desert_seg.yaml_file import find_yaml, read_yaml, shipped_names, shown
 from desert_seg_train.synth.records import from_data, to_data
 from desert_seg_train.synth.rocks import Geology, Rock
 from desert_seg_train.synth.species import BroadTree, Bush, Color, Flowers, Grass, JoshuaTree, Litter, Log
@@ -201,15 +202,14 @@ class World:
 
 def shipped_worlds() -> list[str]:
     """Names of the worlds that come with the package."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+    return shipped_names(_SHIPPED)
 
 
 def shipped_geologies() -> dict[str, Geology]:
     """The catalogue of rocks by name."""
-    catalogue = yaml.safe_load(_GEOLOGIES.read_text(encoding="utf-8"))
     return {
         name: from_data(Geology, {"name": name} | data, f"{_GEOLOGIES.name}: {name}")
-        for name, data in catalogue.items()
+        for name, data in read_yaml(_GEOLOGIES).items()
     }
 
 
@@ -219,19 +219,8 @@ def load_world(name_or_path: str | Path) -> World:
     Raises:
         DataError: There is no such world, or the file is not one.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = _SHIPPED / f"{name_or_path}.yaml"
-    if not path.is_file():
-        raise DataError(
-            f"there is no world {str(name_or_path)!r}; give the path of a YAML file or one of: "
-            f"{', '.join(shipped_worlds())}"
-        )
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as YAML ({str(error).splitlines()[0]}); fix the file") from error
-    return from_data(World, _with_catalogue(data, path), str(path))
+    path = find_yaml(name_or_path, _SHIPPED, "world")
+    return from_data(World, _with_catalogue(read_yaml(path), path), str(path))
 
 
 def dump_world(world: World) -> str:
@@ -247,6 +236,6 @@ def _with_catalogue(data: Any, path: Path) -> Any:
     geologies = []
     for entry in data["geologies"]:
         if isinstance(entry, str) and entry not in catalogue:
-            raise DataError(f"{path}: there is no geology {entry!r}; there are: {', '.join(sorted(catalogue))}")
+            raise DataError(f"{path}: there is no geology {shown(entry)}; there are: {', '.join(sorted(catalogue))}")
         geologies.append(to_data(catalogue[entry]) if isinstance(entry, str) else entry)
     return data | {"geologies": geologies}

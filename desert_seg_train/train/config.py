@@ -1,4 +1,4 @@
-"""What `desert-seg train` is told. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg train`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from desert_seg_train.data.config import AugmentationConfig, SamplingConfig
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """What is trained.
+    """The network to train.
 
     Attributes:
         architecture: A segmentation-models-pytorch model by its class name.
@@ -49,14 +49,14 @@ class OptimizerConfig:
 
     Attributes:
         encoder_rate: Peak learning rate of the encoder.
-        decoder_rate: Of the decoder.
-        head_rate: Of the last layer.
-        weight_decay: Decoupled.
-        schedule: Of the rates: one-cycle (Smith, 2018), or a cosine to zero after a linear warm-up.
-        warmup: Share of the steps in which the rates rise.
-        freeze_encoder_epochs: Epochs at the beginning in which the encoder stays as it is.
-        clip_norm: Longer gradients are shortened to this.
-        ema_decay: Of the average of the weights, which is what is validated and kept; 0 = no average.
+        decoder_rate: Peak learning rate of the decoder.
+        head_rate: Peak learning rate of the last layer.
+        weight_decay: Decoupled weight decay.
+        schedule: Learning-rate schedule: one-cycle (Smith, 2018), or a cosine to zero after a linear warm-up.
+        warmup: Fraction of the steps in which the learning rates rise.
+        freeze_encoder_epochs: Epochs at the start in which the encoder is frozen.
+        clip_norm: Gradients of a larger norm are scaled down to it.
+        ema_decay: Decay of the moving average of the weights, which is validated and kept; 0 = no averaging.
     """
 
     encoder_rate: float = 4.5e-4
@@ -81,20 +81,20 @@ class TrainConfig:
         hold_out: Scenes (the letters that file names begin with) or single frames (file stems) that are never trained
             on; without a validation folder they are what is validated.
         start: First weights: `imagenet` (the encoder's, fetched), `random`, a model artifact or the name of a shipped
-            one, a checkpoint, or a .safetensors file with the encoder's weights in timm's names. Of another label set,
-            all but the last layer is taken.
+            one, a checkpoint, or a .safetensors file with the encoder's weights in timm's names. From a model with
+            other classes, all but the last layer is taken.
         epochs: Passes over the training frames.
-        steps_per_epoch: Optimiser steps in an epoch; 0 = as many as it takes to see each frame once.
-        batch_size: Crops in a step, over all processes.
+        steps_per_epoch: Optimiser steps in an epoch; 0 = enough to see each frame once.
+        batch_size: Crops per step, over all processes.
         precision: bf16 keeps the weights in float32; auto = bf16 on CUDA, float32 on a CPU.
         device: auto takes CUDA if there is any.
-        workers: Processes that prepare crops, 0 = none but this one.
-        stop_after: Epochs after which this run stops, to go on another day with resume; 0 = at the end.
-        early_stop: Epochs without a better validation mIoU after which to stop; 0 = never.
+        workers: Processes that prepare crops; 0 = the training process itself.
+        stop_after: Stop this run after so many epochs, to be resumed later; 0 = train to the end.
+        early_stop: Stop after so many epochs without a better validation mIoU; 0 = never.
         input_size: Height and width of the network's input in the artifact and in validation.
-        seed: Of everything random.
-        resume: Go on from OUT/last.ckpt, exactly where it stopped.
-        network: What is trained.
+        seed: Seed of all randomness.
+        resume: Continue from OUT/last.ckpt, exactly where it stopped.
+        network: The network.
         sampling: Which frames are seen, and which part of them.
         augmentation: How crops are changed.
         loss: Cross entropy plus Dice.

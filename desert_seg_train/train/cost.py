@@ -3,8 +3,8 @@
     python -m desert_seg_train.train.cost --train FOLDER [--validation FOLDER --encoder-weights FILE --full]
 
 Prints how fast crops are made against how fast they are used, an epoch of the real loop against nothing but forward,
-backward and step on the same batches (interleaved, so that other load falls on both), the memory of three steps of the
-reference recipe, and with `--full` the whole light recipe: time and mIoU.
+backward and step on the same batches (interleaved, so that other load slows both alike), the memory of three steps of
+the reference recipe, and with `--full` the whole light recipe: time and mIoU.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ from desert_seg.files import write_text
 from desert_seg.machine import processor
 from desert_seg_train.data.crops import Crops, batches
 from desert_seg_train.data.sampling import Sampler
-from desert_seg_train.train.command import network_config_of, open_sources, train
+from desert_seg_train.train.command import train
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
 from desert_seg_train.train.memory import keep_freed_memory
 from desert_seg_train.train.optimization import make_optimizer
+from desert_seg_train.train.setup import network_config_of, open_sources
 from desert_seg_train.train.start import start_network
 from desert_seg_train.yaml_config import read_yaml_config
 
 LIMITS = {"epoch_over_pure_step": 1.10, "reference_memory_gb": 12.0, "light_minutes": 60.0, "light_miou": 0.58}
-"""What must hold: at most, at most, at most, at least."""
+"""Limits on the figures: the mIoU is a lower bound, all others are upper bounds."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def main() -> None:
 
 
 def measure(config: BenchmarkTrainingConfig, console: Console) -> dict[str, float]:
-    """All figures by name; those of `LIMITS` and what they follow from."""
+    """All figures by name: those of `LIMITS` and those they are computed from."""
     light = _recipe("light", config)
     figures = compare_with_pure_steps(config, light, console)
     console.print(
@@ -119,7 +120,7 @@ def measure(config: BenchmarkTrainingConfig, console: Console) -> dict[str, floa
 
 
 def compare_with_pure_steps(config: BenchmarkTrainingConfig, light: TrainConfig, console: Console) -> dict[str, float]:
-    """Seconds of the loop's steps, loading included, over seconds of the same steps on batches made before."""
+    """Time of the real loop's steps, loading included, relative to the same steps on batches made beforehand."""
     keep_freed_memory()
     training, _ = open_sources(replace(light, validation=None), Console(quiet=True))
     labels = training[0].folder.label_map.labels
@@ -141,7 +142,7 @@ def compare_with_pure_steps(config: BenchmarkTrainingConfig, light: TrainConfig,
     step(*ready[0])
     ratios, pure = [], []
     for number in console.track(range(config.rounds), "the loop against pure steps", transient=True):
-        # Epoch 0 of a training of one epoch has the very draws of `crops`. Who goes first changes every round.
+        # Epoch 0 of a training of one epoch draws exactly the crops of `crops`. The order alternates between rounds.
         loop_first = _loop_seconds(light, config.steps) if number % 2 else 0.0
         began = time.perf_counter()
         for images, targets in ready:
@@ -159,7 +160,7 @@ def compare_with_pure_steps(config: BenchmarkTrainingConfig, light: TrainConfig,
 
 
 def reference_memory_gb(config: BenchmarkTrainingConfig) -> float:
-    """Peak resident memory of three steps of the reference recipe, in a process of their own, 10^9 bytes."""
+    """Peak resident memory of three steps of the reference recipe, in a separate process, 10^9 bytes."""
     command = [sys.executable, "-m", "desert_seg_train.train.cost", "--train", str(config.train)]
     command += ["--label-map", config.label_map, "--recipes", str(config.recipes), "--reference-steps", "3"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -191,7 +192,7 @@ def _recipe(name: str, config: BenchmarkTrainingConfig) -> TrainConfig:
 
 
 def _loop_seconds(light: TrainConfig, num_steps: int) -> float:
-    """Seconds that the real loop says its steps took, from loading to the average of the weights."""
+    """Seconds of the real loop's steps by its own log, from loading to averaging the weights."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         run = replace(light, start="random", epochs=1, steps_per_epoch=num_steps, validation=None)
         run = replace(run, out=Path(folder) / "run")

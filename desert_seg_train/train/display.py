@@ -1,4 +1,4 @@
-"""What a training shows people: the steps of the whole run with the time left, and a line for each epoch."""
+"""Progress of a training: the steps of the whole run with the time left, and a line for each epoch."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
         self._progress.stop()
 
     def step(self, position: Position) -> None:
-        """Show a step."""
+        """Advance by one step."""
         self._progress.update(self._task, advance=1, epoch=position.epoch + 1, loss=position.losses[-1])
 
     def epoch(self, result: EpochResult) -> None:
-        """Leave a line about a finished epoch."""
+        """Print a line about a finished epoch."""
         line = f"epoch {result.epoch}/{self._epochs}: loss {result.loss:.4f}, {result.seconds:.0f} s"
         if result.skipped_steps:
             line += f", {result.skipped_steps} steps skipped for an absurd gradient"
@@ -59,7 +59,7 @@ class TrainingDisplay(AbstractContextManager["TrainingDisplay"]):
 
 
 def tensorboard_values(result: EpochResult, scores: Scores | None, names: Sequence[str]) -> dict[str, float]:
-    """The curves of an epoch by name; with `scores`, the validation IoU of each of the `names`, too."""
+    """The curves of an epoch by name; with `scores`, also the validation IoU of each of the `names`."""
     values = {"loss": result.loss, "learning_rate": result.learning_rate, "skipped_steps": result.skipped_steps}
     if scores is not None:
         values["validation/mIoU"] = scores.miou_present

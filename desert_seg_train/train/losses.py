@@ -1,4 +1,4 @@
-"""Cross entropy plus Dice, as the reference trains. Knows nothing of networks.
+"""Cross entropy plus Dice, the reference recipe's loss. Knows nothing of networks.
 
 Shape letters: N batch, K classes, H, W target size, h, w decoder grid.
 """

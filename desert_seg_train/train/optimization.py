@@ -1,4 +1,4 @@
-"""How weights are moved: three learning rates, their schedule, and which steps are not taken. Knows nothing of data."""
+"""Optimisation: three learning rates, their schedule, and which steps are skipped. Knows nothing of data."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from desert_seg.network import SegmentationNetwork
 from desert_seg_train.train.config import OptimizerConfig
 
 ABSURD_NORM = 1e4
-"""A gradient longer than this comes from a fault of arithmetic, not from data: norms of sane steps stay below 100."""
+"""A larger gradient norm comes from a numerical fault, not from data: norms of sane steps stay below 100."""
 
 
 def make_optimizer(network: SegmentationNetwork, config: OptimizerConfig) -> Optimizer:
-    """AdamW over encoder, decoder and head, each with its own rate."""
+    """AdamW over encoder, decoder and head, each with its own learning rate."""
     model = network.model
     groups = [
         {"params": list(model.encoder.parameters()), "lr": config.encoder_rate},
@@ -28,7 +28,7 @@ def make_optimizer(network: SegmentationNetwork, config: OptimizerConfig) -> Opt
 
 
 def make_schedule(optimizer: Optimizer, config: OptimizerConfig, num_steps: int) -> LRScheduler:
-    """The rates over a training of `num_steps` steps."""
+    """The learning-rate schedule of a training of `num_steps` steps."""
     if config.schedule == "one-cycle":
         rates = [group["lr"] for group in optimizer.param_groups]
         return OneCycleLR(optimizer, max_lr=rates, total_steps=num_steps, pct_start=config.warmup)
@@ -43,7 +43,7 @@ def make_schedule(optimizer: Optimizer, config: OptimizerConfig, num_steps: int)
 
 
 def set_encoder_trainable(network: SegmentationNetwork, trainable: bool) -> None:
-    """Freeze or thaw the encoder; a frozen one keeps its batch statistics, too. Call after `network.train()`."""
+    """Freeze or thaw the encoder; a frozen encoder also keeps its batch statistics. Call after `network.train()`."""
     network.model.encoder.requires_grad_(trainable)
     network.model.encoder.train(trainable)
 

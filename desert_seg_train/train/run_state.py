@@ -1,6 +1,6 @@
-"""Where a training stands, and keeping it on disk: `last.ckpt` to go on from, `best.ckpt` to make a model of.
+"""Progress of a training and its checkpoints: `last.ckpt` to resume from, `best.ckpt` to make a model from.
 
-Both hold tensors and plain containers only and are replaced in one go. Knows nothing of the loop.
+Both hold only tensors and plain containers, and are replaced atomically. Knows nothing of the loop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from desert_seg.network import NetworkConfig
 from desert_seg_train.train.config import TrainConfig
 
 FREE_TO_CHANGE = ("out", "resume", "workers", "device", "validation", "early_stop", "stop_after")
-"""Settings that a resumed training may change without becoming another training."""
+"""Settings that may differ when a training is resumed: they do not decide the weights."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class EpochResult:
     Attributes:
         epoch: From 1.
         loss: Mean training loss of the steps.
-        skipped_steps: Steps not taken because their gradient was absurd.
-        seconds: Time of the training steps, without validation.
+        skipped_steps: Steps skipped because their gradient was absurd.
+        seconds: Duration of the training steps, without validation.
         learning_rate: The head's at the end.
         val_miou: Mean IoU over classes present in the validation frames; NaN without validation.
     """
@@ -59,7 +59,7 @@ class Position:
     history: list[EpochResult] = field(default_factory=list)
 
     def finish_epoch(self, result: EpochResult) -> None:
-        """Go to the beginning of the next epoch."""
+        """Record a finished epoch and move to the start of the next."""
         self.epoch, self.step, self.losses, self.skipped_steps, self.seconds = self.epoch + 1, 0, [], 0, 0.0
         self.history.append(result)
 
@@ -69,6 +69,11 @@ class Position:
             return None
         validated = [result for result in self.history if result.val_miou == result.val_miou]
         return max(validated, key=lambda result: result.val_miou) if validated else self.history[-1]
+
+    def is_stale(self, early_stop: int) -> bool:
+        """True if the best epoch lies `early_stop` or more epochs back; never for 0."""
+        best = self.best()
+        return bool(early_stop and best is not None and self.epoch - best.epoch >= early_stop)
 
 
 class RunFolder:
@@ -81,7 +86,7 @@ class RunFolder:
         self._facts = {"network_config": asdict(network), "label_map": label_map.to_dict(), "recipe": self.recipe}
 
     def start(self, resume: bool) -> None:
-        """Make the folder, or refuse to write over an earlier training.
+        """Create the folder, or refuse to overwrite an earlier training.
 
         Raises:
             DataError: It holds a training that is not to be resumed.
@@ -93,10 +98,10 @@ class RunFolder:
             self.root.mkdir(parents=True, exist_ok=True)
 
     def load(self, parts: Mapping[str, Any]) -> Position:
-        """Bring the parts of a training to where it stopped.
+        """Restore the parts of a training and return its position.
 
         Args:
-            parts: What has `load_state_dict`, by name; as given to `save`.
+            parts: Objects with `load_state_dict`, by the names given to `save`.
 
         Raises:
             ArtifactError: The checkpoint is unreadable, of another model, or of a training with other settings.
@@ -129,7 +134,7 @@ class RunFolder:
             ) from error
 
     def save(self, position: Position, parts: Mapping[str, Any]) -> None:
-        """Write last.ckpt; raises DataError if the disk does not take it, and then the earlier one is still there."""
+        """Write last.ckpt; raises DataError if it cannot be written; the earlier one is kept then."""
         state = {name: part.state_dict() for name, part in parts.items()}
         self._write(self.last, {"position": asdict(position), **state})
 
@@ -138,7 +143,7 @@ class RunFolder:
         self._write(self.best, {"average": dict(weights)})
 
     def write_log(self, history: Sequence[EpochResult]) -> None:
-        """Write log.csv anew from all epochs; an empty field stands for what was not measured."""
+        """Rewrite log.csv from all epochs; a field is empty if its value was not measured."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([item.name for item in fields(EpochResult)])

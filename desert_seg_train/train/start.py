@@ -1,4 +1,4 @@
-"""The first weights of a training: fetched, random, or those of an earlier model, also one of other classes."""
+"""Initial weights of a training: pretrained, random, or those of an earlier model, even one with other classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEAD = "segmentation_head."
 
 
 def start_network(config: NetworkConfig, start: str, labels: LabelSet) -> SegmentationNetwork:
-    """Build a network and give it its first weights.
+    """Build a network and initialise its weights.
 
     Args:
         config: What to build.
@@ -87,7 +87,7 @@ def _with_fetched_encoder(config: NetworkConfig) -> SegmentationNetwork:
         return SegmentationNetwork(config, encoder_weights="imagenet")
     except DesertSegError:
         raise
-    except Exception as error:  # whatever the model hub's client raises, and it changes with every version of it
+    except Exception as error:  # the model hub's client raises other types in every version
         reason = " ".join(str(error).split())[:120]
         raise DesertSegError(
             f"pretrained weights of {config.encoder} could not be fetched ({type(error).__name__}: {reason}); check "

@@ -1,0 +1,129 @@
+"""Folders that are there whole or not at all, and files in them that are read with bounds. Knows nothing of models."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import glob
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from desert_seg.errors import ArtifactError
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+"""Of Linux's `fcntl.h` and `fs.h`."""
+
+_CHUNK_BYTES = 2**20
+_PARTIAL, _OLD = ".partial", ".old"
+
+
+@contextmanager
+def open_file(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
+    """Open a file for reading, unless it is a pipe, a device or a folder, which might never end, or is too large.
+
+    Raises:
+        ArtifactError: It is one of these, or cannot be read.
+    """
+    try:
+        # A pipe would otherwise wait here for somebody who writes into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise ArtifactError(f"{path}: is no regular file, as all files of an artifact are; copy it again")
+            if status.st_size > max_bytes:
+                raise ArtifactError(
+                    f"{path}: has {status.st_size} bytes, expected at most {max_bytes}; copy the artifact again"
+                )
+            yield file
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({error.strerror}); copy the artifact again") from error
+
+
+def sha256_of(path: Path, max_bytes: int) -> str:
+    """64 hex digits, without holding the file in memory; errors are those of `open_file`."""
+    digest = hashlib.sha256()
+    with open_file(path, max_bytes) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files; what was at `path` is replaced in one step, so that there always is one or the other.
+
+    Where the file system cannot exchange two folders (NFS, for one) there is none at `path` for a moment. What writers
+    left beside it that were killed is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    partial.mkdir()
+    descriptor = os.open(partial, os.O_RDONLY)
+    try:
+        _lock(descriptor)
+        for name, data in files.items():
+            (partial / name).write_bytes(data)
+        if path.exists():
+            _exchange(partial, path)
+        else:
+            partial.rename(path)
+    finally:
+        if partial.is_symlink():  # what stood at `path` may be a link
+            partial.unlink()
+        shutil.rmtree(partial, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _exchange(partial: Path, path: Path) -> None:
+    """Swap two folders."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "renameat2"):
+        names = os.fsencode(partial), os.fsencode(path)
+        if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):  # anything but a kernel or a file system without it
+            raise OSError(code, os.strerror(code), str(path))
+    old = partial.with_suffix(_OLD)
+    path.rename(old)
+    partial.rename(path)
+    old.rename(partial)
+
+
+def _lock(folder: int) -> bool:
+    """Take the lock by which others see that a folder is still being written; it ends with the process.
+
+    Returns:
+        Whether it is ours; never on a file system without locks, where leftovers therefore stay.
+    """
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Remove what killed writers of `path` left, or put back what they had moved away."""
+    for leftover in sorted(path.parent.glob(f".{glob.escape(path.name)}.*")):
+        if leftover.suffix not in (_PARTIAL, _OLD) or not leftover.is_dir():
+            continue
+        descriptor = os.open(leftover, os.O_RDONLY)
+        try:
+            if not _lock(descriptor):
+                continue
+            if leftover.suffix == _OLD and not path.exists():
+                leftover.rename(path)
+            else:
+                shutil.rmtree(leftover, ignore_errors=True)
+        finally:
+            os.close(descriptor)

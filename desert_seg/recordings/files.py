@@ -1,0 +1,194 @@
+"""From a path to the files of a recording: which there are, in which order, and what is amiss with them.
+
+What `metadata.yaml` says is only advice: rosbag2 writes it last, and people edit it. It orders the files and tells how
+many messages there should be; kinds are told by the first bytes of the files. Files under zstd are unpacked once, for
+as long as somebody holds the `RecordingFiles`. Nothing but regular files is ever opened. Knows nothing of messages.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import zstandard
+
+from desert_seg.errors import DataError
+from desert_seg.yaml_file import read_yaml
+
+STORAGE_SUFFIXES = (".mcap", ".db3", ".bag")
+ZSTD_SUFFIXES = (".zstd", ".zst")
+
+_METADATA = "metadata.yaml"
+_METADATA_KEY = "rosbag2_bagfile_information"
+
+
+@dataclass(frozen=True)
+class RecordingFiles:
+    """The files of one recording.
+
+    Attributes:
+        path: What was asked for: a folder or a file.
+        files: The storage files in order, unpacked where they were under zstd.
+        told: Number of messages by topic, as `metadata.yaml` tells; empty where that says nothing or files are missing.
+        remarks: Sentences on what is amiss.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    told: Mapping[str, int]
+    remarks: tuple[str, ...] = ()
+
+
+def is_recording(path: Path) -> bool:
+    """True if `path` is named like a storage file, or is a folder with one or with a `metadata.yaml` of rosbag2."""
+    if path.is_dir():
+        with suppress(OSError):  # what may not be listed is named when its images are looked for
+            return any(_is_storage(child) for child in path.iterdir()) or bool(_read_metadata(path))
+        return False
+    return _is_storage(path)
+
+
+def find_files(path: Path) -> RecordingFiles:
+    """Find the files of a recording.
+
+    Args:
+        path: A folder that rosbag2 wrote, or one of its files, or a ROS 1 bag.
+
+    Raises:
+        DataError: There are none, several recordings, or files that cannot be unpacked.
+    """
+    if not path.exists():
+        raise DataError(f"found no bag at {path}; give a bag folder or a file ending in .mcap, .db3 or .bag")
+    if not is_recording(path):
+        raise DataError(
+            f"found no bag at {path}, expected a bag folder or a file ending in .mcap, .db3 or .bag; give one of these"
+        )
+    if not path.is_dir():
+        return _unpacked(path, [_regular(path)], {}, [])
+    metadata, remarks = _read_metadata(path), []
+    listed = _listed_files(path, metadata)
+    present = [file for file in listed if file is not None]
+    if not present:
+        present = _files_of_one_recording(path)
+        what = "lists none of the files there" if (path / _METADATA).exists() else "is missing"
+        remarks.append(f"{path}: {_METADATA} {what}, as after a power loss; what the files hold is read")
+    elif len(present) < len(listed):
+        missing = len(listed) - len(present)
+        remarks.append(f"{path}: {missing} of its {len(listed)} files are missing; the others are read")
+    told = _told_counts(metadata) if len(present) == len(listed) else {}
+    return _unpacked(path, [_regular(file) for file in present], told, remarks)
+
+
+def _is_storage(path: Path) -> bool:
+    name = path.name.lower()
+    if name.startswith("._") or path.is_dir():  # macOS puts ._ files beside those it copies
+        return False
+    for suffix in ZSTD_SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name.removesuffix(".active").endswith(STORAGE_SUFFIXES)
+
+
+def _regular(path: Path) -> Path:
+    """The file; opening a pipe or a device could block for ever."""
+    if not path.is_file():
+        raise DataError(
+            f"{path}: is no regular file, expected a recording; copy what it gives into a file, and give that"
+        )
+    return path
+
+
+def _read_metadata(folder: Path) -> Mapping[str, Any]:
+    """What rosbag2 wrote about a bag; empty if there is nothing that can be used."""
+    try:
+        content = read_yaml(folder / _METADATA)
+    except DataError:
+        return {}
+    found = content.get(_METADATA_KEY) if isinstance(content, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _listed_files(folder: Path, metadata: Mapping[str, Any]) -> list[Path | None]:
+    """The files that metadata lists, always in the folder itself; None for one that is not there."""
+    names = metadata.get("relative_file_paths")
+    return [_there(folder / PurePath(str(name)).name) for name in names] if isinstance(names, list) else []
+
+
+def _there(path: Path) -> Path | None:
+    """The file, or itself before or after packing: rosbag2 packs a file when it is finished, people when they like."""
+    plain = path.with_suffix("") if path.suffix in ZSTD_SUFFIXES else path
+    return next((each for each in (path, plain, *_packed(plain)) if each.exists() and not each.is_dir()), None)
+
+
+def _packed(path: Path) -> list[Path]:
+    return [path.with_name(path.name + suffix) for suffix in ZSTD_SUFFIXES]
+
+
+def _files_of_one_recording(folder: Path) -> list[Path]:
+    """The storage files of a folder in the order of their numbers."""
+    files = sorted((child for child in folder.iterdir() if _is_storage(child)), key=_by_number)
+    if not files:
+        raise DataError(f"{folder}: holds a {_METADATA} and no recording; copy the files it lists beside it")
+    if len({re.sub(r"(_\d+)?\..*", "", file.name) for file in files}) > 1:
+        names = ", ".join(file.name for file in files)
+        raise DataError(f"{folder}: holds several recordings and no {_METADATA}; give one of its files: {names}")
+    return files
+
+
+def _by_number(path: Path) -> tuple[list[int], str]:
+    return [int(digits) for digits in re.findall(r"\d{1,18}", path.name)], path.name
+
+
+def _told_counts(metadata: Mapping[str, Any]) -> dict[str, int]:
+    topics = metadata.get("topics_with_message_count")
+    counts: dict[str, int] = {}
+    for topic in topics if isinstance(topics, list) else []:
+        try:
+            name, count = str(topic["topic_metadata"]["name"]), int(topic["message_count"])
+        except (KeyError, TypeError, ValueError):
+            continue
+        counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def _unpacked(path: Path, files: Iterable[Path], told: Mapping[str, int], remarks: list[str]) -> RecordingFiles:
+    """The recording with plain files in the place of those under zstd."""
+    folder: Path | None = None
+    plain: list[Path] = []
+    try:
+        for file in files:
+            if file.suffix.lower() in ZSTD_SUFFIXES:
+                folder = folder or Path(tempfile.mkdtemp(prefix="desert_seg_"))
+                plain.append(_unpack(file, folder / file.stem))
+            else:
+                plain.append(file)
+    except BaseException:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    found = RecordingFiles(path, tuple(plain), told, tuple(remarks))
+    if folder is not None:
+        weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+    return found
+
+
+def _unpack(packed: Path, target: Path) -> Path:
+    """Unpack as far as it goes; what is wrong with a file that was cut short is found when it is read."""
+    try:
+        with packed.open("rb") as source, target.open("wb") as sink:
+            zstandard.ZstdDecompressor().copy_stream(source, sink)
+    except OSError as error:
+        raise DataError(
+            f"{packed}: cannot be unpacked into {target.parent} ({error.strerror}); set TMPDIR to a folder with "
+            f"room, or run `unzstd {packed.name}` and give the file it makes"
+        ) from error
+    except zstandard.ZstdError as error:
+        if not target.stat().st_size:
+            raise DataError(f"{packed}: is no zstd file ({error}); copy it again") from error
+    return target

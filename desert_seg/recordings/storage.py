@@ -1,0 +1,246 @@
+"""One storage file of a recording, open: its topics, and its messages in the order they were recorded.
+
+The kind of a file is told by its first bytes. What a file holds is read as far as it goes; where it is damaged, the
+sentence says by which tool it may be saved. Knows nothing of folders, metadata or what messages mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+from urllib.parse import quote
+
+from rosbags.rosbag1 import Reader as Rosbag1Reader
+from rosbags.rosbag2 import Reader as Rosbag2Reader
+
+from desert_seg.errors import DataError
+from desert_seg.recordings.cut_mcap import MAGIC as MCAP_MAGIC
+from desert_seg.recordings.cut_mcap import CutMcap
+
+SQLITE_MAGIC = b"SQLite format 3\0"
+ROSBAG1_MAGIC = b"#ROSBAG V"
+
+
+class Topic(NamedTuple):
+    """One topic: `type` is a full name such as `sensor_msgs/msg/Image`; `num_messages` is what the files say of it."""
+
+    name: str
+    type: str
+    num_messages: int
+
+
+class BagMessage(NamedTuple):
+    """One stored message: `recorded_ns` is when it was received, `encoding` is `cdr` or, of ROS 1, `ros1`."""
+
+    topic: str
+    type: str
+    recorded_ns: int
+    data: bytes
+    encoding: str = "cdr"
+
+
+class Storage(Protocol):
+    """An open file; `remark` is a sentence on what is amiss with it, or empty."""
+
+    topics: list[Topic]
+    remark: str
+
+    def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
+        """Messages of the named topics; raises DataError where the file is damaged, with all before it yielded."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+def open_storage(path: Path) -> Storage:
+    """Open a regular file.
+
+    Raises:
+        DataError: It is no recording, or nothing of it can be read.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(16)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    try:
+        if magic.startswith(MCAP_MAGIC):
+            return _open_mcap(path)
+        if magic.startswith(SQLITE_MAGIC):
+            return _Sqlite(path)
+        if magic.startswith(ROSBAG1_MAGIC):
+            return _Rosbag1(path)
+    except DataError:
+        raise
+    except Exception as error:  # the libraries let errors of every kind escape from a damaged file
+        raise _damage(path, error) from error
+    found = "is empty" if not magic else "does not begin like an mcap, db3 or ROS 1 recording"
+    raise DataError(
+        f"{path}: cannot be opened as a bag, for it {found}; copy the file again from where it was recorded"
+    )
+
+
+class _Mcap:
+    """An mcap file with its index, through `rosbags`."""
+
+    remark = ""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reader = Rosbag2Reader.STORAGE_PLUGINS[".mcap"](path)
+        self._reader.open()
+        self.topics = [Topic(each.topic, each.msgtype, each.msgcount) for each in self._reader.connections]
+
+    def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
+        wanted = [each for each in self._reader.connections if each.topic in names]
+        if not wanted:
+            return
+        try:
+            for connection, recorded_ns, data in self._reader.messages(wanted):
+                yield BagMessage(connection.topic, connection.msgtype, recorded_ns, bytes(data))
+        except Exception as error:
+            raise _damage(self._path, error) from error
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class _McapWithoutIndex:
+    """An mcap file from front to back."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = CutMcap(path)
+        self.topics = [Topic(name, kind, count) for (name, kind), count in self._file.topics().items()]
+        whole = sum(topic.num_messages for topic in self.topics)
+        self.remark = (
+            ""
+            if self._file.is_whole
+            else f"{path}: was cut short; the {whole} whole messages before the cut are read, and `mcap recover` makes "
+            "a file of them"
+        )
+
+    def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
+        for topic, kind, encoding, recorded_ns, data in self._file.messages():
+            if topic in names:
+                yield BagMessage(topic, kind, recorded_ns, data, encoding)
+
+    def close(self) -> None:
+        pass
+
+
+class _Sqlite:
+    """A db3 file; every version of rosbag2's has these two tables with these columns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?immutable=1", uri=True, check_same_thread=False
+        )
+        try:
+            self._database.execute("PRAGMA writable_schema = ON")  # else a file that was cut is not read at all
+            rows = self._database.execute("SELECT id, name, type FROM topics ORDER BY id").fetchall()
+            counts = dict.fromkeys((key for key, _, _ in rows), 0)
+            with suppress(sqlite3.DatabaseError):  # where a part is lost the messages count when they are read
+                counts |= self._database.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id").fetchall()
+        except BaseException:
+            self._database.close()
+            raise
+        self.topics = [Topic(str(name), str(kind), counts[key]) for key, name, kind in rows]
+        log = path.with_name(path.name + "-wal")
+        is_behind = log.is_file() and log.stat().st_size > 0
+        self.remark = (
+            f"{path}: the newest messages are still in {log.name} and not read; run "
+            f"`sqlite3 {path.name} 'PRAGMA wal_checkpoint(TRUNCATE)'` to move them into the file"
+            if is_behind
+            else ""
+        )
+
+    def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
+        yield from self._rows(names)
+        if _ends_early(self._path):  # SQLite takes what is missing for zeros, which may be the end of a message
+            raise _damage(self._path, EOFError("it was cut short, and the last messages may be incomplete"))
+
+    def _rows(self, names: Collection[str]) -> Iterator[BagMessage]:
+        wanted = ", ".join("?" for _ in names)
+        query = (
+            "SELECT topics.name, topics.type, messages.timestamp, messages.data FROM messages "
+            f"JOIN topics ON topics.id = messages.topic_id WHERE topics.name IN ({wanted}) ORDER BY "
+        )
+        last = None
+        try:
+            for last in self._database.execute(f"{query} messages.timestamp", tuple(names)):
+                yield BagMessage(*last)
+            return
+        except sqlite3.DatabaseError as error:
+            if last is not None:
+                raise _damage(self._path, error) from error
+        try:  # the index by time is at the end of the file; without it they come as they were written
+            for row in self._database.execute(f"{query} messages.id", tuple(names)):
+                yield BagMessage(*row)
+        except sqlite3.DatabaseError as error:
+            raise _damage(self._path, error) from error
+
+    def close(self) -> None:
+        self._database.close()
+
+
+class _Rosbag1:
+    """A ROS 1 bag; the names of types are those of ROS 2."""
+
+    remark = ""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reader = Rosbag1Reader(path)
+        self._reader.open()
+        self.topics = [Topic(each.topic, each.msgtype, each.msgcount) for each in self._reader.connections]
+
+    def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
+        wanted = [each for each in self._reader.connections if each.topic in names]
+        if not wanted:
+            return
+        try:
+            for connection, recorded_ns, data in self._reader.messages(wanted):
+                yield BagMessage(connection.topic, connection.msgtype, recorded_ns, bytes(data), "ros1")
+        except Exception as error:
+            raise _damage(self._path, error) from error
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _open_mcap(path: Path) -> Storage:
+    try:
+        return _Mcap(path)
+    except Exception:  # without its end, or not as `rosbags` wants it
+        storage = _McapWithoutIndex(path)
+    if not storage.topics:
+        raise DataError(
+            f"{path}: cannot be opened as a bag, for it was cut short before the first message; copy the file again "
+            "from its source"
+        )
+    return storage
+
+
+def _ends_early(path: Path) -> bool:
+    """True if a SQLite file is smaller than its own header says."""
+    with path.open("rb") as file:
+        header = file.read(32)
+    page_bytes, num_pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    return path.stat().st_size < num_pages * (65536 if page_bytes == 1 else page_bytes)
+
+
+def _damage(path: Path, error: Exception) -> DataError:
+    """Where reading ends, with the tool that may save the rest."""
+    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    suffix = path.suffix.lower()
+    if suffix == ".mcap":
+        cure = f"run `mcap recover {path.name}` and give the file it makes"
+    elif suffix == ".db3":
+        cure = f"run `sqlite3 {path.name} .recover | sqlite3 saved.db3` and give saved.db3"
+    else:
+        cure = f"run `rosbag reindex {path.name}` and give the file again"
+    return DataError(f"{path}: is damaged ({reason}); {cure}")

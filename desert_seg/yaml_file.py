@@ -1,0 +1,175 @@
+"""Reading YAML files, which people write and other people hand on: what is not plain data of a sane size is refused.
+
+PyYAML's safe loader makes no objects but trusts the file otherwise: a few lines of aliases stand for billions of
+values, a thousand brackets end in a traceback, and of a key that is written twice the first is lost. Knows nothing of
+what the files mean.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from desert_seg.errors import DataError
+
+MAX_BYTES = 256 * 1024
+"""Size of a file, and of the text in it with aliases written out. Ours have 4 KB at most."""
+
+MAX_VALUES = 20_000
+"""Keys and values of a file, lists and mappings included, aliases written out."""
+
+MAX_DEPTH = 50
+"""Lists and mappings within each other."""
+
+MAX_NUMBER_LENGTH = 100
+"""Characters of anything but text: making a number of very many takes very long."""
+
+_MERGE = "tag:yaml.org,2002:merge"
+_TEXT = "tag:yaml.org,2002:str"
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file as mappings, lists and scalars; None if it is empty.
+
+    Numbers may be infinite or NaN; who needs a finite one must check.
+
+    Raises:
+        DataError: The file cannot be read, is no regular file, is larger than `MAX_BYTES`, is not UTF-8 or not YAML,
+            names a key twice, refers to itself, or exceeds one of the other bounds.
+    """
+    try:
+        return yaml.load(_read_text(path), Loader=_BoundedLoader)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise DataError(f"{path}: not readable as YAML ({line}{_shortened(error.problem)}); fix the file") from error
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, ValueError) as error:
+        # PyYAML's own, for a character that may not be; the others it lets through for a value that looks like a
+        # number or date, or is tagged as one, and is none.
+        raise DataError(f"{path}: not readable as YAML ({_shortened(error)}); fix the file") from error
+
+
+def find_yaml(name_or_path: str | Path, shipped: Path, kind: str) -> Path:
+    """Path of a shipped file by its name; what ends in .yaml or .yml is a path already.
+
+    Args:
+        name_or_path: What a person gave.
+        shipped: Folder of the files that come with the package.
+        kind: What to call such a file in an error, for example `label map`.
+
+    Raises:
+        DataError: There is no shipped file of this name.
+    """
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        return Path(name_or_path)
+    names = shipped_names(shipped)
+    if str(name_or_path) not in names:
+        raise DataError(
+            f"there is no {kind} {str(name_or_path)!r}; give the path of a YAML file or one of: {', '.join(names)}"
+        )
+    return shipped / f"{name_or_path}.yaml"
+
+
+def shipped_names(shipped: Path) -> list[str]:
+    """Names of the YAML files in a folder, sorted."""
+    return sorted(path.stem for path in shipped.glob("*.yaml"))
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, for an error: what is long is cut, so that a sentence stays one."""
+    return _shortened(repr(value))
+
+
+def _shortened(text: object) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= 120 else f"{line[:117]}..."
+
+
+def _read_text(path: Path) -> str:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+            raise DataError(f"found {kind}, expected a YAML file; give the path of one")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror}); check the path") from error
+    if len(content) > MAX_BYTES:
+        size = max(status.st_size, len(content))
+        raise DataError(f"found {size} bytes, expected at most {MAX_BYTES} of YAML; give another file, or shorten it")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"found a byte that is not UTF-8 at {error.start}; save the file as UTF-8") from error
+
+
+class _BoundedLoader(yaml.SafeLoader):
+    """PyYAML's safe loader with bounds; raises DataError without the file's name."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._num_values, self._num_characters, self._depth = 0, 0, 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Keep what is written, aliases not counted, within the bounds while it is read."""
+        self._num_values, self._depth = self._num_values + 1, self._depth + 1
+        _require_bounds(self._num_values, self._depth)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Check what is meant, aliases written out, before anything is made of it."""
+        self._num_values = 0
+        self._check(node, ())
+        return super().construct_document(node)
+
+    def _check(self, node: yaml.Node, parents: tuple[yaml.Node, ...]) -> None:
+        line = node.start_mark.line + 1
+        if any(node is parent for parent in parents):
+            raise DataError(f"what begins in line {line} contains itself through an alias; write out what is meant")
+        self._num_values += 1
+        _require_bounds(self._num_values, len(parents) + 1)
+        if isinstance(node, yaml.MappingNode):
+            for pair in node.value:
+                for part in pair:
+                    self._check(part, (*parents, node))
+            self._check_keys(node)
+        elif isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                self._check(item, (*parents, node))
+        else:
+            self._check_scalar(node, line)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        keys: set[Any] = set()
+        for key_node, _ in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise DataError(f"found a list or mapping as a key in line {line}, expected text or a number; fix it")
+            key = "<<" if key_node.tag == _MERGE else self.construct_object(key_node, deep=True)
+            if key in keys:
+                raise DataError(f"found {shown(key)} again in line {line}, expected each key once; remove one of them")
+            keys.add(key)
+
+    def _check_scalar(self, node: yaml.Node, line: int) -> None:
+        self._num_characters += len(node.value)
+        if self._num_characters > MAX_BYTES:
+            raise DataError(f"found more than {MAX_BYTES} characters, aliases written out, expected fewer; shorten it")
+        if node.tag != _TEXT and len(node.value) > MAX_NUMBER_LENGTH:
+            raise DataError(
+                f"found a number of {len(node.value)} characters in line {line}, expected at most {MAX_NUMBER_LENGTH}; "
+                "put quotes around it if it is text"
+            )
+
+
+def _require_bounds(num_values: int, depth: int) -> None:
+    if num_values > MAX_VALUES:
+        raise DataError(f"found more than {MAX_VALUES} values, aliases written out, expected fewer; shorten it")
+    if depth > MAX_DEPTH:
+        raise DataError(f"found values nested more than {MAX_DEPTH} deep, expected fewer levels; make it flatter")

@@ -1,0 +1,88 @@
+"""The node's parameters as ROS has them: declared, checked when somebody sets one, and handed on once they are set.
+
+What a parameter is and which values it may have is said in `parameters`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import Field, fields
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from desert_seg.errors import DesertSegError, shortened
+from desert_seg_ros.parameter_services import ParameterServices
+from desert_seg_ros.parameters import NodeParameters, ParameterError, expectation
+
+
+class DeclaredParameters:
+    """The attribute `values` holds what is set now."""
+
+    def __init__(
+        self, node: Node, check: Callable[[NodeParameters], object], on_change: Callable[[NodeParameters], object]
+    ) -> None:
+        """Declare them.
+
+        Args:
+            node: Whose parameters they are.
+            check: Called with values that somebody wants to set; raises DesertSegError to refuse them.
+            on_change: Called with the values that were set.
+
+        Raises:
+            ParameterError: A parameter given at start has a value it cannot have.
+        """
+        self._node, self._check, self._on_change = node, check, on_change
+        self.values = NodeParameters().changed({item.name: self._declare(item) for item in fields(NodeParameters)})
+        self._warn_of_unknown()
+        self._services = ParameterServices(node)
+        self._applies_at_once = not hasattr(node, "add_post_set_parameters_callback")  # humble
+        node.add_on_set_parameters_callback(self._on_set)
+        if not self._applies_at_once:
+            node.add_post_set_parameters_callback(self._apply)
+
+    def _declare(self, item: Field[Any]) -> Any:
+        descriptor = ParameterDescriptor(description=item.metadata["description"], read_only=not item.metadata["live"])
+        if item.metadata["choices"]:
+            descriptor.additional_constraints = "one of: " + ", ".join(item.metadata["choices"])
+        if item.metadata["range"]:
+            low, high = item.metadata["range"]
+            if isinstance(item.default, int):
+                descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
+            else:
+                descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        default = list(item.default) if isinstance(item.default, tuple) else item.default
+        try:
+            return self._node.declare_parameter(item.name, default, descriptor).value
+        except ParameterException as error:
+            found = self._node._parameter_overrides[item.name].value
+            raise ParameterError(f"{item.name} is {found!r}; it must be {expectation(item.name)}") from error
+
+    def _warn_of_unknown(self) -> None:
+        """ROS ignores a misspelt parameter in silence."""
+        known = {item.name for item in fields(NodeParameters)}
+        for name in self._node._parameter_overrides:
+            if not self._node.has_parameter(name) and not name.startswith("qos_overrides."):
+                likely = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {likely[0]}?" if likely else ""
+                self._node.get_logger().warning(f"there is no parameter {shortened(name)!r}, so it is ignored{hint}")
+
+    def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        try:
+            self._check(self._with(parameters))
+        except DesertSegError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        if self._applies_at_once:
+            self._apply(parameters)
+        return SetParametersResult(successful=True)
+
+    def _apply(self, parameters: list[Parameter[Any]]) -> None:
+        self.values = self._with(parameters)
+        self._on_change(self.values)
+
+    def _with(self, parameters: list[Parameter[Any]]) -> NodeParameters:
+        return self.values.changed({parameter.name: parameter.value for parameter in parameters})

@@ -1,0 +1,60 @@
+"""Who publishes another kind of message than a camera's input takes, where, and how to take theirs instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.node import Node
+
+from desert_seg_ros.transport import MESSAGES
+
+TYPES = {transport: f"{package}/msg/{kind}" for transport, (package, kind) in MESSAGES.items()}
+
+
+def input_mistakes(node: Node, topic: str, transport: str) -> list[str]:
+    """Sentences about publishers that an input cannot hear.
+
+    Args:
+        node: Whose view of the graph is taken.
+        topic: What the input listens to, in full.
+        transport: What it takes, a value of `image_transport`.
+
+    Returns:
+        One for each publisher of another type on the topic itself. If nobody publishes there, one for each publisher of
+        the same camera's images in another transport.
+    """
+    here = node.get_publishers_info_by_topic(topic)
+    found = [
+        f"{_name(peer)} publishes {peer.topic_type} on {topic}, where {TYPES[transport]} is expected: "
+        + _take_instead(topic, peer.topic_type)
+        for peer in here
+        if peer.topic_type != TYPES[transport]
+    ]
+    base = topic.removesuffix(f"/{transport}")
+    for other, kind in TYPES.items():
+        sibling = base if other == "raw" else f"{base}/{other}"
+        if here or sibling == topic:
+            continue
+        found += [
+            f"{_name(peer)} publishes {kind} on {sibling}, and nobody publishes on {topic}: "
+            + _take_instead(sibling, kind)
+            for peer in node.get_publishers_info_by_topic(sibling)
+            if peer.topic_type == kind
+        ]
+    return found
+
+
+def _take_instead(topic: str, kind: str) -> str:
+    """How to start the node for such a topic; in the launch file `image:=` is the name without the transport's."""
+    transport = next((name for name, known in TYPES.items() if known == kind), None)
+    if transport is None:
+        return "give the topic of a camera's images"
+    if transport == "raw":
+        return f"start with image_transport:=raw and image:={topic}"
+    if topic.endswith(f"/{transport}"):
+        return f"start with image_transport:={transport} and image:={topic.removesuffix(f'/{transport}')}"
+    return f"start with image_transport:={transport}, and remap image/{transport} to {topic}"
+
+
+def _name(peer: Any) -> str:
+    return f"{peer.node_namespace.rstrip('/')}/{peer.node_name}"

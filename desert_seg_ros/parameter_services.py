@@ -1,0 +1,34 @@
+"""The services through which others set the node's parameters, as rclpy has them, but answering every request."""
+
+from __future__ import annotations
+
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.parameter_service import ParameterService
+
+
+class ParameterServices(ParameterService):
+    """rclpy lets the error that a value of no known type raises end the process; here the request is refused."""
+
+    def _set_parameters_callback(
+        self, request: SetParameters.Request, response: SetParameters.Response
+    ) -> SetParameters.Response:
+        for parameter in request.parameters:
+            try:
+                super()._set_parameters_callback(SetParameters.Request(parameters=[parameter]), response)
+            except ValueError as error:
+                response.results.append(_refusal(error))
+        return response
+
+    def _set_parameters_atomically_callback(
+        self, request: SetParametersAtomically.Request, response: SetParametersAtomically.Response
+    ) -> SetParametersAtomically.Response:
+        try:
+            super()._set_parameters_atomically_callback(request, response)
+        except ValueError as error:
+            response.result = _refusal(error)
+        return response
+
+
+def _refusal(error: ValueError) -> SetParametersResult:
+    return SetParametersResult(successful=False, reason=f"{error}; give one of rcl_interfaces/msg/ParameterType")

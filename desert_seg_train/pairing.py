@@ -1,0 +1,84 @@
+"""Which mask belongs to which image: their names are alike, up to the endings that datasets add to one or the other.
+
+Knows nothing of what is in the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+IMAGE_ENDINGS = ("_leftImg8bit", "_image", "_img", "_rgb")
+MASK_ENDINGS = (
+    "_gtFine_labelIds",
+    "_gtCoarse_labelIds",
+    "_labelIds",
+    "_labels",
+    "_label",
+    "_masks",
+    "_mask",
+    "_segmentation",
+    "_seg",
+    "_gt",
+)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Images and masks, each of them in one place.
+
+    Attributes:
+        pairs: An image and its mask, in the order of the images.
+        images_alone: Images without a mask.
+        masks_alone: Masks without an image.
+        ambiguous: Groups of images and masks whose names are alike, several of one kind or of both.
+    """
+
+    pairs: tuple[tuple[Path, Path], ...]
+    images_alone: tuple[Path, ...]
+    masks_alone: tuple[Path, ...]
+    ambiguous: tuple[tuple[tuple[Path, ...], tuple[Path, ...]], ...]
+
+
+def pair(images: Sequence[Path], masks: Sequence[Path]) -> Pairing:
+    """Pair files of the same stem and, of what is left, those whose stems are the same without a known ending."""
+    images, masks = list(images), list(masks)
+    order = {path: index for index, path in enumerate(images)}
+    pairs: list[tuple[Path, Path]] = []
+    ambiguous = []
+    for image_key, mask_key in ((_stem, _stem), (_without(IMAGE_ENDINGS), _without(MASK_ENDINGS))):
+        images_by_key, masks_by_key = _by_key(images, image_key), _by_key(masks, mask_key)
+        shared = images_by_key.keys() & masks_by_key.keys()
+        for key in shared:
+            alike = tuple(images_by_key[key]), tuple(masks_by_key[key])
+            if len(alike[0]) == len(alike[1]) == 1:
+                pairs.append((alike[0][0], alike[1][0]))
+            else:
+                ambiguous.append(alike)
+        images = [path for path in images if image_key(path) not in shared]
+        masks = [path for path in masks if mask_key(path) not in shared]
+    return Pairing(
+        tuple(sorted(pairs, key=lambda found: order[found[0]])),
+        tuple(images),
+        tuple(masks),
+        tuple(sorted(ambiguous, key=lambda found: order[found[0][0]])),
+    )
+
+
+def _stem(path: Path) -> str:
+    return path.stem
+
+
+def _without(endings: Sequence[str]) -> Callable[[Path], str]:
+    def key(path: Path) -> str:
+        return next((path.stem.removesuffix(ending) for ending in endings if path.stem.endswith(ending)), path.stem)
+
+    return key
+
+
+def _by_key(paths: Sequence[Path], key: Callable[[Path], str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        found.setdefault(key(path), []).append(path)
+    return found

@@ -1,0 +1,158 @@
+"""Image files: what is read from them, in which order, and what is never opened."""
+
+import os
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from desert_seg.errors import DataError
+from desert_seg.images import (
+    list_images,
+    read_color_mask,
+    read_image,
+    read_mask,
+    read_orientation,
+    write_bytes,
+    write_image,
+)
+
+PIXELS = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3) * 3
+
+
+def names(folder):
+    return [path.name for path in list_images(folder)]
+
+
+def test_numbers_in_names_are_in_natural_order(tmp_path):
+    for name in ("frame_10.png", "frame_2.png", "frame_1.png", "a3b12.png", "a3b4.png"):
+        (tmp_path / name).touch()
+    assert names(tmp_path) == ["a3b4.png", "a3b12.png", "frame_1.png", "frame_2.png", "frame_10.png"]
+
+
+def test_hidden_files_and_those_that_macos_adds_are_not_images(tmp_path):
+    for name in ("a.png", "._a.png", ".hidden.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    assert names(tmp_path) == ["a.png"]
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def link_to_itself(path):
+    path.symlink_to(path)
+
+
+def link_to_a_device(path):
+    path.symlink_to("/dev/zero")
+
+
+def huge(path):
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0\0")), (b"IEND", b"")):
+        data += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    path.write_bytes(data)
+
+
+def sparse(path):
+    with path.open("wb") as file:
+        file.truncate(10**12)
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask, read_color_mask])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (fifo, "is no regular file"),
+        (os.mkdir, "is no regular file"),
+        (link_to_a_device, "is no regular file"),
+        (link_to_itself, "cannot be read"),
+        (huge, "found 30000x30000 pixels, expected at most 67.1 megapixels"),
+        (sparse, "found 1000000 MB, expected at most 537"),
+    ],
+)
+def test_what_would_hang_or_fill_the_memory_is_named_and_not_opened(tmp_path, read, make, message):
+    make(tmp_path / "a.png")
+    assert names(tmp_path) == ["a.png"]
+    with pytest.raises(DataError, match=rf"a\.png: {message}"):
+        read(tmp_path / "a.png")
+
+
+def test_a_jpeg_that_was_cut_short_is_no_image(tmp_path):
+    path = tmp_path / "a.jpg"
+    write_image(path, np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"a\.jpg: is not a whole image"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("mode", ["grey", "palette"])
+def test_masks_of_few_bits_are_read_unscaled(tmp_path, bits, mode):
+    values = np.arange(64, dtype=np.uint8).reshape(8, 8) % 2**bits
+    path = tmp_path / "a.png"
+    if mode == "grey":
+        assert cv2.imwrite(str(path), values)
+        path.write_bytes(packed_png(values, bits))
+    else:
+        mask = Image.fromarray(values, "P")
+        mask.putpalette(bytes(range(255, 255 - 3 * 2**bits, -1)))
+        mask.save(path, bits=bits)
+    assert np.array_equal(read_mask(path), values)
+
+
+def packed_png(values, bits):
+    """A greyscale PNG of less than eight bits, which OpenCV and Pillow do not write."""
+    height, width = values.shape
+    rows = b""
+    for row in values:
+        rows += b"\0" + int("".join(f"{value:0{bits}b}" for value in row), 2).to_bytes(width * bits // 8, "big")
+    data = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        data += struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return data
+
+
+def test_a_mask_of_colours_is_read_as_one_number_a_colour(tmp_path):
+    write_image(tmp_path / "a.png", PIXELS)
+    expected = PIXELS.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    assert np.array_equal(read_color_mask(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize("read", [read_mask, read_color_mask])
+def test_a_mask_in_jpeg_is_refused_whatever_its_name(tmp_path, read):
+    write_image(tmp_path / "a.jpg", PIXELS)
+    (tmp_path / "a.jpg").rename(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: is a JPEG, which changes values"):
+        read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+def test_an_image_is_read_as_it_is_shown_and_says_that_it_is_turned(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(PIXELS).save(path, exif=exif.tobytes())
+    assert read_orientation(path) == 6
+    assert read_image(path).shape == (6, 4, 3)
+
+
+def test_an_image_without_a_tag_or_with_a_senseless_one_is_not_turned(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 77
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=exif.tobytes())
+    write_image(tmp_path / "b.png", PIXELS)
+    (tmp_path / "c.png").write_bytes(b"Exif\0\0 and nothing else")
+    assert [read_orientation(path) for path in list_images(tmp_path)] == [1, 1, 1]
+
+
+def test_a_file_of_the_longest_name_can_be_written(tmp_path):
+    path = tmp_path / ("n" * 251 + ".png")
+    write_bytes(path, b"data")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
