@@ -19,7 +19,7 @@ from typing import Any
 from desert_seg.artifact_content import check_content
 from desert_seg.calibration import Calibration, calibration_from_dict
 from desert_seg.errors import ArtifactError, DataError
-from desert_seg.files import writing
+from desert_seg.files import to_utf8, writing
 from desert_seg.folder import open_file, sha256_of, write_folder
 from desert_seg.labels import LabelMap, label_map_from_dict
 from desert_seg.parity import ParityReport, parity_from_json
@@ -140,7 +140,7 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
     digest = _digest(content)
     text = json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False)
     with writing(path):
-        write_folder(path, {**files, _JSON: (text + "\n").encode(errors="backslashreplace")})
+        write_folder(path, {**files, _JSON: to_utf8(text + "\n")})
     return Artifact(path, card, digest, parity, self_test)
 
 

@@ -20,7 +20,7 @@ import yaml
 
 from desert_seg.artifact import load_artifact
 from desert_seg.errors import DataError
-from desert_seg.files import write_text
+from desert_seg.files import to_utf8, write_text
 from desert_seg.images import read_file
 from desert_seg.labels import IGNORE, UNKNOWN_COLOR, UNKNOWN_NAME, LabelSet
 from desert_seg.share import find_artifact
@@ -56,7 +56,7 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
         "nvblox.yaml": _yaml(nvblox(), "Remappings of nvblox: unknown terrain stays out of the static map."),
     }
     for name, text in texts.items():
-        if os.path.lexists(out / name) and read_file(out / name) != text.encode():
+        if os.path.lexists(out / name) and read_file(out / name) != to_utf8(text):
             raise DataError(f"{out / name}: found a file with other content; move it away, or choose another --out")
     for name, text in texts.items():
         write_text(out / name, text)

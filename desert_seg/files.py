@@ -45,8 +45,13 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8 like `write_bytes`; what is no valid text, as in some file names, is escaped as in JSON."""
-    write_bytes(path, text.encode(errors="backslashreplace"))
+    """Write text like `write_bytes`, as `to_utf8` makes it."""
+    write_bytes(path, to_utf8(text))
+
+
+def to_utf8(text: str) -> bytes:
+    """Text as UTF-8; bytes of a file name that are no text are escaped, so that JSON gives the same name back."""
+    return text.encode(errors="backslashreplace")
 
 
 @contextmanager

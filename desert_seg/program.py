@@ -8,6 +8,7 @@ removed. Whatever the terminal's encoding, everything can be printed. Imports no
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import signal
 import sys
@@ -101,7 +102,8 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def _discard_output() -> None:
     """What is left to print cannot be, and Python would complain of it at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    with contextlib.suppress(OSError):  # it may be no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _make_everything_printable() -> None:

@@ -33,7 +33,7 @@ def benchmark(options: Options) -> Results:
     require_ros()
     from desert_seg.artifact import load_artifact
     from desert_seg.console import BarColumn, Console, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from desert_seg.files import write_bytes
+    from desert_seg.files import to_utf8, write_bytes
     from desert_seg.recordings.drive import open_drive, refuse_left_out
     from desert_seg.share import find_artifact, share_directory
     from desert_seg_ros.bag_benchmark.frames import prepare, prepared_frames, stored_transport
@@ -59,7 +59,7 @@ def benchmark(options: Options) -> Results:
         frames = prepare(each, drive.path)
         progress.remove_task(task)
         results = Session(options, drive, frames, transport, artifact, progress).results()
-    page = render_page(results).encode()
+    page = to_utf8(render_page(results))
     # The page goes first: where there are results, there is everything.
     write_bytes(options.out / "report.html", page)
     write_bytes(options.out / "results.json", to_json(results))

@@ -10,6 +10,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
+from desert_seg.files import to_utf8
 from desert_seg.machine import processor
 from desert_seg_ros.bag_benchmark import measures
 from desert_seg_ros.bag_benchmark.judge import Judgement
@@ -86,7 +87,7 @@ def describe_model(recording: Recording) -> Model:
 def to_json(results: Results) -> bytes:
     """The results file; numbers that JSON does not have are null."""
     text = json.dumps(_plain(asdict(results)), indent=1, allow_nan=False)
-    return _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), text).encode()
+    return to_utf8(_LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), text))
 
 
 def _plain(value: Any) -> Any:

@@ -29,6 +29,7 @@ import math
 from dataclasses import asdict
 from typing import Any
 
+from desert_seg.files import to_utf8
 from desert_seg_train.evaluate.boundary import DILATION_RATIO
 from desert_seg_train.evaluate.comparison import Interval, Intervals
 from desert_seg_train.evaluate.earlier import FORMAT
@@ -54,7 +55,7 @@ def results_json(results: Results) -> bytes:
     }
     lines = [f"{json.dumps(key)}: {_dump(value)}" for key, value in head.items()]
     frames = ",\n".join(_dump(frame) for frame in _frames(results.headline))
-    return ("{\n" + ",\n".join([*lines, f'"frames": [\n{frames}\n]']) + "\n}\n").encode()
+    return to_utf8("{\n" + ",\n".join([*lines, f'"frames": [\n{frames}\n]']) + "\n}\n")
 
 
 def _dump(value: Any) -> str:
