@@ -71,9 +71,8 @@ def main() -> None:
         pip("setuptools>=70.1,<80")
         wheels = "ros-jazzy" if wanted["profile"] == "jazzy" else "ros"
         extras = EXTRAS[wanted["profile"]] + ([] if ros else [wheels])
-        # Compiling everything costs 45 MB; Python compiles what it imports.
-        lean = ["--no-compile"] if wanted["profile"] == "runtime" else []
-        install_project(extras, [*lean, *system_numpy(ros)])
+        # Compiling everything takes a minute and much disk; Python compiles what it imports.
+        install_project(extras, ["--no-compile", *system_numpy(ros)])
         if wanted["profile"] == "dev":
             install_system_packages()
     link_executables()

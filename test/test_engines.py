@@ -26,9 +26,9 @@ ENGINES = ("openvino", "onnxruntime", "torch")
 
 
 def has_bf16():
-    import openvino
+    from desert_seg.engines.openvino import shared_core
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def torch_has_bf16():
@@ -233,3 +233,18 @@ def test_torch_folds_batch_norms_away_where_it_can_follow_the_network(tmp_path, 
     np.testing.assert_allclose(engine.scores(image), expected, atol=1e-2 * np.abs(expected).max())
     left = [module for module in engine._network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert (not left) == followed
+
+
+def test_a_process_survives_a_signal_after_its_engines_have_ended():
+    """OpenVINO sets the stack that signals are handled on; a node that had reloaded its model died of Ctrl-C."""
+    code = (
+        "import gc, os, signal, sys\n"
+        "from desert_seg.artifact import load_artifact\n"
+        "from desert_seg.engines.choice import create_engine\n"
+        "first, second = (create_engine(load_artifact(sys.argv[1]), 'openvino') for _ in range(2))\n"
+        "del first; gc.collect(); del second; gc.collect()\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('handled', flush=True))\n"
+        "os.kill(os.getpid(), signal.SIGUSR1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, ROOT / "models" / "light"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 import openvino
@@ -29,7 +31,7 @@ class OpenVinoEngine:
             EngineError: The artifact has no ONNX graph for the precision, OpenVINO cannot read it, or the CPU has no
                 bf16.
         """
-        self._core = openvino.Core()
+        self._core = shared_core()
         has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
             raise EngineError("this CPU does not compute in bf16; choose precision auto, f32 or int8")
@@ -65,6 +67,16 @@ class OpenVinoEngine:
         request.infer({0: openvino.Tensor(image, shared_memory=True)})
         scores: npt.NDArray[np.float32] = request.get_output_tensor().data
         return scores
+
+
+@functools.cache
+def shared_core() -> openvino.Core:
+    """OpenVINO's runtime, one for the whole process and never ended.
+
+    Each sets the alternate stack on which signals are handled, and ending one sets that of the one before, whose memory
+    may be gone: after the first of two had ended and then the second, the next signal killed the process (2026.4).
+    """
+    return openvino.Core()
 
 
 def _cache() -> dict[str, str]:
