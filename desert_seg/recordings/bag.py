@@ -149,8 +149,12 @@ class BagWriter(AbstractContextManager["BagWriter"]):
         self._partial = self.path.parent / f".{self.path.name}.{os.getpid()}.partial"
         self._connections: dict[str, Connection] = {}
         self._writer = Writer(self._partial / self.path.name, version=version, storage_plugin=_STORAGES[storage])
-        with _writing(self.path):
-            self._writer.open()
+        try:
+            with _writing(self.path):
+                self._writer.open()
+        except OutputError:
+            shutil.rmtree(self._partial, ignore_errors=True)
+            raise
 
     def write(self, topic: str, message_type: str, recorded_ns: int, cdr: bytes | memoryview) -> None:
         """Append one serialised message.
