@@ -202,6 +202,14 @@ class TestOfMessages:
         assert pixel_of(found["obstacles"], camera) == pytest.approx(np.array([[30, 69]]), abs=1e-3)
         assert along_ground(found["free_space"], camera).max() == pytest.approx(20.0, abs=1e-3)
 
+    def test_where_there_is_no_obstacle_the_cloud_is_empty_and_still_one_of_x_y_and_z(self):
+        from desert_seg_ros.messages import cloud_message
+
+        none = self.points(self.sight(self.info()), np.zeros((HEIGHT, WIDTH), np.uint8))["obstacles"]
+        cloud = cloud_message(none, self.info().header)
+        assert (cloud.height, cloud.width, len(cloud.data)) == (1, 0, 0)
+        assert [field.name for field in cloud.fields] == ["x", "y", "z"]
+
     def test_only_what_is_wanted_is_computed(self):
         assert self.points(self.sight(self.info()), wanted={"free_space"}).keys() == {"free_space"}
 

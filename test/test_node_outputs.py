@@ -198,7 +198,7 @@ def points_of(message):
     return np.frombuffer(message.data, np.float32).reshape(-1, 3)
 
 
-def test_obstacles_lie_where_lethal_pixels_meet_the_ground_and_without_a_calibration_that_is_said(start, sample_drive):
+def test_obstacles_lie_where_lethal_pixels_meet_the_ground_and_what_is_missing_for_that_is_said(start, sample_drive):
     rgb = np.ascontiguousarray(next(open_drive(sample_drive).frames()).rgb()[::2, ::2])
     arguments = ("-p", "camera_height_m:=1.8", "-p", "camera_pitch_deg:=3.0", "-p", "region:=[0.0, 0.0, 0.9, 1.0]")
     _, peer = start("surveyor", *arguments)
@@ -232,6 +232,27 @@ def test_obstacles_lie_where_lethal_pixels_meet_the_ground_and_without_a_calibra
     pixels = ground @ lens.intrinsics.T
     columns, rows = np.rint(pixels[:, :2] / pixels[:, 2:]).astype(int).T
     assert (seen[rows, columns] == 254).all()
+    poses, pose = peer.node.create_publisher(PoseStamped, "camera_pose", 10), PoseStamped()
+
+    def with_pose(words):
+        poses.publish(pose)
+        return says(words)
+
+    peer.until(lambda: with_pose(f"{withheld}no camera_pose is within 50 ms of the image"), "the pose of another time")
+    pose.header.stamp.sec, pose.header.stamp.nanosec = 7, 8
+    peer.until(lambda: with_pose(f"{withheld}the camera's y axis is 90 degrees away"), "a pose in a body's axes")
+    pose.header.stamp.sec = 42
+    turn = pose.pose.orientation  # ahead along the world's x axis, level
+    turn.x, turn.y, turn.z, turn.w = -0.5, 0.5, -0.5, 0.5
+
+    def points_by_pose():
+        poses.publish(pose)
+        peer.send(rgb, stamp=(42, 8))
+        return clouds["obstacles"][-1].header.stamp.sec == 42
+
+    peer.until(points_by_pose, "points by the pose")
+    level = GroundCamera(lens, pitched_down(0.0), 1.8)
+    assert np.allclose(points_of(clouds["obstacles"][-1]), obstacle_points(seen, level, 10.0), atol=1e-4)
 
 
 def test_enable_stops_and_starts_masks_and_is_the_parameter_of_that_name(peer, frame):
