@@ -71,7 +71,8 @@ class Lens:
         rays = np.column_stack([straight[:, 0], np.ones(len(pixels))])
         project = cv2.fisheye.projectPoints if self.is_fisheye else cv2.projectPoints
         again, _ = project(rays[:, None], zeros, zeros, self.intrinsics, coefficients)
-        rays[np.abs(again.reshape(-1, 2) - pixels).max(axis=1) > 1] = np.nan
+        with np.errstate(invalid="ignore"):
+            rays[~(np.abs(again.reshape(-1, 2) - pixels).max(axis=1) <= 1)] = np.nan
         return rays
 
 

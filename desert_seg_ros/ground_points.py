@@ -91,9 +91,10 @@ def _lens(sight: Sight, size: tuple[int, int]) -> Lens:
         raise GroundError("camera_info has a region of interest, which is not supported: publish the whole image")
     rectified = is_rectified(sight.topic)
     matrix = np.array(info.p).reshape(3, 4)[:, :3] if rectified else np.array(info.k).reshape(3, 3)
-    if not (np.isfinite([*matrix.flat, *info.d]).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+    focal_lengths, below = matrix[[0, 1], [0, 1]], [matrix[1, 0], *matrix[2]]
+    if not (np.isfinite([*matrix.flat, *info.d]).all() and (focal_lengths >= 1).all() and below == [0, 0, 0, 1]):
         raise GroundError(
-            f"camera_info has no focal length in {'P' if rectified else 'K'}, so the camera is not calibrated: run "
+            f"camera_info has no camera matrix in {'P' if rectified else 'K'}, so the camera is not calibrated: run "
             "camera_calibration, and have the driver publish what it finds"
         )
     if rectified or not any(info.d):

@@ -251,8 +251,10 @@ class TestOfMessages:
         [
             (None, "no camera_info has come: publish the camera's calibration"),
             ({"height": 50}, "camera_info is for images of another shape"),
-            ({"k": np.zeros(9)}, "no focal length in K, so the camera is not calibrated: run camera_calibration"),
-            ({"k": np.full(9, np.nan)}, "no focal length in K"),
+            ({"k": np.zeros(9)}, "no camera matrix in K, so the camera is not calibrated: run camera_calibration"),
+            ({"k": np.full(9, np.nan)}, "no camera matrix in K"),
+            ({"k": [100.0, 0, 80, 0, 100, 45, 0, 0, 0]}, "no camera matrix in K"),
+            ({"d": [np.nan] * 5, "distortion_model": "plumb_bob"}, "no camera matrix in K"),
             ({"d": [0.1], "distortion_model": "plumb_bob"}, "1 coefficients of the distortion model 'plumb_bob'"),
             ({"d": [0.1] * 5, "distortion_model": "ds"}, "model 'ds', and only plumb_bob, .* give the node rectified"),
         ],
@@ -260,6 +262,24 @@ class TestOfMessages:
     def test_without_a_calibration_that_fits_there_are_no_points_but_a_cure(self, changes, words):
         with pytest.raises(GroundError, match=words):
             self.points(self.sight(None if changes is None else self.info(**changes)))
+
+    @given(
+        st.lists(st.floats(allow_nan=False), min_size=4, max_size=4),
+        st.sampled_from(
+            [("plumb_bob", 5), ("rational_polynomial", 8), ("rational_polynomial", 14), ("equidistant", 4)]
+        ),
+        st.data(),
+    )
+    def test_no_calibration_however_absurd_ends_the_node(self, numbers, model, data):
+        name, count = model
+        coefficients = data.draw(st.lists(st.floats(allow_nan=False), min_size=count, max_size=count))
+        fx, cx, fy, cy = numbers
+        info = self.info(k=[fx, 0, cx, 0, fy, cy, 0, 0, 1], d=coefficients, distortion_model=name)
+        try:
+            found = self.points(self.sight(info))
+        except GroundError:
+            return
+        assert all(np.isfinite(points).all() for points in found.values())
 
     def test_a_region_of_interest_is_refused(self):
         info = self.info()
