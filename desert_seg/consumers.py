@@ -31,7 +31,7 @@ GROUND_COST = 100
 
 
 def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> list[Path]:
-    """Write nav2.yaml, hydra_label_space.yaml, hydra_colors.csv, elevation_mapping.yaml and nvblox.yaml.
+    """Write the files for Nav2 (two), Hydra (two), elevation_mapping_cupy and nvblox.
 
     Args:
         artifact: A folder, or the name of a shipped model.
@@ -50,6 +50,7 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
     costs = class_costs(labels, policy)
     texts = {
         "nav2.yaml": _yaml(nav2_layer(labels, costs), "A layer for the plugins of a Nav2 costmap."),
+        "nav2_obstacles.yaml": _yaml(nav2_obstacles(), "A layer of Nav2's own for a costmap, with one camera alone."),
         "hydra_label_space.yaml": _yaml(hydra_label_space(labels, costs), "Label space of Hydra for ~/mask."),
         "hydra_colors.csv": hydra_colors(labels),
         "elevation_mapping.yaml": _yaml(elevation_mapping(labels), "Semantic layers of elevation_mapping_cupy."),
@@ -95,6 +96,33 @@ def nav2_layer(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
         }
     layer = {"plugin": "semantic_segmentation_layer::SemanticSegmentationLayer", "enabled": True}
     return {"semantic_segmentation_layer": {**layer, "observation_sources": "camera", "camera": camera}}
+
+
+def nav2_obstacles() -> dict[str, Any]:
+    """The block of an ObstacleLayer for ~/obstacles and ~/free_space, at the default range and camera height.
+
+    Points need no filter by height, and heights in the costmap's frame say nothing on a hill, so everything passes.
+    Ranges are measured from the camera, so they exceed those along the ground. Nothing is cleared before the ground
+    comes into view, lest obstacles be forgotten that have passed below the image.
+    """
+    source: dict[str, Any] = {
+        "data_type": "PointCloud2",
+        "min_obstacle_height": -1000.0,
+        "max_obstacle_height": 1000.0,
+        "expected_update_rate": 1.0,
+    }
+    marking = {"topic": "/segment/obstacles", "marking": True, "clearing": False, "obstacle_max_range": 10.5}
+    clearing = {"topic": "/segment/free_space", "marking": False, "clearing": True}
+    layer = {
+        "plugin": "nav2_costmap_2d::ObstacleLayer",
+        "enabled": True,
+        "min_obstacle_height": -1000.0,
+        "max_obstacle_height": 1000.0,
+        "observation_sources": "obstacles free_space",
+        "obstacles": marking | source,
+        "free_space": clearing | {"raytrace_min_range": 4.0, "raytrace_max_range": 10.5} | source,
+    }
+    return {"segmented_obstacle_layer": layer}
 
 
 def hydra_label_space(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:

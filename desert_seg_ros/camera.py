@@ -15,18 +15,20 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from desert_seg.errors import FrameError
+from desert_seg.ground import GroundError
 from desert_seg.smoothing import Viewpoint
+from desert_seg_ros.ground_points import Sight, ground_points
 from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.input_kind import input_mistakes
-from desert_seg_ros.messages import camera_info_message, image_message, timing_message
+from desert_seg_ros.messages import camera_info_message, cloud_message, image_message, timing_message
 from desert_seg_ros.qos_watch import QosWatch
 from desert_seg_ros.transport import Transport
 from desert_seg_ros.video import MAX_WAITING, VideoReceiver
-from desert_seg_ros.worker import IMAGES, Lane, SegmentedFrame
+from desert_seg_ros.worker import CLOUDS, IMAGES, Lane, SegmentedFrame
 
 # Profiles are made for every endpoint anew, because rclpy writes overrides from parameters into the one it is given.
 camera_qos = functools.partial(QoSProfile, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -56,13 +58,14 @@ class Camera:
         self._transport: Transport | None = None
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
-        self._misfit = ""
+        self._misfit, self._groundless = "", ""
         self._poses: deque[PoseStamped] = deque(maxlen=200)
         self._inputs: list[Any] = []
         self._video: VideoReceiver | None = None
         self._outputs: dict[str, Any] = {}
         prefix = f"~/{name}/" if name else "~/"
-        kinds = dict.fromkeys(IMAGES, Image) | {"camera_info": CameraInfo, "timing": DiagnosticArray}
+        kinds = dict.fromkeys(IMAGES, Image) | dict.fromkeys(CLOUDS, PointCloud2)
+        kinds |= {"camera_info": CameraInfo, "timing": DiagnosticArray}
         for output, kind in kinds.items():
             self._outputs[output] = qos_watch.watched(
                 node.create_publisher(
@@ -146,7 +149,7 @@ class Camera:
         if self._video is not None:
             self._video.stop()
         self._inputs, self.input_topic, self._video = [], "", None
-        self._info, self._misfit = None, ""
+        self._info, self._misfit, self._groundless = None, "", ""
 
     def close(self) -> None:
         """Free the publishers."""
@@ -155,11 +158,11 @@ class Camera:
         self._outputs = {}
 
     def mismatches(self) -> list[str]:
-        """Sentences about what is published on the inputs and does not fit: another kind of image, a calibration."""
+        """Sentences about inputs that do not fit, or are missing for an output that somebody listens to."""
         mistakes = []
         if self.input_topic and self._transport is not None:
             mistakes = input_mistakes(self._node, self.input_topic, self._transport.name)
-        return [*mistakes, *([self._misfit] if self._misfit else [])]
+        return [*mistakes, *(sentence for sentence in (self._misfit, self._groundless) if sentence)]
 
     def num_publishers(self) -> int:
         """How many publishers the input topic has."""
@@ -193,6 +196,22 @@ class Camera:
             self._send("probabilities", result.probabilities, f"32FC{result.probabilities.shape[2]}", header)
         if self._info is not None:
             self._publish_info(self._info, (result.mask.shape[0], result.mask.shape[1]), header)
+        self._groundless = self._publish_clouds(frame, wanted.intersection(CLOUDS))
+
+    def _publish_clouds(self, frame: SegmentedFrame, wanted: frozenset[str]) -> str:
+        """Publish what is wanted of the points on the ground; returns a sentence on why not, if not."""
+        if not wanted:
+            return ""
+        parameters, costs = frame.settings.parameters, frame.settings.model.costs.costs(frame.segmentation.mask)
+        viewpoint = self._viewpoint(_seconds(frame.header.stamp), parameters.camera_height_m)
+        sight = Sight(self.input_topic, self._info, viewpoint, bool(self._poses))
+        try:
+            clouds = ground_points(costs, sight, parameters, wanted)
+        except GroundError as error:
+            return f"~/obstacles and ~/free_space are not published: {error}"
+        for output, points in clouds.items():
+            self._outputs[output].publish(cloud_message(points, frame.header))
+        return ""
 
     def _publish_info(self, calibration: CameraInfo, size: tuple[int, int], header: Any) -> None:
         info = camera_info_message(calibration, size, header)

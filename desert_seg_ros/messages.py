@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from array import array
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import String
 
 from desert_seg.errors import shortened
@@ -28,6 +29,18 @@ def image_message(array: npt.NDArray[Any], encoding: str, header: Any) -> Image:
     message = Image()
     fill_image(message, array, encoding, header)
     return message
+
+
+def cloud_message(points: npt.NDArray[np.float32], header: Any) -> PointCloud2:
+    """A sensor_msgs/PointCloud2 of Nx3 points, with the input's header untouched; N may be 0."""
+    cloud = PointCloud2(header=header, height=1, width=len(points), point_step=12, row_step=points.nbytes)
+    cloud.is_dense = True
+    cloud.fields = [
+        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+        for index, name in enumerate(("x", "y", "z"))
+    ]
+    cloud.data = array("B", points.tobytes())
+    return cloud
 
 
 def class_list_message(labels: LabelSet, threshold: float) -> String:

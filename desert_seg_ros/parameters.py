@@ -12,6 +12,7 @@ from typing import Any
 
 from desert_seg.engines.engine import DEVICES, ENGINES, PRECISIONS
 from desert_seg.errors import DesertSegError
+from desert_seg.ground import MAX_TILT_DEG
 from desert_seg.segmenter import WHOLE
 from desert_seg.views import VIEW_SETS
 
@@ -109,7 +110,21 @@ class NodeParameters:
         maximum=0.95,
     )
     camera_height_m: float = _parameter(
-        1.5, "Height of the camera over the ground, for smoothing.", live=True, minimum=0.1, maximum=100.0
+        1.5,
+        "Height of the camera over the ground, for `smoothing`, ~/obstacles and ~/free_space.",
+        live=True,
+        minimum=0.1,
+        maximum=100.0,
+    )
+    camera_pitch_deg: float = _parameter(
+        0.0,
+        "How far the camera looks down, degrees, for ~/obstacles and ~/free_space while no `camera_pose` comes.",
+        live=True,
+        minimum=-MAX_TILT_DEG,
+        maximum=MAX_TILT_DEG,
+    )
+    obstacles_range_m: float = _parameter(
+        10.0, "How far ~/obstacles and ~/free_space reach along the ground.", live=True, minimum=1.0, maximum=100.0
     )
     max_age_s: float = _parameter(
         0.0,

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import re
 import subprocess
 import sys
 
@@ -12,12 +13,13 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from desert_seg.consumers import elevation_mapping, hydra_colors, hydra_label_space, nav2_layer
+from desert_seg.consumers import elevation_mapping, hydra_colors, hydra_label_space, nav2_layer, nav2_obstacles
 from desert_seg.errors import DataError
 from desert_seg.labels import LabelSet, load_label_map, shipped_label_maps
 from desert_seg.recordings.drive import open_drive
 from desert_seg.traversability import class_costs, read_policy
 from desert_seg_ros.messages import class_list_message
+from desert_seg_ros.parameters import NodeParameters
 
 POLICY = ROOT / "config" / "traversability.yaml"
 LABEL_SETS = [load_label_map(name).labels for name in shipped_label_maps()]
@@ -85,6 +87,23 @@ def test_every_tile_of_the_sample_drive_that_holds_an_obstacle_is_lethal_though_
             found.append(cost_of_tile(camera, names))
     assert len(found) > 20
     assert set(found) == {254}
+
+
+def test_nav2s_obstacle_layer_takes_every_point_of_the_default_range_and_clears_by_free_space_alone():
+    layer = nav2_obstacles()["segmented_obstacle_layer"]
+    marks, clears = (layer[source] for source in layer["observation_sources"].split())
+    assert (marks["topic"], marks["marking"], marks["clearing"]) == ("/segment/obstacles", True, False)
+    assert (clears["topic"], clears["marking"], clears["clearing"]) == ("/segment/free_space", False, True)
+    defaults = NodeParameters()
+    farthest = np.hypot(defaults.obstacles_range_m, defaults.camera_height_m)
+    assert min(marks["obstacle_max_range"], clears["raytrace_max_range"]) > farthest
+    assert 0 < clears["raytrace_min_range"] < defaults.obstacles_range_m
+
+
+def test_the_page_on_integration_shows_the_generated_obstacle_layer():
+    page = (ROOT / "docs" / "integration.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(segmented_obstacle_layer:.*?)```", page, re.DOTALL)
+    assert yaml.safe_load(shown) == nav2_obstacles()
 
 
 def test_elevation_mapping_finds_its_topics_under_the_keys_of_both_its_ports():

@@ -11,11 +11,11 @@ from conftest import ROOT
 from desert_seg_ros.budget import Effort
 from desert_seg_ros.health import STAGES, UNSTAMPED, Health, Surroundings, Timing
 from desert_seg_ros.parameters import NodeParameters
-from desert_seg_ros.worker import IMAGES
+from desert_seg_ros.worker import CLOUDS, IMAGES
 
 PAGES = [ROOT / "docs" / name for name in ("integration.md", "troubleshooting.md")]
 INTEGRATION, TROUBLESHOOTING = (page.read_text() for page in PAGES)
-NAMES = {*IMAGES, "camera_info", "timing", "label_info", "label_info_json", "enable", "reload_model"}
+NAMES = {*IMAGES, *CLOUDS, "camera_info", "timing", "label_info", "label_info_json", "enable", "reload_model"}
 PARAMETERS = {item.name for item in fields(NodeParameters)}
 PACKAGE = ROOT / "desert_seg_ros"
 
@@ -126,6 +126,9 @@ def test_the_table_of_what_diagnostics_say_has_every_message_at_its_level_and_no
     assert "another shape, so none is published beside the masks" in " ".join(calibration)
     assert "another shape, so none is published beside the masks" in " ".join(texts("camera.py"))
     others -= calibration
+    (withheld,) = (message for message in others if message.startswith("~/obstacles"))
+    assert withheld.removesuffix("…") in texts("camera.py")
+    others -= {withheld}
     kinds = {message for message in others if message.startswith("… publishes … on …, ")}
     assert len(kinds) == 2
     for part in (part for message in kinds for part in message.split("…") if len(part) > 5):

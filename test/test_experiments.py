@@ -6,12 +6,14 @@ import torch
 from labelled_folder import write_folder
 
 from desert_seg.artifact import load_artifact
+from desert_seg.ground import GroundCamera, Lens, obstacle_points, pitched_down
 from desert_seg.labels import load_label_map
 from desert_seg.network import NetworkConfig, SegmentationNetwork
 from desert_seg_train.folder import SegmentationFolder
 from desert_seg_train.saving import save_network
 from experiments.counts import Counts, read_counts, write_counts
 from experiments.finish import LABEL_MAP, averaged, tried, with_offset
+from experiments.ground import nearest_by_cloud, nearest_by_depth
 from experiments.protocol import FOLDS, read_arms
 from experiments.test_time import MAX_BIAS, WAYS, class_shares, estimate_priors, guarded_bias, prepare
 
@@ -104,3 +106,17 @@ def test_an_offset_that_was_tried_and_one_folded_into_the_weights_give_the_same_
     rocks = LABEL_MAP.labels.index("Rocks")
     assert plain[:, :, rocks].sum() < raised[:, :, rocks].sum(), "more pixels are called rocks"
     assert np.abs(folded - raised).sum() <= 0.002 * raised.sum()
+
+
+def test_on_a_flat_world_the_distances_by_depth_and_by_the_cloud_are_the_same():
+    lens, down = Lens(np.array([[60.0, 0, 39.5], [0, 60.0, 29.5], [0, 0, 1]])), pitched_down(15)
+    rows, columns = np.mgrid[:60, :80]
+    falling = lens.rays(columns.ravel().astype(float), rows.ravel().astype(float)) @ down
+    depth = np.where(falling > 0, 1.5 / np.maximum(falling, 1e-9), 0).reshape(60, 80)
+    lethal = np.zeros((60, 80), bool)
+    lethal[35:50, 10:20], lethal[20:40, 60] = True, True
+    costs = np.where(lethal, 254, 0).astype(np.uint8)
+    points = obstacle_points(costs, GroundCamera(lens, down, 1.5), 100.0).astype(float)
+    true, found = nearest_by_depth(lethal, depth, lens, down), nearest_by_cloud(points, lens, down, 80, 1.5)
+    assert np.isfinite(true).sum() == 11
+    assert found == pytest.approx(true, abs=1e-3)

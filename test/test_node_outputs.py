@@ -17,16 +17,25 @@ from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy  # noqa: E402
 from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, String, latest, mask_of, values_of  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 from tiny_graph import tiny_graph  # noqa: E402
 
 from desert_seg.artifact import ONNX, WEIGHTS, load_artifact, save_artifact  # noqa: E402
 from desert_seg.calibration import Calibration  # noqa: E402
+from desert_seg.ground import (  # noqa: E402
+    LIFT_M,
+    GroundCamera,
+    Lens,
+    free_points,
+    obstacle_points,
+    pitched_down,
+)
 from desert_seg.labels import IGNORE  # noqa: E402
+from desert_seg.recordings.drive import open_drive  # noqa: E402
 from desert_seg.segmenter import Segmenter, SegmentOptions  # noqa: E402
 from desert_seg.traversability import CostPainter, read_policy  # noqa: E402
-from desert_seg_ros.worker import IMAGES  # noqa: E402
+from desert_seg_ros.worker import CLOUDS, IMAGES  # noqa: E402
 
 CALIBRATION = Calibration(temperature=1.5, unknown_score="entropy", unknown_threshold=0.5)
 
@@ -94,7 +103,7 @@ def test_all_outputs_are_reliable_and_volatile_and_keep_one(peer):
         topic = f"/outputs/{name}"
         return peer.until(lambda: peer.node.get_publishers_info_by_topic(topic), f"a publisher on {topic}")
 
-    for name in (*IMAGES, "camera_info", "timing"):
+    for name in (*IMAGES, *CLOUDS, "camera_info", "timing"):
         (publisher,) = publishers(name)
         assert publisher.qos_profile.reliability == QoSReliabilityPolicy.RELIABLE
         assert publisher.qos_profile.durability == QoSDurabilityPolicy.VOLATILE
@@ -175,6 +184,75 @@ def test_a_calibration_of_another_shape_is_not_published_and_that_is_said(peer, 
     assert infos == []
     fit = CameraInfo(height=height, width=width)
     peer.until(lambda: says(fit, "") and not says(fit, "camera_info") and infos, "the next calibration")
+
+
+def points_of(message):
+    """Nx3 of a cloud as any reader takes it, and proof that it has only x, y and z and is tightly packed."""
+    assert [(field.name, field.offset, field.datatype, field.count) for field in message.fields] == [
+        ("x", 0, 7, 1),
+        ("y", 4, 7, 1),
+        ("z", 8, 7, 1),
+    ]
+    assert (message.height, message.point_step, message.is_dense) == (1, 12, True)
+    assert len(message.data) == message.row_step == 12 * message.width
+    return np.frombuffer(message.data, np.float32).reshape(-1, 3)
+
+
+def test_obstacles_lie_where_lethal_pixels_meet_the_ground_and_what_is_missing_for_that_is_said(start, sample_drive):
+    rgb = np.ascontiguousarray(next(open_drive(sample_drive).frames()).rgb()[::2, ::2])
+    arguments = ("-p", "camera_height_m:=1.8", "-p", "camera_pitch_deg:=3.0", "-p", "region:=[0.0, 0.0, 0.9, 1.0]")
+    _, peer = start("surveyor", *arguments)
+    peer.until_ready()
+    clouds = {name: peer.listen(name, PointCloud2) for name in CLOUDS}
+    costs, health = peer.listen("traversability", Image), peer.listen("/diagnostics", DiagnosticArray)
+
+    def says(words):
+        peer.send(rgb)
+        return latest(peer, health).name and words in latest(peer, health).message
+
+    withheld = "~/obstacles and ~/free_space are not published: "
+    peer.until(lambda: says(f"{withheld}no camera_info has come: publish the camera's calibration"), "a cure")
+    assert not any(clouds.values())
+    lens = Lens(np.array([[342.0, 0, 239.5], [0, 342.0, 134.5], [0, 0, 1]]))
+    info = CameraInfo(height=rgb.shape[0], width=rgb.shape[1], k=lens.intrinsics.ravel())
+
+    def calibrated_points():
+        peer.publishers["camera_info"].publish(info)
+        return says("") and not says(withheld) and all(clouds.values())
+
+    peer.until(calibrated_points, "points")
+    camera = GroundCamera(lens, pitched_down(3.0), 1.8)
+    seen = mask_of(peer.exchange(rgb, costs, stamp=(31, 7)))[: round(0.9 * rgb.shape[0])]
+    for name, expected in (("obstacles", obstacle_points), ("free_space", free_points)):
+        message = peer.exchange(rgb, clouds[name], stamp=(31, 7))
+        assert (message.header.frame_id, message.header.stamp.nanosec) == ("front_camera", 7)
+        assert len(points_of(message)) > 20
+        assert np.allclose(points_of(message), expected(seen, camera, 10.0), atol=1e-4)
+    ground = points_of(clouds["obstacles"][-1]) + LIFT_M * camera.down
+    pixels = ground @ lens.intrinsics.T
+    columns, rows = np.rint(pixels[:, :2] / pixels[:, 2:]).astype(int).T
+    assert (seen[rows, columns] == 254).all()
+    poses, pose = peer.node.create_publisher(PoseStamped, "camera_pose", 10), PoseStamped()
+
+    def with_pose(words):
+        poses.publish(pose)
+        return says(words)
+
+    peer.until(lambda: with_pose(f"{withheld}no camera_pose is within 50 ms of the image"), "the pose of another time")
+    pose.header.stamp.sec, pose.header.stamp.nanosec = 7, 8
+    peer.until(lambda: with_pose(f"{withheld}the camera's y axis is 90 degrees away"), "a pose in a body's axes")
+    pose.header.stamp.sec = 42
+    turn = pose.pose.orientation  # ahead along the world's x axis, level
+    turn.x, turn.y, turn.z, turn.w = -0.5, 0.5, -0.5, 0.5
+
+    def points_by_pose():
+        poses.publish(pose)
+        peer.send(rgb, stamp=(42, 8))
+        return clouds["obstacles"][-1].header.stamp.sec == 42
+
+    peer.until(points_by_pose, "points by the pose")
+    level = GroundCamera(lens, pitched_down(0.0), 1.8)
+    assert np.allclose(points_of(clouds["obstacles"][-1]), obstacle_points(seen, level, 10.0), atol=1e-4)
 
 
 def test_enable_stops_and_starts_masks_and_is_the_parameter_of_that_name(peer, frame):

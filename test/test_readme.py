@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from desert_seg_ros.parameters import NodeParameters
-from desert_seg_ros.worker import IMAGES
+from desert_seg_ros.worker import CLOUDS, IMAGES
 
 README = (ROOT / "README.md").read_text()
 NODE = ("node.py", "class_list.py", "diagnostics.py", "reload.py")
@@ -39,7 +39,7 @@ def test_the_parameter_table_is_the_declaration():
 def test_every_topic_the_node_names_is_in_the_topic_table():
     code = "".join((ROOT / "desert_seg_ros" / name).read_text() for name in NODE)
     published = set(re.findall(r'"(~/\w+|/diagnostics)"', code))
-    published |= {f"~/{name}" for name in (*IMAGES, "camera_info", "timing")}
+    published |= {f"~/{name}" for name in (*IMAGES, *CLOUDS, "camera_info", "timing")}
     documented = set(re.findall(r"`(~/\w+|/diagnostics)`", README))
     assert published == documented
 
