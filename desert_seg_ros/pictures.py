@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from desert_seg.errors import DataError
+from desert_seg.errors import DataError, OutputError
+from desert_seg.files import writing
 from desert_seg.images import write_image
 from desert_seg.labels import LabelSet
 
@@ -64,15 +65,19 @@ class Video(AbstractContextManager["Video"]):
         self._partial = path.with_name(f".{os.getpid()}.{path.name}")
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
+        self._num_pictures = 0
 
     def add(self, picture: Rgb) -> None:
         """Append an HxWx3 uint8 RGB picture, scaled if the first one had another size.
 
         Raises:
             DataError: This OpenCV cannot write such a video.
+            OutputError: The folder cannot be made.
         """
         if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with writing(self._path):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._partial.write_bytes(bytes(4096))  # OpenCV would not say why it cannot
             self._size = (picture.shape[1], picture.shape[0])
             code = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._partial), code, self._fps, self._size)
@@ -80,6 +85,7 @@ class Video(AbstractContextManager["Video"]):
                 raise DataError(f"{self._path}: this OpenCV cannot write MP4; install opencv-python-headless")
         if (picture.shape[1], picture.shape[0]) != self._size:
             picture = np.asarray(cv2.resize(picture, self._size), np.uint8)
+        self._num_pictures += 1
         self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
     def __exit__(
@@ -88,8 +94,21 @@ class Video(AbstractContextManager["Video"]):
         if self._writer is not None:
             self._writer.release()
             if kind is None:
-                self._partial.replace(self._path)
-        self._partial.unlink(missing_ok=True)
+                self._publish()
+        with suppress(OSError):  # a disk that is read-only has nothing to be removed from
+            self._partial.unlink()
+
+    def _publish(self) -> None:
+        # OpenCV says nothing of a disk that did not take everything, and then the index at the end is missing or short.
+        found = cv2.VideoCapture(str(self._partial)).get(cv2.CAP_PROP_FRAME_COUNT)
+        if found != self._num_pictures:
+            self._partial.unlink(missing_ok=True)
+            raise OutputError(
+                f"{self._path}: cannot be written in full ({max(0, round(found))} of {self._num_pictures} pictures "
+                "arrived); make room on its disk, or choose another"
+            )
+        with writing(self._path):
+            self._partial.replace(self._path)
 
 
 def _band(width: int, height: int, texts: Sequence[tuple[int, str, float]]) -> Rgb:

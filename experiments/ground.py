@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import tyro
-from rich.console import Console
 from rich.table import Table
 
+from desert_seg.console import Console
 from desert_seg.ground import GroundCamera, Lens, obstacle_points, pitched_down
 from desert_seg.images import read_mask
 from desert_seg.labels import load_label_map

@@ -140,9 +140,11 @@ def test_a_folder_in_place_of_an_output_file_is_refused(tmp_path):
 DISK = """
     import contextlib, io, json, os, sys
     from pathlib import Path
+    import numpy as np
     from desert_seg.artifact import WEIGHTS, load_artifact, save_artifact
     from desert_seg.errors import OutputError
     from desert_seg.recordings.bag import BagWriter
+    from desert_seg_ros.pictures import Video
     from desert_seg_train import cli
 
     disk, place, reason = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -163,6 +165,11 @@ DISK = """
         with BagWriter(disk / storage, storage) as writer:
             for stamp in range(100):
                 writer.write("/topic", "std_msgs/msg/ByteMultiArray", stamp, os.urandom(10_000))
+
+    def video():
+        with Video(disk / "masks.mp4", 10) as writer:
+            for seed in range(20):
+                writer.add(np.random.default_rng(seed).integers(0, 256, (48, 64, 3), np.uint8))
 
     def attempt(write, *arguments):
         try:
@@ -192,6 +199,7 @@ DISK = """
         "artifact": attempt(save_artifact, disk / "model", model.card, files),
         "mcap": attempt(bag, "mcap"),
         "sqlite3": attempt(bag, "sqlite3"),
+        "video": attempt(video),
     }
     assert state() == before, state().keys() ^ before.keys()
     load_artifact(disk / "model")
