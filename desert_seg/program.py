@@ -27,12 +27,13 @@ _STAND_INS = {"■": "#", "█": "#", "…": "~", "·": "-"}
 Work = Callable[[], object]
 
 
-def run_program(name: str, prepare: Callable[[Sequence[str]], Work]) -> None:
-    """Run a program with the arguments of this process.
+def run_program(name: str, prepare: Callable[[Sequence[str]], Work], arguments: Sequence[str] | None = None) -> None:
+    """Run a program to its end; until then, and after it, this decides what Ctrl-C and SIGTERM do to the process.
 
     Args:
         name: As it is typed, for `--version`.
         prepare: Takes the arguments, imports what is needed, and returns what is to be done.
+        arguments: Without the program's name; None = those of this process.
 
     Raises:
         SystemExit: Unless everything was done.
@@ -52,10 +53,11 @@ def run_program(name: str, prepare: Callable[[Sequence[str]], Work]) -> None:
     _on_stop(_leave)
     _make_everything_printable()
     try:
-        if sys.argv[1:2] == ["--version"]:
+        given = sys.argv[1:] if arguments is None else arguments
+        if list(given[:1]) == ["--version"]:
             sys.stdout.write(f"{name} {_version()}\n")
         else:
-            work = prepare(sys.argv[1:])
+            work = prepare(given)
             sys.unraisablehook = stop_again
             _on_stop(stop)
             work()

@@ -248,9 +248,9 @@ def _sleep_until(deadline: float, should_stop: Callable[[], bool]) -> None:
         time.sleep(min(remaining, _POLL_S))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command; see `run_program` for how it ends, except that Ctrl-C ends a replay with 0."""
-    run_program("desert-seg-replay", _prepare)
+    run_program("desert-seg-replay", _prepare, arguments)
 
 
 def _prepare(arguments: Sequence[str]) -> Work:

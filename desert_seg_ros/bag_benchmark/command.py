@@ -6,7 +6,7 @@ Writes to the output folder: `report.html`, `results.json`, `masks/` with a bag 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -118,9 +118,9 @@ def _say(results: Results, options: Options, console: Console) -> None:
         console.print(Text.assemble((str(options.out / name), "bold"), f"  {what}"))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command; see `run_program` for how it ends."""
-    run_program("desert-seg-benchmark", lambda arguments: partial(_run, parse(arguments)))
+    run_program("desert-seg-benchmark", lambda given: partial(_run, parse(given)), arguments)
 
 
 def _run(options: Options) -> None:
