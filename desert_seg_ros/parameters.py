@@ -103,10 +103,13 @@ class NodeParameters:
     )
     smoothing: float = _parameter(
         0.0,
-        "Weight of the past when scores are averaged over time, moved with `camera_pose` if it comes; 0 = off.",
+        "Weight of the past when scores are averaged over time, moved with the camera if its pose is known; 0 = off.",
         live=True,
         minimum=0.0,
         maximum=0.95,
+    )
+    world_frame: str = _parameter(
+        "", "Frame with z up, like odom, in which /tf tells where the camera is, for smoothing; '' = /tf is not read."
     )
     camera_height_m: float = _parameter(
         1.5, "Height of the camera over the ground, for smoothing.", live=True, minimum=0.1, maximum=100.0
