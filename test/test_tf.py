@@ -31,7 +31,7 @@ COVERED_S = 5
 @pytest.fixture
 def tf_message(tmp_path_factory, monkeypatch):
     """The type of /tf: this ROS's, or one that is built for the test."""
-    if not tf2_messages.is_installed():
+    if not tf2_messages.INSTALLED:
         tf2_messages.require_build()
         tf2_messages.use(made_once(tmp_path_factory, "tf2_messages", tf2_messages.build), monkeypatch)
     from tf2_msgs.msg import TFMessage

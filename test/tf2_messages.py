@@ -23,6 +23,8 @@ NEEDED = (
     *("rosidl_typesupport_fastrtps_c", "rosidl_typesupport_fastrtps_cpp", "fastcdr", "stdc++"),
     *("geometry_msgs__rosidl_typesupport_introspection_c", "rosidl_typesupport_introspection_c"),
 )
+INSTALLED = importlib.util.find_spec(PACKAGE) is not None
+"""Whether this machine's ROS brings it."""
 
 
 def require_build() -> None:
@@ -74,8 +76,3 @@ def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, os.pathsep.join(filter(None, (str(folder), os.environ.get(variable)))))
     for library in LIBRARIES:
         ctypes.CDLL(str(folder / library))  # for this process the variable comes too late
-
-
-def is_installed() -> bool:
-    """Whether this machine's ROS brings it."""
-    return importlib.util.find_spec(PACKAGE) is not None
