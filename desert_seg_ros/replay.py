@@ -136,6 +136,8 @@ class Replayer:
 
     def _timetable(self, should_stop: Callable[[], bool]) -> Iterator[tuple[float, DriveFrame, DriveFrame]]:
         """When each frame is due, in seconds after the first; the frame as stored, and as published."""
+        from desert_seg.recordings.drive import pass_over
+
         pass_begin, is_chosen = 0.0, False
         leave_out: Callable[[DesertSegError], None] = self.bad.append
         while True:
@@ -161,7 +163,7 @@ class Replayer:
                 return
             period = (due - pass_begin) / (num_frames - 1) if num_frames > 1 else _STILL_PERIOD_S
             pass_begin = due + period
-            leave_out = _pass_over  # what is left out is counted in the first pass only
+            leave_out = pass_over  # what is left out is counted in the first pass only
 
     def _frames_from_start(self, leave_out: Callable[[DesertSegError], None]) -> Iterator[DriveFrame]:
         frames = self._drive.frames(leave_out)
@@ -236,10 +238,6 @@ class Replayer:
 
         while not matched() and time.monotonic() < self._heard_by and not should_stop():
             time.sleep(_POLL_S)
-
-
-def _pass_over(_: DesertSegError) -> None:
-    pass
 
 
 def _sleep_until(deadline: float, should_stop: Callable[[], bool]) -> None:

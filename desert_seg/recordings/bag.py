@@ -102,9 +102,9 @@ class Bag(AbstractContextManager["Bag"]):
         for topic in self.topics():
             held[topic.name] += topic.num_messages
         return [
-            f"{self.path}: metadata.yaml counts {told} messages on {name}, the files hold {held[name]}, and these count"
-            for name, told in self._files.told.items()
-            if not self._damage and told != held[name]
+            f"{self.path}: metadata.yaml counts {count} messages on {name}, the files hold {held[name]}, which count"
+            for name, count in self._files.declared.items()
+            if not self._damage and count != held[name]
         ]
 
     def close(self) -> None:

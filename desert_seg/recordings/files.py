@@ -37,13 +37,13 @@ class RecordingFiles:
     Attributes:
         path: The given folder or file.
         files: The storage files in order, unpacked.
-        told: Number of messages by topic according to `metadata.yaml`; empty without it or if files are missing.
+        declared: Number of messages by topic according to `metadata.yaml`; empty without it or if files are missing.
         remarks: Sentences on faults in spite of which it is read.
     """
 
     path: Path
     files: tuple[Path, ...]
-    told: Mapping[str, int]
+    declared: Mapping[str, int]
     remarks: tuple[str, ...] = ()
 
 
@@ -83,8 +83,8 @@ def find_files(path: Path) -> RecordingFiles:
     elif len(present) < len(listed):
         missing = len(listed) - len(present)
         remarks.append(f"{path}: {missing} of its {len(listed)} files are missing; the others are read")
-    told = _told_counts(metadata) if len(present) == len(listed) else {}
-    return _unpacked(path, [_regular(file) for file in present], told, remarks)
+    declared = _declared_counts(metadata) if len(present) == len(listed) else {}
+    return _unpacked(path, [_regular(file) for file in present], declared, remarks)
 
 
 def _is_storage(path: Path) -> bool:
@@ -146,7 +146,7 @@ def _by_number(path: Path) -> tuple[list[int], str]:
     return [int(digits) for digits in re.findall(r"\d{1,18}", path.name)], path.name
 
 
-def _told_counts(metadata: Mapping[str, Any]) -> dict[str, int]:
+def _declared_counts(metadata: Mapping[str, Any]) -> dict[str, int]:
     topics = metadata.get("topics_with_message_count")
     counts: dict[str, int] = {}
     for topic in topics if isinstance(topics, list) else []:
@@ -158,7 +158,7 @@ def _told_counts(metadata: Mapping[str, Any]) -> dict[str, int]:
     return counts
 
 
-def _unpacked(path: Path, files: Iterable[Path], told: Mapping[str, int], remarks: list[str]) -> RecordingFiles:
+def _unpacked(path: Path, files: Iterable[Path], declared: Mapping[str, int], remarks: list[str]) -> RecordingFiles:
     """The recording with unpacked files in the place of compressed ones."""
     folder: Path | None = None
     plain: list[Path] = []
@@ -173,7 +173,7 @@ def _unpacked(path: Path, files: Iterable[Path], told: Mapping[str, int], remark
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    found = RecordingFiles(path, tuple(plain), told, tuple(remarks))
+    found = RecordingFiles(path, tuple(plain), declared, tuple(remarks))
     if folder is not None:
         weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
     return found
