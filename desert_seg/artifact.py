@@ -1,10 +1,10 @@
 """Model artifacts: a folder with everything needed to run a model, and proof that it is what was saved.
 
-`artifact.json` holds the network's configuration, input size, label map, metrics and provenance, the SHA-256 of
-every other file, and a digest over all of that, which names the model. Beside it lie `weights.safetensors` (for
-torch), `model.onnx` (for the other engines) and, where they were made, `model.int8.onnx`, `parity.json`, a report of
-how well engines agree, and `self_test.png` with its mask, by which an engine is tried before it is used. Nothing here
-is ever unpickled. Knows nothing of engines.
+`artifact.json` holds the network's configuration, input size, label map, metrics and provenance, the SHA-256 of every
+other file, and a digest over all of that, which names the model. Beside it lie `weights.safetensors` (for torch),
+`model.onnx` (for the other engines) and, where they were made, `model.int8.onnx`, `parity.json`, a report of how well
+engines agree, and `self_test.png` with its mask, on which an engine is tested before use. Nothing here is ever
+unpickled. Knows nothing of engines.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ INT8_ONNX = "model.int8.onnx"
 PARITY = "parity.json"
 SELF_TEST = ("self_test.png", "self_test_mask.png")
 FILES = (WEIGHTS, ONNX, INT8_ONNX, PARITY, *SELF_TEST)
-"""All that may lie beside the description."""
+"""All other files that an artifact may hold."""
 
 _JSON = "artifact.json"
 
 MAX_DESCRIPTION_BYTES = 4 * 2**20
-"""Of JSON files and of the self-test, which are read whole."""
+"""Size limit of JSON files and of the self-test, which are read into memory."""
 
 MAX_FILE_BYTES = 4 * 2**30
-"""Of any other file."""
+"""Size limit of any other file."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class Artifact:
         path: Its folder.
         card: What it says about its model.
         digest: 64 hex digits that identify the model and all its files.
-        parity: How well engines agree with the network; None if that was never looked at.
-        self_test: What engines are compared with before they are used; None if it was exported without.
+        parity: How well engines agree with the network; None if that was never measured.
+        self_test: What engines are compared with before they are used; None if the artifact has none.
     """
 
     path: Path
@@ -101,7 +101,7 @@ class Artifact:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise ArtifactError if `path` exists and is not an artifact, which is never written over."""
+    """Raise ArtifactError if `path` exists and is not an artifact, which is never overwritten."""
     if path.exists() and not (path / _JSON).is_file():
         raise ArtifactError(f"{path}: exists and is not a model artifact; choose another folder")
 
@@ -115,7 +115,7 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
         files: Contents of the other files by name; usually `WEIGHTS` and `ONNX`.
 
     Raises:
-        ArtifactError: `path` exists and is not an artifact, or `load_artifact` would not take what is to be saved.
+        ArtifactError: `path` exists and is not an artifact, or `load_artifact` would refuse the result.
         OutputError: The machine refuses; an older artifact is still there.
     """
     path = Path(path)
@@ -148,8 +148,8 @@ def load_artifact(path: str | Path) -> Artifact:
     """Read and verify an artifact folder.
 
     Raises:
-        ArtifactError: It is missing, of another format, has an entry of another kind or out of bounds, or any file in
-            it is not the one that was saved.
+        ArtifactError: It is missing or of another format, an entry has the wrong type or is out of bounds, or a file in
+            it has changed.
     """
     path = Path(path)
     if not path.is_dir():
@@ -213,7 +213,7 @@ def _read(path: Path) -> bytes:
 
 
 def _parts(files: Mapping[str, bytes]) -> tuple[ParityReport | None, SelfTest | None]:
-    """Parity report and self-test, of those files of an artifact that are there."""
+    """Parity report and self-test from an artifact's files; None for what it does not have."""
     frame, mask = (files.get(name) for name in SELF_TEST)
     self_test = None if frame is None or mask is None else self_test_from_png(frame, mask)
     return parity_from_json(files[PARITY]) if PARITY in files else None, self_test

@@ -1,4 +1,4 @@
-"""What may stand in `artifact.json`: kinds, bounds and plain names, so that an artifact never chooses what is loaded.
+"""What `artifact.json` may contain: types, bounds and plain names, so that it never chooses what is loaded.
 
 A network's configuration names classes and functions of other libraries, and those of an encoder may fetch from the
 network or read anywhere on the disk (`hf-hub:...`, `local-dir:/...`). Knows nothing of files.
@@ -17,7 +17,7 @@ from desert_seg.errors import DataError
 from desert_seg.views import SIZE_MULTIPLE
 
 MAX_SIDE = 128 * SIZE_MULTIPLE
-"""Of a network's input; the graphs are made for no more."""
+"""Largest height and width of a network's input; graphs are made for no more."""
 
 MAX_CLASSES = 255
 """Masks are uint8, and one value means unknown."""
@@ -30,13 +30,13 @@ _LOADING_OPTIONS = re.compile(r"pretrained.*|.*weights|.*path|.*dir|.*file|.*url
 
 
 def check_network(network: Any) -> None:
-    """See that a network's configuration only names what its library has.
+    """Check that a network's configuration names only what its library has.
 
     Args:
-        network: Arguments of `desert_seg.network.NetworkConfig`, which may be of any kind yet.
+        network: Arguments of `desert_seg.network.NetworkConfig`, not validated yet.
 
     Raises:
-        DataError: It does not, or is no configuration.
+        DataError: It names something else, or is not a configuration.
     """
     if not isinstance(network, Mapping) or not {"architecture", "encoder", "num_classes"} <= network.keys() <= _NETWORK:
         raise DataError(f"network is {_short(network)}, expected architecture, encoder and num_classes; train it again")
@@ -66,10 +66,10 @@ def check_network(network: Any) -> None:
 
 
 def check_content(content: Any) -> None:
-    """See that the parsed `artifact.json` has the kinds of values that its reader takes for granted.
+    """Check that the parsed `artifact.json` has the types that its reader relies on.
 
     Raises:
-        DataError: It does not; the sentence names the entry.
+        DataError: An entry has the wrong type or is out of bounds; the message names it.
     """
     kinds = {
         "name": str,

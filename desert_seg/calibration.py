@@ -1,8 +1,8 @@
 """How sure a model is, and of what: a temperature, a score for unknown terrain, and what its own frames look like.
 
-Measured once on frames that were not trained on (`desert-seg calibrate`), stored in the artifact, used by whoever
-runs the model. Everything here works on the decoder's low-resolution scores, at next to no cost. Knows nothing of
-engines or files.
+Measured once on frames that were not trained on (`desert-seg calibrate`), stored in the artifact, used wherever the
+model runs. Everything here works on the decoder's low-resolution scores, at next to no cost. Knows nothing of engines
+or files.
 
 Shape letters: K classes, h, w score grid, H, W a frame, D descriptor.
 """
@@ -51,7 +51,7 @@ UNKNOWN_SCORES: Mapping[str, Callable[[Planes], Planes]] = {
 
 @dataclass(frozen=True)
 class FrameStatistics:
-    """How frames of the model's own world look: D numbers of each (see `describe`), their mean and spread.
+    """What the frames look like that the model knows: mean and spread of the D numbers of `describe`.
 
     Attributes:
         mean: Mean over frames.
@@ -77,7 +77,7 @@ class FrameStatistics:
         return cls(tuple(mean.tolist()), tuple(spread.tolist()), max(float(np.percentile(distances, 95)), 1e-6))
 
     def shift(self, description: npt.NDArray[np.float64]) -> float:
-        """How unlike these frames one is: 1 is as far off as the farthest twentieth of them, 2 twice as far."""
+        """How unlike these frames another one is: 1 = as far off as their 95th percentile, 2 = twice as far."""
         return _distance(description, np.array(self.mean), np.array(self.spread)) / self.usual
 
 
@@ -86,11 +86,11 @@ def _distance(description: npt.NDArray[np.float64], mean: Any, spread: Any) -> f
 
 
 def describe(rgb: npt.NDArray[np.uint8], scores: Planes) -> npt.NDArray[np.float64]:
-    """A frame in a few numbers: its colours, its grain, the shares of the classes seen in it, how its scores spread.
+    """A frame in a few numbers: its colours and grain, the shares of the classes, and the spread of the scores.
 
     Args:
-        rgb: HxWx3 uint8, the network's input; every eighth row is looked at, for the colours every eighth column too.
-        scores: Khw float32; every fourth row and column is looked at.
+        rgb: HxWx3 uint8, the network's input; only every eighth row is used, and for the colours every eighth column.
+        scores: Khw float32; only every fourth row and column is used.
 
     Returns:
         D = 7 + 3K float64: mean and standard deviation of R, G, B (0..1), the mean difference between neighbours in a
@@ -118,8 +118,8 @@ class Calibration:
         temperature: Scores are divided by it before they become probabilities (Guo et al., "On Calibration of Modern
             Neural Networks", 2017).
         unknown_score: One of `UNKNOWN_SCORES`.
-        unknown_threshold: Pixels whose score is above are terrain the model does not know; None = never measured.
-        frames: How frames of the model's own world look; None = never measured.
+        unknown_threshold: Pixels with a higher score are unknown terrain; None = never measured.
+        frames: What the frames look like that the model knows; None = never measured.
         data: Frames it was measured on, in words.
         measured: Figures of the measurement by name.
     """
@@ -140,7 +140,7 @@ class Calibration:
             raise ValueError(f"there is no score for unknown terrain {self.unknown_score!r}")
 
     def unknown(self, scores: Planes) -> Planes:
-        """Score for unknown terrain, hw, of Khw scores as they come from the engine."""
+        """Score for unknown terrain, hw, from the engine's Khw scores."""
         return UNKNOWN_SCORES[self.unknown_score](scores / np.float32(self.temperature))
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Reading what a training saved: a checkpoint of PyTorch, a .safetensors file, or smp's `save_pretrained` folder.
 
-Only tensors and plain containers are read (`weights_only=True`); nothing is unpickled. What is in them is for
-`desert_seg.weights` to find. Needs torch.
+Only tensors and plain containers are read (`weights_only=True`); nothing is unpickled. `desert_seg.weights` finds the
+weights in them. Needs torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from desert_seg.errors import ArtifactError
 _SAVE = "save model.state_dict() with torch.save"
 _SMP_CONFIG, _SMP_WEIGHTS = "config.json", "model.safetensors"
 _NOT_OPTIONS = ("classes", "encoder_name", "encoder_weights", "in_channels", "activation", "aux_params", "upsampling")
-"""What smp's config.json holds that is no option of the network, or that only concerns what comes behind its scores."""
+"""Entries of smp's config.json that are not options of the network, or only concern what follows its scores."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ArtifactError(_why_not_loaded(path, str(error))) from error
-    except Exception as error:  # whatever a reader of pickles comes upon in a damaged file
+    except Exception as error:  # a damaged file makes the unpickler raise errors of any type
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise ArtifactError(f"{path}: cannot be read as a checkpoint ({reason}); copy it again, or {_SAVE}") from error
     if not isinstance(content, dict):
@@ -60,7 +60,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _check_file(path: Path) -> None:
-    """Refuse what cannot be read whole: nothing, a pipe or device, or a file larger than the memory."""
+    """Refuse what cannot be read into memory: an empty file, a pipe, a device, or a file larger than the memory."""
     try:
         status = path.stat()
     except FileNotFoundError as error:
@@ -84,7 +84,7 @@ def _check_file(path: Path) -> None:
 
 
 def _head(path: Path) -> bytes:
-    """The file's first bytes; raises ArtifactError if they are what is often there in place of a download."""
+    """The file's first bytes; raises ArtifactError for what a failed download often leaves in place of the file."""
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -98,7 +98,7 @@ def _head(path: Path) -> bytes:
 
 
 def _check_format(path: Path, head: bytes) -> None:
-    """Refuse by its first bytes what torch.save never wrote, and by its checksums what was changed since."""
+    """Refuse what torch.save did not write, by its first bytes, and what has changed since, by its checksums."""
     if head.startswith(b"\x80"):  # pickle, as torch.save wrote it before version 1.6
         return
     if not head.startswith(b"PK"):
@@ -106,7 +106,7 @@ def _check_format(path: Path, head: bytes) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            # Before the checksums, since what is compressed may be of any size.
+            # Before the checksums, because compressed entries may unpack to any size.
             is_foreign = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
             damaged = None if is_foreign else archive.testzip()
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:

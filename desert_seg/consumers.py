@@ -1,4 +1,4 @@
-"""Configuration that others need to read our masks, generated from a model's own class list so that nothing can drift.
+"""Configuration for the programs that read our masks, generated from the model's class list so that the two agree.
 
 Nav2's semantic segmentation layer refuses a label that its YAML does not name; Hydra wants every id in a label space
 and a colour for each; elevation_mapping_cupy wants the channels of the probabilities by name; nvblox's mask input is
@@ -36,15 +36,15 @@ def write_consumers(artifact: str, out: Path, policy: Path | None = None) -> lis
     Args:
         artifact: A folder, or the name of a shipped model.
         out: Folder to write to.
-        policy: YAML with a cost for each class, see `class_costs`; None is the shipped one.
+        policy: YAML with a cost for each class, see `class_costs`; None = the shipped one.
 
     Returns:
         The files.
 
     Raises:
         ArtifactError: The model is missing or damaged.
-        DataError: The policy is unusable, two classes would have the same name in a map, or one of these files is there
-            already with other content.
+        DataError: The policy is unusable, two classes would have the same name in a map, or one of these files already
+            exists with other content.
     """
     labels = load_artifact(find_artifact(artifact)).card.label_map.labels
     costs = class_costs(labels, policy)
@@ -68,8 +68,8 @@ def nav2_layer(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
     """The block of kiwicampus/semantic_segmentation_layer: a class type of its own for every label we publish.
 
     Of a tile's pixels the layer takes the one with the highest `max_cost`, and marks the tile with it if the confidence
-    is above `mark_confidence`, else with `base_cost`. What is no information must never win a tile over an obstacle,
-    and so it has the lowest `max_cost`, and a `mark_confidence` that no confidence is above.
+    is above `mark_confidence`, else with `base_cost`. Pixels without information must never win a tile over an
+    obstacle, so they have the lowest `max_cost` and a `mark_confidence` that no confidence exceeds.
     """
     types = dict(zip(_layer_names((*labels.names, UNKNOWN_NAME)), (*labels.names, UNKNOWN_NAME), strict=True))
     camera: dict[str, Any] = {
@@ -126,7 +126,7 @@ def nav2_obstacles() -> dict[str, Any]:
 
 
 def hydra_label_space(labels: LabelSet, costs: Mapping[str, int]) -> dict[str, Any]:
-    """Which ids there are and what kind of thing each is; 255 is there, too, since masks hold it."""
+    """Every id of a mask, including 255, and what kind of thing it is."""
     ids = {name: costs.get(name, LETHAL) for name in labels.names}
     return {
         "total_semantic_labels": IGNORE + 1,
@@ -155,7 +155,7 @@ def hydra_colors(labels: LabelSet) -> str:
 def elevation_mapping(labels: LabelSet) -> dict[str, Any]:
     """An image subscriber for ~/probabilities, a channel for each class, and how channels are fused into the map.
 
-    The list of channels is also what its ChannelInfo topic has to say; the node does not publish that message type.
+    Its ChannelInfo topic has to carry the same list of channels; the node does not publish that message type.
     """
     channels = _layer_names(labels.names)
     return {
@@ -164,7 +164,7 @@ def elevation_mapping(labels: LabelSet) -> dict[str, Any]:
             "segmentation": {
                 "topic_name": "/segment/probabilities",
                 "camera_info_topic_name": "/segment/camera_info",
-                # The same two under the names of the port to ROS 2.
+                # The same two by the names of the ROS 2 port.
                 "topic_name_camera": "/segment/probabilities",
                 "topic_name_camera_info": "/segment/camera_info",
                 "data_type": "image",

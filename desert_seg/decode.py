@@ -90,13 +90,13 @@ def probabilities(
 
 
 def not_finite(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_] | None:
-    """Where a class has a score that is NaN or infinite, so that there is no telling which class is best.
+    """Cells where a class has a NaN or infinite score, so that the best class is unknown.
 
     Args:
         scores: Khw float32.
 
     Returns:
-        hw, true there; None if there is no such place.
+        hw, true there; None if there are none.
     """
     finite = np.isfinite(scores)
     return None if finite.all() else np.asarray(~finite.all(0))
@@ -105,7 +105,7 @@ def not_finite(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_] | None:
 def enlarge(
     plane: npt.NDArray[np.float32], size: tuple[int, int], out: npt.NDArray[np.float32] | None = None
 ) -> npt.NDArray[np.float32]:
-    """One plane hw brought to (H, W) on OpenCV's half-pixel grid, as every plane of scores is; into `out` if given."""
+    """Resize one hw plane to (H, W) on OpenCV's half-pixel grid; into `out` if given."""
     return np.asarray(cv2.resize(plane, size[::-1], dst=out, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
@@ -117,12 +117,12 @@ def _planes(
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
     """Class index and upsampled HxW plane of every class that is not removed.
 
-    With `out` all planes are written there, each until the next: new memory costs as much as the resizing.
+    With `out`, each plane overwrites the one before: allocating memory costs as much as the resizing.
     """
     for index, plane in enumerate(scores):
         if bias is not None and np.isneginf(bias[index]):
             continue
         large = enlarge(plane, size, out)
         if bias is not None and bias[index] != 0:
-            large += bias[index]  # a constant survives the resizing, so the bias may come after it
+            large += bias[index]  # resizing preserves constants, so the bias can be added afterwards
         yield index, large

@@ -1,8 +1,8 @@
-"""What `desert_seg.views` and `desert_seg.decode` do, where a torch device computed the scores: for a GPU.
+"""`desert_seg.views` and `desert_seg.decode` for scores on a torch device: for a GPU.
 
-Twins by the same definition, tested against each other: views are fused on the scores' own grid, there is one
-upsampling on the half-pixel grid, and of masks and confidence only uint8 comes back. Used on CUDA alone, which the
-project's own machines do not have: they have only run in tests, on a CPU.
+Functions of the same name do the same and are tested against each other: views are fused on the scores' own grid, there
+is one upsampling on the half-pixel grid, and of masks and confidence only uint8 comes back. Used on CUDA alone, which
+the project's own machines do not have: they have only run in tests, on a CPU.
 
 Shape letters: N images, K classes, h, w score grid, H, W output size.
 """
@@ -56,7 +56,7 @@ def decode(scores: Tensor, size: tuple[int, int], bias: npt.NDArray[np.float32] 
     """The twin of `desert_seg.decode.decode`, which explains the arguments; `scores` are Khw float32 on any device."""
     if _removes_every_class(bias):
         return np.full(size, IGNORE, np.uint8)
-    mask = _large(scores, size, bias).argmax(0)  # of equals the first
+    mask = _large(scores, size, bias).argmax(0)  # ties go to the lower index
     return np.asarray(mask.to(torch.uint8).cpu().numpy(), np.uint8)
 
 
@@ -85,7 +85,7 @@ def without(scores: Tensor, cells: npt.NDArray[np.bool_]) -> Tensor:
 
 
 def enlarge(planes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Planes NKhw brought to (H, W) on the half-pixel grid; as they are if that is their size."""
+    """Resize NKhw planes to (H, W) on the half-pixel grid; returned as they are if they have that size."""
     if planes.shape[2:] == size:
         return planes
     return torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=False)

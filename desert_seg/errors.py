@@ -7,11 +7,11 @@ the message and exit with 1; the node logs it. Anything else that escapes is a b
 from __future__ import annotations
 
 MAX_LENGTH = 2000
-"""Of a message, in characters: what it quotes may come from outside, and be megabytes."""
+"""Longest message in characters; text that it quotes may come from outside and be megabytes long."""
 
 
 def shortened(text: str) -> str:
-    """A text that is too long for a person, without its middle; what was found begins it, the cure ends it."""
+    """A long text without its middle: what was found is at its beginning, the cure at its end."""
     half = (MAX_LENGTH - 3) // 2
     return text if len(text) <= MAX_LENGTH else f"{text[:half]} … {text[-half:]}"
 
@@ -44,6 +44,6 @@ class FrameError(DesertSegError):
 
 
 def quoted(text: str, length: int = 60) -> str:
-    """A found text in quotes, cut to `length` characters: what a message names may be of any size."""
+    """A found text in quotes, cut to `length` characters, because it may have any size."""
     shown = repr(text[: length + 1])
     return shown if len(shown) <= length + 2 else f"{shown[:length]}…'"

@@ -1,4 +1,4 @@
-"""Folders that are there whole or not at all, and files in them that are read with bounds. Knows nothing of models."""
+"""Folders that are written completely or not at all, and bounded reading of files. Knows nothing of models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from desert_seg.errors import ArtifactError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-"""Of Linux's `fcntl.h` and `fs.h`."""
+"""From Linux's `fcntl.h` and `fs.h`."""
 
 _CHUNK_BYTES = 2**20
 _PARTIAL, _OLD = ".partial", ".old"
@@ -27,13 +27,13 @@ _PARTIAL, _OLD = ".partial", ".old"
 
 @contextmanager
 def open_file(path: Path, max_bytes: int) -> Iterator[BinaryIO]:
-    """Open a file for reading, unless it is a pipe, a device or a folder, which might never end, or is too large.
+    """Open a file for reading, unless it is too large, or a pipe, device or folder, which might never end.
 
     Raises:
         ArtifactError: It is one of these, or cannot be read.
     """
     try:
-        # A pipe would otherwise wait here for somebody who writes into it.
+        # Without O_NONBLOCK, opening a pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
@@ -58,10 +58,10 @@ def sha256_of(path: Path, max_bytes: int) -> str:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder of files; what was at `path` is replaced in one step, so that there always is one or the other.
+    """Write a folder of files; an older one is replaced in one step, so that one or the other is always there.
 
-    Where the file system cannot exchange two folders (NFS, for one) there is none at `path` for a moment. What writers
-    left beside it that were killed is removed.
+    Where the file system cannot exchange two folders (NFS, for one) there is none at `path` for a moment. Leftovers of
+    killed writers beside it are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(path)
@@ -77,7 +77,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         else:
             partial.rename(path)
     finally:
-        if partial.is_symlink():  # what stood at `path` may be a link
+        if partial.is_symlink():  # what was at `path` may be a link
             partial.unlink()
         shutil.rmtree(partial, ignore_errors=True)
         os.close(descriptor)
@@ -100,10 +100,10 @@ def _exchange(partial: Path, path: Path) -> None:
 
 
 def _lock(folder: int) -> bool:
-    """Take the lock by which others see that a folder is still being written; it ends with the process.
+    """Lock a folder that is being written, so that others leave it alone; the lock ends with the process.
 
     Returns:
-        Whether it is ours; never on a file system without locks, where leftovers therefore stay.
+        Whether the lock was taken: never on a file system without locks, where leftovers therefore stay.
     """
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

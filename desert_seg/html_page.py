@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 def fill_template(template: Path, filters: Mapping[str, Callable[..., Any]], **content: Any) -> str:
-    """A Jinja template with its gaps filled; text is escaped, and a gap without content is an error.
+    """Fill a Jinja template; text is escaped, and a missing value is an error.
 
     Args:
         template: The file.
@@ -30,5 +30,5 @@ def fill_template(template: Path, filters: Mapping[str, Callable[..., Any]], **c
 
 
 def data_uri(kind: str, image: bytes) -> str:
-    """An encoded image as a page holds it; `kind` is the second half of its MIME type: jpeg, png or svg+xml."""
+    """An encoded image as a data URI; `kind` is the second half of its MIME type: jpeg, png or svg+xml."""
     return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"

@@ -1,6 +1,6 @@
 """How many pixels an encoded image has, read from its header alone: a few kilobytes can decode to gigabytes.
 
-OpenCV has no such call, and Pillow refuses files that OpenCV reads (TIFF of 16-bit colour) and readies a canvas for
+OpenCV has no such call, and Pillow refuses files that OpenCV reads (TIFF of 16-bit colour) and allocates a canvas for
 others. The fields read here are those of W3C PNG 11.2.1, ITU-T T.81 B.2.2 (JPEG), RFC 9649 (WebP), TIFF 6.0 and
 Microsoft's BITMAPINFOHEADER (BMP). Nothing is decoded, and an image of any other kind is refused.
 """
@@ -27,7 +27,7 @@ def check_pixels(data: bytes | memoryview, what: str, max_pixels: int = MAX_PIXE
 
     Args:
         data: The whole of an image file.
-        what: Names it at the beginning of a message, for example its path.
+        what: How a message calls it, for example its path.
         max_pixels: How many pixels it may have.
 
     Raises:
@@ -51,7 +51,7 @@ def check_size(width: int, height: int, what: str, max_pixels: int = MAX_PIXELS)
 
 
 def image_size(data: bytes | memoryview) -> tuple[int, int] | None:
-    """Width and height in pixels as stored, not turned by EXIF; None if the header is of no known kind or cut short."""
+    """Width and height in pixels as stored, before any EXIF rotation; None if the header is unknown or cut short."""
     data = bytes(data)
     for matches, read in _KINDS:
         if matches(data):
@@ -76,7 +76,7 @@ def _jpeg(data: bytes) -> tuple[int, int] | None:
             return width, height
         if marker in (0xD9, 0xDA):  # the end of the image, or its first scan
             return None
-        if marker != 0x01 and not 0xD0 <= marker <= 0xD8:  # all others head a segment that says how long it is
+        if marker != 0x01 and not 0xD0 <= marker <= 0xD8:  # all others begin a segment that says how long it is
             position += struct.unpack_from(">H", data, position)[0]
     return None
 

@@ -1,7 +1,7 @@
 """Image files on disk: RGB frames and raw masks, read without loss and written atomically. Knows nothing of labels.
 
-What is no regular file is never opened (a FIFO would make its reader wait for ever), and what is larger than
-`image_header.MAX_PIXELS` is never decoded.
+Only regular files are opened (reading a FIFO could wait for ever), and an image larger than `image_header.MAX_PIXELS`
+is never decoded.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _PNG_PALETTE = 3
 def list_images(folder: Path) -> list[Path]:
     """Image files of a folder, with numbers in natural order: frame_2 before frame_10.
 
-    Hidden files are left out, and so are the `._` files that macOS puts beside others. A link, a FIFO or a folder of an
-    image's name is listed, so that whoever reads it says what is wrong with it.
+    Hidden files are left out, and so are the `._` files that macOS puts beside others. Links, FIFOs and folders named
+    like images are listed, so that reading them reports what is wrong.
 
     Raises:
-        DataError: There is no such folder, it cannot be read, or no image is in it.
+        DataError: There is no such folder, it cannot be read, or it holds no image.
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; give a folder that holds images")
@@ -55,9 +55,9 @@ def is_image_name(path: Path) -> bool:
 
 
 def natural_order(path: Path) -> tuple[tuple[str | int, ...], str]:
-    """Sort key that takes the numbers in a path for numbers."""
+    """Sort key that compares the numbers in a path as numbers."""
     parts = re.split(r"([0-9]+)", str(path))
-    # Text and numbers take turns, so that neither is ever compared with the other.
+    # Text and numbers alternate, so they are never compared with each other.
     return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), str(path)
 
 
@@ -77,10 +77,10 @@ def read_file(path: Path) -> bytes:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a colour image as it is shown, turned by its EXIF orientation: HxWx3 uint8 RGB.
+    """Read a colour image as viewers show it, rotated by its EXIF orientation: HxWx3 uint8 RGB.
 
     Raises:
-        DataError: The file is no whole image, or too large; it is named.
+        DataError: The file is not a complete image, or too large.
     """
     image = _decode(path, read_file(path), cv2.IMREAD_COLOR)
     return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
@@ -96,13 +96,13 @@ def read_orientation(path: Path) -> int:
     is_tiff = data.startswith((b"II", b"MM"))
     if not is_tiff and not any(mark in data for mark in (b"Exif\0\0", b"eXIf", b"EXIF")):
         return 1
-    from PIL import Image  # OpenCV turns images, but does not say that it did
+    from PIL import Image  # OpenCV rotates images, but does not say so
 
     try:
         with Image.open(io.BytesIO(data)) as image:
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 1  # no whole image, which whoever decodes it says
+        return 1  # not a complete image, which decoding it reports
     return orientation if orientation in range(1, 9) else 1
 
 
@@ -110,7 +110,7 @@ def read_mask(path: Path) -> npt.NDArray[Any]:
     """Read a mask's stored values, HxW uint8 or uint16, unchanged; of a palette PNG the indices, not the colours.
 
     Raises:
-        DataError: The file cannot be read or is no mask; it is named.
+        DataError: The file cannot be read or is not a mask.
     """
     data = _read_lossless(path)
     depth, color_type = _png_depth_and_color_type(data)
@@ -119,7 +119,7 @@ def read_mask(path: Path) -> npt.NDArray[Any]:
     else:
         mask = _decode(path, data, cv2.IMREAD_UNCHANGED)
         if depth in (1, 2, 4):
-            mask = mask // (255 // (2**depth - 1))  # decoders stretch fewer bits to 0..255
+            mask = mask // (255 // (2**depth - 1))  # decoders scale fewer bits to 0..255
     if mask.ndim != 2 or mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         raise DataError(
             f"{path}: found {mask.dtype} with shape {mask.shape}, expected one channel of 8 or 16 bits; "
@@ -140,7 +140,7 @@ def read_color_mask(path: Path) -> npt.NDArray[np.uint32]:
     """Read a mask that shows classes as colours: HxW uint32, 65536 red + 256 green + blue.
 
     Raises:
-        DataError: The file cannot be read or was compressed with loss; it is named.
+        DataError: The file cannot be read, or its compression is lossy.
     """
     blue, green, red = np.moveaxis(_decode(path, _read_lossless(path), cv2.IMREAD_COLOR).astype(np.uint32), 2, 0)
     return np.asarray(red << 16 | green << 8 | blue, np.uint32)
@@ -154,7 +154,7 @@ def _read_lossless(path: Path) -> bytes:
 
 
 def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
-    """Decode an image file that is not too large and, if it is a JPEG, has its end."""
+    """Decode an image file, unless it is too large or a truncated JPEG."""
     check_pixels(data, str(path))
     try:
         array = None if _is_cut_jpeg(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -166,7 +166,7 @@ def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
 
 
 def _is_cut_jpeg(data: bytes) -> bool:
-    """True for a JPEG without its end: several versions of OpenCV fill the missing part with grey and say nothing."""
+    """True for a truncated JPEG, whose missing part several versions of OpenCV fill with grey silently."""
     return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
 
 

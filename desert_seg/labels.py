@@ -1,9 +1,9 @@
 """Classes and label maps.
 
-A `LabelSet` is the list of classes a network predicts, with the colours they are drawn in. A `LabelMap` says
-which class each raw value of a dataset's mask files means. Both are data: the YAML files in `label_maps/` are
-the only class lists in the project. A copy of the label map travels in every model artifact, and whoever runs
-the model reads that copy. This module knows nothing of images on disk.
+A `LabelSet` is the list of classes a network predicts, with the colours they are drawn in. A `LabelMap` says which
+class each raw value of a dataset's mask files means. Both are data: the YAML files in `label_maps/` are the only class
+lists in the project. A copy of the label map travels in every model artifact, and everything that runs the model reads
+that copy. This module knows nothing of images on disk.
 
 Shape letters: K classes, H, W.
 """
@@ -70,7 +70,7 @@ class LabelSet:
         return self.names.index(name)
 
     def palette(self) -> npt.NDArray[np.uint8]:
-        """RGB colour of every mask value: 256x3 uint8, values that are no class are `UNKNOWN_COLOR`."""
+        """RGB colour of every mask value: 256x3 uint8, values that are not a class have `UNKNOWN_COLOR`."""
         table = np.full((256, 3), UNKNOWN_COLOR, np.uint8)
         table[: len(self.colors)] = self.colors
         return table
@@ -109,7 +109,7 @@ class LabelMap:
 
     @cached_property
     def _table(self) -> npt.NDArray[np.uint8]:
-        """Class of every value there can be."""
+        """Class of every possible value."""
         table = np.full(self._num_values, _UNNAMED, np.uint8)
         for value, target in self.values.items():
             table[value] = target
@@ -183,9 +183,9 @@ def label_map_from_dict(data: Any, source: str) -> LabelMap:
     """Build a label map from parsed YAML or JSON.
 
     Args:
-        data: A mapping with `name`, `classes` (list of `{name, color}`, or the name of a shipped map whose classes
-            are meant) and `values` (raw value -> class name or `ignore`). Raw values are whole numbers, or all of
-            them colours, such as `108, 64, 20` for red, green and blue.
+        data: A mapping with `name`, `classes` (list of `{name, color}`, or the name of a shipped map with the same
+            classes) and `values` (raw value -> class name or `ignore`). Raw values are whole numbers, or all of them
+            colours, such as `108, 64, 20` for red, green and blue.
         source: What to call it in an error.
 
     Raises:

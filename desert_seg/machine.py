@@ -1,4 +1,4 @@
-"""What this machine is, and where it keeps what was worked out once."""
+"""What this machine is, and where results are cached on it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def processor() -> str:
 
 
 def accelerator() -> str:
-    """The names of the NVIDIA devices, or `no GPU`; asks the driver's files, so nothing has to be loaded."""
+    """The names of the NVIDIA devices, or `no GPU`; read from the driver's files, so no library is loaded."""
     names = []
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -72,7 +72,7 @@ def accelerator() -> str:
 
 
 def has_cuda_driver() -> bool:
-    """Whether NVIDIA's driver can be loaded; without it nothing finds a CUDA device, with it there may be one."""
+    """Whether NVIDIA's driver can be loaded; without it there is no CUDA device, with it there may be one."""
     try:
         ctypes.CDLL("libcuda.so.1")
     except OSError:

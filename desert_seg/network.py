@@ -33,7 +33,7 @@ class NetworkConfig:
         num_classes: K.
         mean: RGB mean of the encoder's normalisation, in 0..1.
         std: RGB standard deviation, in 0..1.
-        options: Further arguments of the architecture's class, which hands those it does not know to the encoder's.
+        options: Further arguments of the architecture's class, which passes those it does not know to the encoder's.
     """
 
     architecture: str
@@ -61,7 +61,7 @@ class SegmentationNetwork(nn.Module):
             encoder_weights: smp's name of pretrained weights to fetch from the network, or None for random ones.
 
         Raises:
-            DataError: The configuration would load something from elsewhere.
+            DataError: The configuration would load something from outside the library.
             DesertSegError: smp has no such architecture or encoder.
         """
         check_network(asdict(config))
@@ -77,7 +77,7 @@ class SegmentationNetwork(nn.Module):
                 **config.options,
             )
         except (TypeError, ValueError, RuntimeError) as error:
-            if encoder_weights is not None:  # it may well be the fetching that failed
+            if encoder_weights is not None:  # the download may have failed
                 raise
             raise DesertSegError(
                 f"segmentation-models-pytorch cannot build {config.architecture} with encoder {config.encoder} and "

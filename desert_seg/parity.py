@@ -25,7 +25,7 @@ class ParityResult:
         engine: One of `desert_seg.engines.engine.ENGINES`.
         precision: One of `desert_seg.engines.engine.PRECISIONS`.
         agreement: Share of all pixels with the same class, at the images' own size, 0..1.
-        worst_agreement: The same of the worst image.
+        worst_agreement: The same for the worst image.
         worst_image: File name of that image.
         max_score_difference: Largest difference of a score (logit) on the network's grid.
         miou_change: mIoU (over classes present in the truth) minus that of the network; None without masks.
@@ -42,7 +42,7 @@ class ParityResult:
     valid: bool
 
     def shortfall(self) -> str:
-        """What was found and what was expected, in words; empty if nothing is amiss."""
+        """What was found and what was expected, in words; empty if it passes."""
         found = []
         if self.agreement < MIN_AGREEMENT[self.precision]:
             found.append(
@@ -55,10 +55,10 @@ class ParityResult:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """Every engine and precision that was judged, and on what; no result means that there were no images to judge by.
+    """Every engine and precision that was compared, and on what; there are no results if there were no images.
 
     Attributes:
-        opset: Version of ONNX's operators that the graphs use.
+        opset: Version of the ONNX operator set that the graphs use.
         machine: Processor that the engines ran on.
         num_images: Images that were compared.
         num_labelled: Those of them with a mask.

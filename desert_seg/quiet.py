@@ -1,8 +1,8 @@
-"""What the libraries underneath would tell their makers is never told: a robot speaks to nobody.
+"""Switches off the usage reports of the libraries underneath: a robot reports to nobody.
 
 Both engines that run ONNX graphs count their users: importing OpenVINO writes an id into the home folder and asks an
-analytics service, importing ONNX Runtime writes one and sends events. Each has to be told before it is imported, so
-this runs when `desert_seg` or `desert_seg_train` is, before anything else of them.
+analytics service, importing ONNX Runtime writes one and sends events. The switches have to be set before that, so this
+runs first when `desert_seg` or `desert_seg_train` is imported.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ SWITCHES = {
     "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub, which timm and segmentation-models-pytorch import
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray, which predicts on several machines
 }
-"""Environment variables by which libraries are told to report nothing; child processes inherit them."""
+"""Environment variables that switch reports off; child processes inherit them."""
 
 
 def be_quiet() -> None:
-    """Switch off what would report the use of a library to its makers."""
+    """Switch off usage reports."""
     os.environ.update(SWITCHES)
     # OpenVINO has no switch but one for build servers. It does without the package that reports where that is missing,
     # and a module that is None is missing.

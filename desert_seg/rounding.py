@@ -1,10 +1,10 @@
-"""Rounding weights to fewer bits without shifting what a filter sums up to.
+"""Rounds weights to fewer bits without changing the sum of a filter.
 
-Rounding every tap of a filter to the nearest number changes the filter's sum. Where neighbouring pixels are alike, and
-in images they are, that shifts the filter's whole output plane; in depthwise layers, with few taps and no other filter
-to average with, the shifts are what half precision loses most by (Nagel et al., Data-Free Quantization Through Weight
+Rounding every tap of a filter to the nearest number changes the filter's sum. Neighbouring pixels are similar in
+images, so that shifts the filter's whole output plane; in depthwise layers, which have few taps and no other filter to
+average with, these shifts are the largest error of half precision (Nagel et al., Data-Free Quantization Through Weight
 Equalization and Bias Correction, 2019, who correct them afterwards). Here a few taps are rounded the other way, so that
-the sum stays. Knows nothing of engines or files.
+the sum is kept. Knows nothing of engines or files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def round_keeping_sums(weights: npt.NDArray[np.floating], mantissa_bits: int) ->
         mantissa_bits: Explicit mantissa bits to keep, at most 23; the exponent keeps its range.
 
     Returns:
-        float32 of the same shape; each number has at most so many mantissa bits.
+        float32 of the same shape; each number has at most that many mantissa bits.
     """
     rows = np.ascontiguousarray(weights, np.float32).reshape(len(weights), -1)
     unit = np.uint32(1 << (23 - mantissa_bits))

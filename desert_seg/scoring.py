@@ -27,7 +27,7 @@ def count(target: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint8], num_classe
         Kx(K+1) int64: true classes x predicted classes and, last, "unknown".
     """
     assert target.shape == mask.shape
-    # All 256x256 pairs, of which few are wanted: ten times faster than picking the scored pixels first.
+    # Counting all 256x256 pairs is ten times faster than selecting the scored pixels first.
     pairs = np.bincount((target.astype(np.intp) * 256 + mask).ravel(), minlength=256 * 256).reshape(256, 256)
     truth = pairs[:num_classes]
     return np.column_stack([truth[:, :num_classes], truth[:, num_classes:].sum(1)])
@@ -37,7 +37,7 @@ def class_iou(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Intersection over union of every class.
 
     Args:
-        counts: ...xKx(K+1) pixels as of `count`; leading axes are matrices of their own.
+        counts: ...xKx(K+1) pixels as of `count`; leading axes are separate matrices.
 
     Returns:
         ...xK, 0..1, NaN where a class occurs neither in truth nor in prediction.
@@ -74,7 +74,7 @@ class Confusion:
 
     @classmethod
     def of(cls, counts: npt.NDArray[np.int64]) -> Confusion:
-        """A confusion with counts that are there already, Kx(K+1) as of `count`."""
+        """A confusion matrix from counts, Kx(K+1) as from `count`."""
         confusion = cls(len(counts))
         confusion.counts += counts
         return confusion
@@ -84,7 +84,7 @@ class Confusion:
         self.counts += count(target, mask, self.num_classes)
 
     def scores(self) -> Scores:
-        """The headline numbers and those beside it, from everything added so far."""
+        """The scores of everything added so far."""
         square = self.counts[:, : self.num_classes]
         hit, truth, guess = np.diag(square), self.counts.sum(1), square.sum(0)
         iou = class_iou(self.counts)

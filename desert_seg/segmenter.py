@@ -49,8 +49,8 @@ class SegmentOptions:
         want_confidence: Compute `Segmentation.confidence` even if no threshold needs it.
         want_unknown: Compute `Segmentation.unknown`.
         want_probabilities: Compute `Segmentation.probabilities`.
-        not_finite_is_unknown: Pixels whose scores are not finite become `IGNORE` and are counted, as a robot needs it
-            that has to go on; else they are an error.
+        not_finite_is_unknown: Pixels whose scores are not finite become `IGNORE` and are counted, so that a robot can
+            go on; otherwise they are an error.
     """
 
     views: str = "none"
@@ -67,7 +67,7 @@ class SegmentOptions:
 
 @dataclass(frozen=True)
 class ScoredFrame:
-    """A frame between network and mask.
+    """A frame that has been scored but not decoded.
 
     Attributes:
         planes: Khw float32 scores, views fused, valid until the network's next call: an array, or a tensor on the
@@ -90,7 +90,7 @@ class ScoredFrame:
 
     @cached_property
     def scores(self) -> npt.NDArray[np.float32]:
-        """`planes` as an array; what is on a device is copied once, when it is asked for."""
+        """`planes` as an array; copied from the device once, on first use."""
         return self.planes if isinstance(self.planes, np.ndarray) else np.asarray(self.planes.cpu(), np.float32)
 
 
@@ -138,7 +138,7 @@ class Segmenter:
         threads: int = 0,
         self_test: bool = True,
     ) -> Segmenter:
-        """Verify an artifact, build an engine for it, and try that on the artifact's self-test.
+        """Verify an artifact, build an engine for it, and run the artifact's self-test on that.
 
         Args:
             artifact: Its folder.
@@ -146,7 +146,7 @@ class Segmenter:
             device: See there.
             precision: See there.
             threads: See there.
-            self_test: False leaves the self-test out, which takes as long as a frame; an artifact may have none.
+            self_test: False skips the self-test, which takes as long as one frame; an artifact may have none.
 
         Raises:
             ArtifactError: The artifact is missing or damaged.
@@ -195,7 +195,7 @@ class Segmenter:
         return [self.decode(scored, options) for scored in self.score(frames, options)]
 
     def score(self, frames: Sequence[npt.NDArray[np.uint8]], options: SegmentOptions) -> list[ScoredFrame]:
-        """The first half of `segment_batch`, whose arguments and errors it has: frames to low-resolution scores."""
+        """Frames to low-resolution scores: the first half of `segment_batch`, with the same arguments and errors."""
         views = view_set(options.views)
         started = time.perf_counter()
         windows = [_window(rgb, options.region) for rgb in frames]
@@ -242,7 +242,7 @@ class Segmenter:
         mask = _mask(scored.planes, size, options.bias)
         temperature = self.calibration.temperature
         certainty = unknown = likely = lost = None
-        if scored.not_finite is not None:  # whatever such a cell has a share in is lost with it
+        if scored.not_finite is not None:  # every pixel that is interpolated from such a cell is lost
             lost = enlarge(scored.not_finite.astype(np.float32), size) > 0
             mask[lost] = IGNORE
         if options.want_confidence or options.confidence_threshold > 0:
@@ -275,7 +275,7 @@ class Segmenter:
         return np.asarray(unknown, np.uint8)
 
     def domain_shift(self, scored: ScoredFrame) -> float | None:
-        """How unlike the model's own world a frame is, 1 = as the farthest twentieth of it.
+        """How unlike the frames that the model knows this one is; 1 = as their 95th percentile.
 
         None if that was never measured, or if scores of the frame were not finite.
         """
@@ -291,7 +291,7 @@ class Segmenter:
         return _multiple(height * options.scale * (bottom - top)), _multiple(width * options.scale * (right - left))
 
     def warm_up(self, options: SegmentOptions = SegmentOptions()) -> None:
-        """Run one black frame through every view to every output, so that no real frame is slow or meets a fault first.
+        """Run one black frame through every view to every output, so that no real frame is slow or the first to fail.
 
         Raises:
             EngineError: Scores are not finite.

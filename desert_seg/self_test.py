@@ -1,8 +1,8 @@
 """The self-test of a model: one frame, and what the float32 network saw in it, which travel in the artifact.
 
-An engine that was miscompiled, a graph of other weights or a processor that miscounts gives masks that look like masks.
-Before a model is used, this frame is segmented and compared, which takes as long as one frame does. Pixels that the
-network itself was not sure of are left out: at borders between classes every arithmetic rounds in its own way.
+A miscompiled engine, a graph of other weights or a faulty processor gives wrong masks that look plausible. Before a
+model is used, this frame is segmented and compared, which takes as long as one frame does. Pixels that the network
+itself was not sure of are left out, because rounding decides them at borders between classes.
 
 Shape letters: H, W the frame.
 """
@@ -19,7 +19,7 @@ from desert_seg.labels import IGNORE
 from desert_seg.parity import MIN_AGREEMENT
 
 MAX_SIDE = 512
-"""Of the frame; it need not be large, and is not read if it is."""
+"""Largest height and width of the frame; a larger one is refused."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,12 @@ class SelfTest:
             raise ValueError(f"a self-test with a frame {self.frame.shape} and a mask {self.mask.shape}")
 
     def agreement(self, mask: npt.NDArray[np.uint8]) -> float:
-        """Share of the pixels, of those that the network was sure of, that have their class in a mask, HxW uint8."""
+        """Share of the pixels that the network was sure of which have the same class in a mask, HxW uint8."""
         sure = self.mask != IGNORE
         return float((mask[sure] == self.mask[sure]).mean()) if sure.any() else 1.0
 
     def shortfall(self, mask: npt.NDArray[np.uint8], precision: str) -> str:
-        """What was found and what was expected of a mask at a precision, in words; empty if nothing is amiss."""
+        """What was found and what was expected of a mask at a precision, in words; empty if it passes."""
         agreement, bar = self.agreement(mask), MIN_AGREEMENT[precision]
         if agreement >= bar:
             return ""

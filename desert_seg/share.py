@@ -32,7 +32,8 @@ def find_artifact(name_or_path: str) -> Path:
     """A model artifact by the name of a shipped model or by path.
 
     Raises:
-        ArtifactError: There is neither a folder nor a shipped model of that name, or no user whose home it is in.
+        ArtifactError: There is neither a folder nor a shipped model of that name, or the path names the home folder of
+            an unknown user.
     """
     try:
         path = Path(name_or_path).expanduser()
@@ -54,7 +55,7 @@ def find_artifact(name_or_path: str) -> Path:
 
 
 def is_shipped(path: Path) -> bool:
-    """True if this is a model as it was installed with the package, which commands read but do not change."""
+    """True for a model that was installed with the package; commands read it but do not change it."""
     try:
         return path.parent == share_directory() / "models"
     except DataError:

@@ -1,9 +1,9 @@
-"""Calmer masks: class scores averaged over time, each frame's moved to where the camera looks now.
+"""Steadier masks: class scores averaged over time, warped to the camera's present view.
 
-The average is exponential. Between two frames with known poses the older scores are moved as the picture of a plane
-moves: what is below the horizon as the ground at the camera's height under it, what is above as things far away
-(Hartley and Zisserman, "Multiple View Geometry", 2004, chapter 13). Without poses nothing is moved. A large motion, a
-gap in time, another world or another grid begins anew. Knows nothing of ROS or of networks.
+The average is exponential. Between two frames with known poses the older scores are warped by homographies: below the
+horizon by that of the ground plane, above it by that of points at infinity (Hartley and Zisserman, "Multiple View
+Geometry", 2004, chapter 13). Without poses nothing is warped. A large motion, a gap in time, another world or another
+grid restarts the average. Knows nothing of ROS or of networks.
 
 Shape letters: K classes, h, w score grid.
 """
@@ -19,19 +19,19 @@ import numpy.typing as npt
 MAX_GAP_S = 0.5
 MAX_TRANSLATION_M = 2.0
 MAX_ROTATION_DEG = 15.0
-"""Beyond any of these the past says nothing about the present frame."""
+"""Beyond any of these limits the average restarts."""
 
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """From where a frame was taken.
+    """Where a frame was taken from.
 
     Attributes:
         pose: 4x4 float, camera to world; the camera's optical frame (x right, y down, z forward), the world's z is up.
         intrinsics: 3x3 float, for pixels of a frame of `size`.
         size: (H, W) of the frames that the intrinsics are for.
-        height_m: Of the camera over the ground.
-        world: Its name; poses in different worlds tell no motion.
+        height_m: Height of the camera above the ground.
+        world: The world's name; poses in different worlds give no motion.
     """
 
     pose: npt.NDArray[np.float64]
@@ -57,8 +57,8 @@ class Smoother:
         Args:
             scores: Khw float32.
             stamp_s: When the frame was taken, seconds.
-            weight: Of the past, 0 to below 1.
-            viewpoint: From where it was taken, if that is known.
+            weight: Weight of the past, at least 0 and below 1.
+            viewpoint: Where it was taken from, if known.
 
         Returns:
             Khw float32, the averaged scores.
@@ -90,7 +90,7 @@ def _blend(
 def _where_it_was(
     before: Viewpoint, now: Viewpoint, grid: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
-    """Column and row on the earlier grid of every place on the present one, hw each; None if nothing leads there."""
+    """Column and row on the earlier grid of every cell of the present one, hw each; None after a large motion."""
     if before.world != now.world:
         return None
     motion = np.linalg.inv(before.pose) @ now.pose

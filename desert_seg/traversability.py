@@ -1,4 +1,4 @@
-"""What it costs to drive over each class: a YAML of names and numbers, and masks painted with it."""
+"""The cost of driving over each class: read from YAML, and painted into masks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 
 
 def read_policy(path: Path | None = None) -> dict[str, int]:
-    """Cost of driving over each class: 0 free to 254 lethal, 255 no ground at all.
+    """Cost of driving over each class: 0 free to 254 lethal, 255 not ground.
 
     Args:
         path: YAML with class names and costs; None is the shipped one.
@@ -53,7 +53,7 @@ class CostPainter:
 
 
 def class_costs(labels: LabelSet, policy: Path | None = None) -> dict[str, int]:
-    """Cost of every class of a model, by name; a warning names those that are lethal for want of a cost.
+    """Cost of every class of a model, by name; a warning names those that are lethal because they have no cost.
 
     Args:
         labels: The model's classes.

@@ -1,4 +1,4 @@
-"""Test-time augmentation: the views of a frame that are scored, and how their scores come back together.
+"""Test-time augmentation: the views of a frame that are scored, and how their scores are fused.
 
 A `View` is a transform and its inverse in one place. Scores are averaged on the decoder's low-resolution grid, so
 a view costs one pass of the engine and next to nothing else. Knows nothing of engines.
@@ -77,7 +77,7 @@ def view_set(name: str) -> tuple[View, ...]:
 
 
 def pixels(name: str) -> float:
-    """Pixels that the network sees of a frame with a view set, over those of the plain view; sizes are not rounded."""
+    """Network input pixels of all views of a set, relative to the plain view; sizes are not rounded."""
     return sum(view.scale**2 for view in view_set(name))
 
 

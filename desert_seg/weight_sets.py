@@ -24,7 +24,7 @@ AVERAGE = {"ema", "swa", "average", "averaged"}
 """Words in the name of weights that were averaged over the steps of a training."""
 
 COUNTER = "num_batches_tracked"
-"""How often running statistics were updated: of no meaning to a network that is not trained further."""
+"""Counts the updates of running statistics: irrelevant to inference."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _walk(content: Any, wrappers: Set[str], above: tuple[str, ...], depth: int) 
 
 
 def weight_sets(entries: Sequence[NamedTensor], expected: Mapping[str, Tensor], source: str) -> list[WeightSet]:
-    """Every prefix behind which names of the network stand, those with the most first.
+    """The tensors behind every prefix that precedes names of the network, the largest set first.
 
     Raises:
         ArtifactError: Two different tensors have the same name once wrappers are taken out of it.
@@ -124,7 +124,7 @@ def is_average(prefix: Sequence[str], content: Mapping[str, Any]) -> bool:
 
 
 def words(names: Sequence[str]) -> set[str]:
-    """`model_ema` and `ModelEMA` are made of the words model and ema."""
+    """The words in names: model and ema for `model_ema` and `ModelEMA`."""
     return {word.lower() for name in names for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
 
 

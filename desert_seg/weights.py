@@ -31,7 +31,7 @@ from desert_seg.weight_sets import (
 
 _BESIDE = {"loss", "losses", "criterion", "metric", "metrics"}
 _AUXILIARY = "classification_head"
-"""smp's head for a class of the whole image, which takes no part in the mask."""
+"""smp's head that classifies the whole image, which has no influence on the mask."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Weights:
 
     Attributes:
         state: State dict of `SegmentationNetwork.model`, complete.
-        notes: What was decided on the way, a phrase each, for people.
+        notes: Decisions on the way, one phrase each.
     """
 
     state: Mapping[str, Tensor]
@@ -206,7 +206,7 @@ def _check_surplus(chosen: WeightSet, beside: Sequence[NamedTensor], network: Se
 
 
 def _checked(chosen: WeightSet, expected: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """The complete state in the network's own types; refuses values that no training means."""
+    """The complete state in the network's own types; refuses quantised and non-finite values."""
     state = {}
     for name, value in expected.items():
         found = chosen.state.get(name, value)

@@ -1,8 +1,8 @@
-"""Reading YAML files, which people write and other people hand on: what is not plain data of a sane size is refused.
+"""YAML files, read within bounds: anything but plain data of a reasonable size is refused.
 
-PyYAML's safe loader makes no objects but trusts the file otherwise: a few lines of aliases stand for billions of
-values, a thousand brackets end in a traceback, and of a key that is written twice the first is lost. Knows nothing of
-what the files mean.
+PyYAML's safe loader creates no objects but sets no bounds: a few lines of aliases expand to billions of values, a
+thousand brackets end in a traceback, and a key given twice silently loses its first value. Knows nothing of what the
+files mean.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import yaml
 from desert_seg.errors import DataError
 
 MAX_BYTES = 256 * 1024
-"""Size of a file, and of the text in it with aliases written out. Ours have 4 KB at most."""
+"""Size of a file, and of its text with aliases expanded. Ours have 4 KB at most."""
 
 MAX_VALUES = 20_000
-"""Keys and values of a file, lists and mappings included, aliases written out."""
+"""Keys and values of a file, including lists and mappings, with aliases expanded."""
 
 MAX_DEPTH = 50
-"""Lists and mappings within each other."""
+"""Nesting of lists and mappings."""
 
 MAX_NUMBER_LENGTH = 100
-"""Characters of anything but text: making a number of very many takes very long."""
+"""Characters of anything but text: parsing a very long number takes very long."""
 
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
@@ -34,7 +34,7 @@ _TEXT = "tag:yaml.org,2002:str"
 def read_yaml(path: Path) -> Any:
     """Read a YAML file as mappings, lists and scalars; None if it is empty.
 
-    Numbers may be infinite or NaN; who needs a finite one must check.
+    Numbers may be infinite or NaN; callers that need finite ones must check.
 
     Raises:
         DataError: The file cannot be read, is no regular file, is larger than `MAX_BYTES`, is not UTF-8 or not YAML,
@@ -80,7 +80,7 @@ def shipped_names(shipped: Path) -> list[str]:
 
 
 def shown(value: object) -> str:
-    """A value as Python writes it, for an error: what is long is cut, so that a sentence stays one."""
+    """A value as Python writes it, shortened for an error message."""
     return _shortened(repr(value))
 
 
@@ -116,7 +116,7 @@ class _BoundedLoader(yaml.SafeLoader):
         self._num_values, self._num_characters, self._depth = 0, 0, 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Keep what is written, aliases not counted, within the bounds while it is read."""
+        """Check the bounds while parsing, before aliases are expanded."""
         self._num_values, self._depth = self._num_values + 1, self._depth + 1
         _require_bounds(self._num_values, self._depth)
         node = super().compose_node(parent, index)
@@ -124,7 +124,7 @@ class _BoundedLoader(yaml.SafeLoader):
         return node
 
     def construct_document(self, node: yaml.Node) -> Any:
-        """Check what is meant, aliases written out, before anything is made of it."""
+        """Check the bounds with aliases expanded, before any object is made."""
         self._num_values = 0
         self._check(node, ())
         return super().construct_document(node)

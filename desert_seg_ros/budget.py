@@ -1,7 +1,7 @@
-"""Keeping a latency budget: less effort per frame while the 95th percentile is above it, more again when there is room.
+"""Keeps a latency budget: less effort per frame while the 95th percentile exceeds it, more again when there is room.
 
-Views go first, then input resolution. Going up is tried only where the latency is predicted to stay well inside the
-budget, and not soon after a change, so that the effort does not swing. Knows nothing of ROS.
+Views go first, then input resolution. Effort is raised only if the predicted latency stays well inside the budget, and
+not soon after a change, so that it does not oscillate. Knows nothing of ROS.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 from desert_seg.views import view_set
 
 WINDOW = 20
-"""Latencies that a verdict is taken over."""
+"""Number of latencies that a decision is based on."""
 
 ENOUGH = 8
-"""So many of them are enough to see that the budget is exceeded."""
+"""Number of latencies that suffices to see that the budget is exceeded."""
 
 ROOM = 0.8
 """Share of the budget that the predicted latency of more effort must stay below."""
@@ -33,7 +33,7 @@ _SCALES = (0.75, 0.5)
 
 @dataclass(frozen=True)
 class Effort:
-    """What is done for a frame: a view set, and the network's input size relative to the artifact's."""
+    """The work done for a frame: a view set, and the network's input size relative to the artifact's."""
 
     views: str
     scale: float = 1.0
@@ -48,7 +48,7 @@ class Effort:
 
 
 def efforts(views: str) -> tuple[Effort, ...]:
-    """From all that is wanted to the least there is."""
+    """Efforts from the full one to the least."""
     fewer = (Effort(each) for each in (views, *_FEWER_VIEWS[views]))
     return (*fewer, *(Effort("none", scale) for scale in _SCALES))
 
@@ -64,11 +64,11 @@ class LatencyBudget:
         self._changed = clock()
 
     def effort(self, views: str, budget_ms: float) -> Effort:
-        """What to do for the next frame.
+        """The effort for the next frame.
 
         Args:
-            views: The view set that is wanted.
-            budget_ms: Latency that 95 % of the frames shall stay below; 0 = no budget, full effort.
+            views: The requested view set.
+            budget_ms: Latency that 95 % of the frames are to stay below; 0 = no budget, full effort.
         """
         ladder = efforts(views)
         if not budget_ms:

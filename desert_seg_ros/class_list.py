@@ -1,6 +1,6 @@
-"""The class list of the model in use, latched for whoever comes later.
+"""The class list of the model in use, latched for late subscribers.
 
-As JSON always, since only that has the colours; where vision_msgs is installed as its LabelInfo too.
+Always as JSON, which alone has the colours; also as LabelInfo where vision_msgs is installed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ClassList:
         self._label_info: Any = LabelInfo and node.create_publisher(LabelInfo, "~/label_info", LATCHED_QOS)
 
     def publish(self, labels: LabelSet, threshold: float) -> None:
-        """Tell the classes, and the confidence below which a pixel has none: once, and again only if they change."""
+        """Publish the classes, and the confidence below which a pixel has none, if they have changed."""
         message = class_list_message(labels, threshold)
         if message == self._published:
             return

@@ -1,6 +1,6 @@
-"""The node's parameters as ROS has them: declared, checked when somebody sets one, and handed on once they are set.
+"""The node's parameters in ROS: declared, checked when somebody sets one, and passed on once they are set.
 
-What a parameter is and which values it may have is said in `parameters`.
+`parameters` defines them and the values they may have.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from desert_seg_ros.parameters import NodeParameters, ParameterError, expectatio
 
 
 class DeclaredParameters:
-    """The attribute `values` holds what is set now."""
+    """The attribute `values` holds the present values."""
 
     def __init__(
         self, node: Node, check: Callable[[NodeParameters], object], on_change: Callable[[NodeParameters], object]
@@ -29,12 +29,12 @@ class DeclaredParameters:
         """Declare them.
 
         Args:
-            node: Whose parameters they are.
+            node: The node they belong to.
             check: Called with values that somebody wants to set; raises DesertSegError to refuse them.
             on_change: Called with the values that were set.
 
         Raises:
-            ParameterError: A parameter given at start has a value it cannot have.
+            ParameterError: A parameter given at start has an invalid value.
         """
         self._node, self._check, self._on_change = node, check, on_change
         self.values = NodeParameters().changed({item.name: self._declare(item) for item in fields(NodeParameters)})
@@ -63,7 +63,7 @@ class DeclaredParameters:
             raise ParameterError(f"{item.name} is {found!r}; it must be {expectation(item.name)}") from error
 
     def _warn_of_unknown(self) -> None:
-        """ROS ignores a misspelt parameter in silence."""
+        """Warn of a misspelt parameter, which ROS ignores silently."""
         known = {item.name for item in fields(NodeParameters)}
         for name in self._node._parameter_overrides:
             if not self._node.has_parameter(name) and not name.startswith("qos_overrides."):

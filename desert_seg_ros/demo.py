@@ -54,11 +54,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Replay, judge, draw, report.
+    """Replay the drive, score the masks, draw them, and report.
 
     Raises:
-        DesertSegError: The drive, the model or the node is unusable, or frames could not be read; all others are done
-            and everything is written by then.
+        DesertSegError: The drive, the model or the node is unusable, or frames could not be read; by then all others
+            are done and everything is written.
     """
     from rich.text import Text
 
@@ -106,7 +106,7 @@ def demo(options: argparse.Namespace) -> None:
         subject = Subject(transport, name, image_topic, command, log)
 
         def read() -> Iterator[PreparedFrame]:
-            bad.clear()  # of the first frames, which the node is warmed up with
+            bad.clear()  # of the frames that warmed the node up
             return prepared_frames(drive, transport, bad.append)
 
         recording = measure(subject, read, pace, Length(), mask_bag, show)
@@ -152,18 +152,18 @@ def review(
     fps: float,
     title: str,
 ) -> Scores | None:
-    """Draw the contact sheet and the video, and judge the masks in the same pass.
+    """Draw the contact sheet and the video, and score the masks in the same pass.
 
     Args:
-        pairs: Those that have a mask.
+        pairs: Frames with their masks.
         num_pairs: How many there are.
-        label_map: What raw values of the true masks mean.
+        label_map: What the raw values of the ground truth mean.
         out: Folder to write to.
         fps: Frame rate of the video.
         title: Headline of the contact sheet.
 
     Returns:
-        The scores, or None if the drive carries no truth.
+        The scores, or None if the drive has no ground truth.
     """
     from desert_seg.painter import Painter
     from desert_seg.scoring import Confusion

@@ -1,4 +1,4 @@
-"""The node's health on /diagnostics, an entry for each camera, and what changes of it in the log."""
+"""The node's health on /diagnostics, one entry per camera, and its changes in the log."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Diagnostics:
         """Report once.
 
         Args:
-            cameras: Whose health it is.
+            cameras: The cameras to report on.
             model: The one in use.
             worker: None while the node is not active.
-            parameters: The node's, as they are now.
+            parameters: The node's present parameters.
             failure: What ends the process, if something does.
         """
         facts = {
@@ -78,7 +78,7 @@ class Diagnostics:
 
     def _log(self, report: Report, topic: str) -> None:
         text = f"{topic}: {report.message}" if topic else report.message
-        # rclpy tells the severities of one call site apart, so each needs a line of its own.
+        # rclpy allows one severity per call site, so each needs a line of its own.
         if report.level == OK:
             self._node.get_logger().info(text)
         else:

@@ -1,4 +1,4 @@
-"""What a process needs around it before it can use ROS: rclpy, a possible domain, room for images in shared memory."""
+"""What a process needs to use ROS: rclpy, a valid domain, and shared memory that images fit into."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from desert_seg.errors import DesertSegError
 
 MAX_DOMAIN_ID = 232
-"""Above it DDS runs out of UDP ports."""
+"""DDS has no UDP ports for higher ones."""
 
 
 SHARED_MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 * 64 * 2**20
-"""For the segments of a few processes."""
+"""Enough for the segments of a few processes."""
 
 
 def require_ros() -> None:
@@ -37,8 +37,8 @@ def require_ros() -> None:
 def use_dds_profile(profile: Path) -> None:
     """Give this process and its children Fast DDS's shared-memory profile, unless the user has chosen otherwise.
 
-    Without it the default shared-memory segment is smaller than a camera frame or a mask, and many are lost. Where
-    shared memory has no room for it, as in a container that was given none, it is left at that.
+    Without it the default shared-memory segment is smaller than a camera frame or a mask, and many are lost. If shared
+    memory has no room for it, as in many containers, nothing is changed.
     """
     names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
     is_chosen = any(name in os.environ for name in (*names, "FASTDDS_BUILTIN_TRANSPORTS"))
@@ -47,6 +47,6 @@ def use_dds_profile(profile: Path) -> None:
 
 
 def _has_fast_dds_2() -> bool:
-    """Whether this ROS brings the Fast DDS that was still called Fast RTPS, and knows only variables of that name."""
+    """Whether this ROS has Fast DDS 2, once Fast RTPS, whose environment variables still have that name."""
     prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
     return any(library for prefix in prefixes for library in Path(prefix, "lib").glob("libfastrtps.so*"))

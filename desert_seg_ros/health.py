@@ -20,20 +20,20 @@ STUCK_S = 5.0
 """A frame in hand for longer than this is an ERROR."""
 
 OLD_S = 1.0
-"""Stamps that are farther than this from the node's clock, on either side, are worth a warning."""
+"""Stamps farther than this from the node's clock, in either direction, cause a warning."""
 
 UNSTAMPED = 3
-"""So many images in a row whose stamp is 0, or that of the image before, are from a driver that sets none."""
+"""This many images in a row with stamp 0, or the stamp of the image before, mean that the driver sets none."""
 
 UNLIKE = 2.0
-"""Domain shift from which frames are said to be unlike those the model knows; 1 is usual."""
+"""Domain shift above which frames are reported as unlike those the model knows; 1 is usual."""
 
 CALM = 3
-"""So many good reports in a row are worth telling, so that a fault that comes and goes is told once."""
+"""Number of good reports in a row before recovery is logged, so that an intermittent fault is logged once."""
 
 DROP_CAUSES = ("overload", "stale", "rate_limit", "disabled", "bad_frame")
-"""Why a received frame may have no mask: a newer one came before it was its turn; it was older than max_age_s;
-max_rate_hz; the node is disabled; it could not be decoded."""
+"""Why a received frame may have no mask: a newer one replaced it; it was older than max_age_s; max_rate_hz; the node is
+disabled; it could not be decoded."""
 
 STAGES = ("wait", "decode", "resize", "inference", "mask", "publish")
 """Where the time of a frame goes: in the mailbox, message to pixels, pixels to network size, the engine (all views and
@@ -50,15 +50,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the node knows of the world around a camera when a report is due.
+    """What the node knows about a camera's surroundings when a report is due.
 
     Attributes:
         num_publishers: How many publishers the input topic has.
         min_rate_hz: Input below this rate is a warning; 0 = off.
-        busy_s: How long the worker has had its present frames in hand; None = it waits.
-        effort: What is done for a frame, if the latency budget asks for less than is wanted; else empty.
+        busy_s: How long the worker has been processing its present frames; None = it waits.
+        effort: The effort per frame, if the latency budget reduces it; else empty.
         is_active: Whether the node listens at all.
-        mismatches: Sentences about peers that do not fit: by their quality of service, or a calibration by its size.
+        mismatches: Sentences about peers whose quality of service, message type or calibration does not match.
         failure: What made the worker stop; empty while it runs.
     """
 
@@ -140,19 +140,19 @@ class Health:
             self._last_stamp_s = stamp_s
 
     def malformed_in(self, reason: str) -> None:
-        """Count something received that is no image message, and drop it; `reason` is the sentence of an error."""
+        """Count and drop received data that is not an image message; `reason` is the error's message."""
         with self._lock:
             self._totals.frames_in += 1
             self._last_in = self._clock()
         self.drop("bad_frame", reason)
 
     def frames_lost(self, count: int) -> None:
-        """Count frames that were published and did not get here, as DDS says."""
+        """Count frames that were published but lost on the way, according to DDS."""
         with self._lock:
             self._totals.frames_lost += count
 
     def frame_out(self, timing: Timing, shift: float | None = None) -> None:
-        """Count a published mask, with where its time went and how unlike the model's world the frame was."""
+        """Count a published mask, with its timing and the frame's domain shift."""
         with self._lock:
             self._totals.frames_out += 1
             self._timings.append(timing)
@@ -165,7 +165,7 @@ class Health:
             self._totals.frames_not_finite += 1
 
     def drop(self, cause: str, reason: str = "") -> None:
-        """Count a frame that gets no mask; `cause` is one of `DROP_CAUSES`, `reason` the sentence of an error."""
+        """Count a frame that gets no mask; `cause` is one of `DROP_CAUSES`, `reason` the error's message."""
         assert cause in DROP_CAUSES
         with self._lock:
             self._totals.drops[cause] += 1
@@ -222,19 +222,19 @@ class Health:
 
 
 def is_unset(stamp: float, before: float | None) -> bool:
-    """Whether a stamp, in any unit, does not say when an image was taken: it is 0, or the one `before` again."""
+    """Whether a stamp, in any unit, is meaningless: it is 0, or repeats the one `before`."""
     return stamp == 0 or stamp == before
 
 
 class News:
-    """Tells which reports are worth a line in a log: what becomes amiss at once, that all is well when it lasts."""
+    """Decides which reports are logged: a fault at once, recovery when it lasts."""
 
     def __init__(self) -> None:
         self._told: int | None = None
         self._calm = 0
 
     def is_news(self, report: Report) -> bool:
-        """Whether this report, one of a sequence, differs in level from what was told last."""
+        """Whether this report, one of a sequence, differs in level from the one logged last."""
         self._calm = self._calm + 1 if report.level == OK else 0
         if report.level == self._told or (report.level == OK and self._calm < CALM):
             return False
@@ -252,7 +252,7 @@ def _verdicts(
     error: str,
     around: Surroundings,
 ) -> list[tuple[int, str]]:
-    """Everything that is amiss, the worst first."""
+    """Everything that is wrong, the worst first."""
     found: list[tuple[int, str]] = []
     if around.failure:
         found.append((ERROR, f"the worker stopped: {around.failure}"))

@@ -1,4 +1,4 @@
-"""Who publishes another kind of message than a camera's input takes, where, and how to take theirs instead."""
+"""Finds publishers of message types that a camera's input does not accept, and how to use them instead."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ TYPES = {transport: f"{package}/msg/{kind}" for transport, (package, kind) in ME
 
 
 def input_mistakes(node: Node, topic: str, transport: str) -> list[str]:
-    """Sentences about publishers that an input cannot hear.
+    """Sentences about publishers that an input cannot receive from.
 
     Args:
-        node: Whose view of the graph is taken.
-        topic: What the input listens to, in full.
-        transport: What it takes, a value of `image_transport`.
+        node: The node whose view of the graph is used.
+        topic: The input's topic, in full.
+        transport: The type it accepts, a value of `image_transport`.
 
     Returns:
         One for each publisher of another type on the topic itself. If nobody publishes there, one for each publisher of
@@ -45,7 +45,7 @@ def input_mistakes(node: Node, topic: str, transport: str) -> list[str]:
 
 
 def _take_instead(topic: str, kind: str) -> str:
-    """How to start the node for such a topic; in the launch file `image:=` is the name without the transport's."""
+    """How to start the node for such a topic; `image:=` in the launch file is the name without the transport."""
     transport = next((name for name, known in TYPES.items() if known == kind), None)
     if transport is None:
         return "give the topic of a camera's images"

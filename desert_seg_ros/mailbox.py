@@ -1,4 +1,4 @@
-"""A box with a slot for each camera that holds one item, the newest.
+"""A mailbox with one slot per camera, which holds the newest item.
 
 It stands between callbacks that must not wait and a worker that may be slow.
 """
@@ -12,9 +12,9 @@ Item = TypeVar("Item")
 
 
 class Mailbox(Generic[Item]):
-    """Producers put, one consumer gets; an item that was not fetched in time is replaced by the next of its slot.
+    """Producers put, one consumer gets; an item not fetched in time is replaced by the next in its slot.
 
-    The consumer gets what waits in all slots at once, so that a camera which sends often cannot starve another.
+    The consumer gets the items of all slots at once, so that a fast camera cannot starve another.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Mailbox(Generic[Item]):
         self._closed = False
 
     def put(self, slot: str, item: Item) -> bool:
-        """Leave an item, at once.
+        """Leave an item, without waiting.
 
         Returns:
             True if an older item had not been fetched and is lost.

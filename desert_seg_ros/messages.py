@@ -1,4 +1,4 @@
-"""Results to ROS messages: what the node publishes, and nothing about how frames reach it."""
+"""Results to ROS messages: what the node publishes. Knows nothing of its inputs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def class_list_message(labels: LabelSet, threshold: float) -> String:
 
 
 def label_info_message(labels: LabelSet, threshold: float, stamp: Any) -> Any:
-    """The same without the colours as a vision_msgs/LabelInfo, which has to be installed."""
+    """The same without the colours as a vision_msgs/LabelInfo, whose package has to be installed."""
     info = LabelInfo(threshold=threshold)
     info.header.stamp = stamp
     info.class_map = [VisionClass(class_id=index, class_name=name) for index, name in _names(labels).items()]
@@ -83,11 +83,11 @@ def camera_info_message(info: Any, size: tuple[int, int], header: Any) -> Any | 
     Args:
         info: The camera's CameraInfo; left as it is.
         size: (H, W) of the images.
-        header: The images' header; its stamp is taken.
+        header: The images' header, whose stamp is used.
 
     Returns:
-        A CameraInfo of that size; None if the shapes differ by more than rounding, so that no scale brings one to the
-        other, or if the calibration names no size.
+        A CameraInfo of that size; None if the aspect ratios differ by more than rounding, or if the calibration names
+        no size.
     """
     height, width = size
     if not info.height or not info.width or abs(info.width * height - info.height * width) > max(info.width, width):

@@ -1,4 +1,4 @@
-"""The model as the node uses it: a segmenter, and what turns its masks into pictures and costs. Imports no ROS."""
+"""The model as the node uses it: a segmenter, and the painters of its masks and costs. Imports no ROS."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Model:
 
     @classmethod
     def load(cls, parameters: NodeParameters) -> Model:
-        """Load and verify the artifact and build its engine; `warm_up` makes the first frame fast.
+        """Load and verify the artifact and build its engine; call `warm_up` before the first frame.
 
         Raises:
-            DesertSegError: Any of that cannot be, or a suppressed class or one with a cost is not one of the model's.
+            DesertSegError: Any of that fails, or a suppressed class or one with a cost is not a class of the model.
         """
         path = find_artifact(parameters.artifact)
         policy = Path(parameters.traversability_policy) if parameters.traversability_policy else None
@@ -56,11 +56,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Settings:
-    """What frames are processed with; it is replaced whole, between two frames.
+    """What frames are processed with; replaced as a whole, between two frames.
 
     Attributes:
         parameters: The node's.
-        model: What they are processed by.
+        model: The model that processes them.
         bias: Of the suppressed classes.
     """
 
@@ -74,7 +74,7 @@ class Settings:
         return cls(parameters, model, model.segmenter.suppress(parameters.suppressed()))
 
     def options(self, effort: Effort, wanted: frozenset[str]) -> SegmentOptions:
-        """How to segment when some outputs, of `confidence`, `unknown` and `probabilities`, are wanted."""
+        """How to segment if some of the outputs `confidence`, `unknown` and `probabilities` are wanted."""
         top, left, bottom, right = self.parameters.region
         return SegmentOptions(
             views=effort.views,

@@ -1,4 +1,4 @@
-"""The services through which others set the node's parameters, as rclpy has them, but answering every request."""
+"""rclpy's services that set the node's parameters, but answering every request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rclpy.parameter_service import ParameterService
 
 
 class ParameterServices(ParameterService):
-    """rclpy lets the error that a value of no known type raises end the process; here the request is refused."""
+    """Refuses a value of unknown type, whose error would end the process in rclpy's own."""
 
     def _set_parameters_callback(
         self, request: SetParameters.Request, response: SetParameters.Response

@@ -30,7 +30,7 @@ _MARGIN = 10
 def contact_sheet(
     path: Path, rows: Sequence[Sequence[Rgb]], headings: Sequence[str], title: str, labels: LabelSet
 ) -> None:
-    """Write a grid of pictures with headings over the columns and the classes' colours below.
+    """Write a grid of pictures with headings above the columns and the classes' colours below.
 
     Args:
         path: PNG to write.
@@ -57,7 +57,7 @@ def contact_sheet(
 
 
 class Video(AbstractContextManager["Video"]):
-    """An MP4 file (MPEG-4 part 2) that appears in full when its `with` block ends, or not at all if that raises."""
+    """An MP4 file (MPEG-4 part 2), which appears complete when its `with` block ends, or not at all if that raises."""
 
     def __init__(self, path: Path, fps: float) -> None:
         """Start a video; its size is that of the first picture."""

@@ -23,7 +23,7 @@ from desert_seg_ros.environment import require_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
 
 LOOK_S = 0.5
-"""How often it is looked whether the process is to end."""
+"""How often to check whether the process is to end."""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
     except DesertSegError as error:
         return _refuse(str(error))
-    # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt wherever the clean-up has got to.
+    # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt anywhere in the clean-up.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     try:
@@ -49,8 +49,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         node = SegmentationNode()
         logging.getLogger("desert_seg").addHandler(_ToRosout(node))
-        # One with several threads takes ten times as long to hand over an image, time that the engine then lacks.
-        # Left before the node is destroyed: what it was about to hand over is in use until then, and would outlive it.
+        # A multi-threaded executor takes ten times as long to deliver an image, time that the engine then lacks. Left
+        # before the node is destroyed: what it was about to hand over is in use until then, and would outlive it.
         with SingleThreadedExecutor() as executor:
             executor.add_node(node)
             if not node.parameters.autostart or starting.run(node):
@@ -80,14 +80,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 class _ToRosout(logging.Handler):
-    """What the core logs, in the node's own log."""
+    """Forwards what the core logs to the node's log."""
 
     def __init__(self, node: SegmentationNode) -> None:
         super().__init__()
         self._logger = node.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        # rclpy tells the severities of one call site apart, so each needs a line of its own.
+        # rclpy allows one severity per call site, so each needs a line of its own.
         text = record.getMessage()
         if record.levelno >= logging.ERROR:
             self._logger.error(text)
@@ -100,7 +100,7 @@ class _ToRosout(logging.Handler):
 
 
 class _Starting:
-    """Configures and activates in a thread, so that a model that loads slowly does not delay the end of a process."""
+    """Configures and activates in a thread, so that a slowly loading model does not delay the end of the process."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
@@ -118,7 +118,7 @@ class _Starting:
         return self._done
 
     def wait(self, timeout_s: float) -> None:
-        """Let the thread end; while it runs, DDS cannot be left without leaving its shared memory behind."""
+        """Wait for the thread; while it runs, DDS cannot end without leaving its shared memory behind."""
         if self._thread is not None:
             self._thread.join(timeout_s)
             if self._thread.is_alive():

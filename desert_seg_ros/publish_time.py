@@ -1,7 +1,7 @@
-"""What publishing a mask takes: `python -m desert_seg_ros.publish_time 960x540 ...` prints milliseconds as a JSON list.
+"""Measures publishing: `python -m desert_seg_ros.publish_time 960x540 ...` prints milliseconds as a JSON list.
 
-Real DDS with the node's quality of service and somebody listening, on this machine alone; medians, sizes in turns.
-`desert-seg profile` asks it, as a program, because it knows no ROS.
+Real DDS with the node's quality of service and one subscriber, on this machine alone; medians, sizes in turns.
+`desert-seg profile` runs it as a program, because it does not import ROS.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def publish_times(sizes: list[tuple[int, int]]) -> list[float]:
     """Milliseconds of publishing a mono8 image of each (H, W).
 
     Raises:
-        DesertSegError: ROS cannot be started here, or nothing published is heard.
+        DesertSegError: ROS cannot be started here, or nothing published is received.
     """
     require_ros()
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")

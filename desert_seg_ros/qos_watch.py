@@ -1,6 +1,6 @@
-"""What DDS reports of peers: those that cannot be connected to, and messages that were lost on the way.
+"""What DDS reports about peers: those that cannot be connected to, and messages lost on the way.
 
-DDS reports that there is a peer whose quality of service does not fit, the graph tells who.
+DDS reports that a peer's quality of service does not match; the graph tells which peer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ except ImportError:  # humble
 
 
 class QosWatch:
-    """Collects the topics for which DDS reported an incompatible peer, and looks up who it is while that lasts."""
+    """Collects the topics for which DDS reported an incompatible peer, and looks up that peer while it exists."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -31,7 +31,7 @@ class QosWatch:
         return PublisherEventCallbacks(incompatible_qos=self._reporter(topic), use_default_callbacks=False)
 
     def subscription_callbacks(self, topic: str, on_lost: Callable[[int], None]) -> SubscriptionEventCallbacks:
-        """For `create_subscription`; `on_lost` is told how many more messages were published and did not get here."""
+        """For `create_subscription`; `on_lost` is called with the number of newly lost messages."""
         return SubscriptionEventCallbacks(
             incompatible_qos=self._reporter(topic),
             message_lost=lambda event: on_lost(event.total_count_change),
@@ -39,12 +39,12 @@ class QosWatch:
         )
 
     def watched(self, endpoint: Any) -> Any:
-        """Remember a publisher or subscription, which is handed back."""
+        """Remember a publisher or subscription, and return it."""
         self._endpoints[endpoint.topic_name] = endpoint
         return endpoint
 
     def sentences(self) -> list[str]:
-        """Who cannot be connected to, and why; empty as soon as nobody is left."""
+        """Peers that cannot be connected to, and why; empty when none is left."""
         return [sentence for topic in sorted(self._reported) for sentence in self._sentences(topic)]
 
     def _sentences(self, topic: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The service ~/reload_model: loads the artifact again beside the model in use, and has the two swapped."""
+"""The service ~/reload_model: loads the artifact again beside the model in use, then swaps the two."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from desert_seg.errors import DesertSegError, shortened
 from desert_seg_ros.model import Model
 
 TURN_S = 0.01
-"""How long other callbacks wait for their turn, at most, while a model is being reloaded."""
+"""Longest wait of other callbacks while a model is being reloaded."""
 
 
 class ReloadService:
@@ -25,12 +25,12 @@ class ReloadService:
         """Offer the service.
 
         Args:
-            node: That offers it.
-            load: Called in a thread of its own; returns the new model, warm.
+            node: The node that offers it.
+            load: Called in a thread of its own; returns the new model, warmed up.
             swap: Called in that thread with the new model, to make it the one in use.
         """
         self._node, self._load, self._swap = node, load, swap
-        group = MutuallyExclusiveCallbackGroup()  # a service that has not answered yet holds up its group
+        group = MutuallyExclusiveCallbackGroup()  # a service that has not answered yet blocks its group
         self._service = node.create_service(Trigger, "~/reload_model", self._on_reload, callback_group=group)
 
     def close(self) -> None:
@@ -49,7 +49,7 @@ class ReloadService:
         try:
             model = self._load()
             self._swap(model)
-        except Exception as error:  # whatever is wrong with the new one, the old one works
+        except Exception as error:  # whatever is wrong with the new model, the old one works
             known = isinstance(error, DesertSegError)
             reason = str(error) if known else f"the new model failed with {type(error).__name__} ({error})"
             response.success, response.message = False, f"{shortened(reason)}; the model in use stays"
@@ -61,5 +61,5 @@ class ReloadService:
 
 @types.coroutine
 def _others() -> Generator[None, None, None]:
-    """Awaited in a callback, lets the executor turn to others that are ready."""
+    """Awaited in a callback, lets the executor run others that are ready."""
     yield

@@ -1,7 +1,7 @@
 """`desert-seg-replay`: publish a bag or a folder of images on live topics, at the pace it was recorded.
 
 `Replayer` does the work for any node; `main` is the command. Messages go out as CDR bytes serialised by `rosbags`, so
-nothing is copied field by field. This module knows nothing of who listens. rclpy, OpenCV and the bag reader are
+nothing is copied field by field. This module knows nothing of its subscribers. rclpy, OpenCV and the bag reader are
 imported when they are needed, so that `--help` is instant.
 """
 
@@ -30,7 +30,7 @@ TRANSPORTS = ("auto", "raw", "compressed")
 _POLL_S = 0.05
 _TOPIC_NAME = re.compile(r"(~/|/)?[a-z_]\w*(/[a-z_]\w*)*", re.ASCII | re.IGNORECASE)
 _STILL_PERIOD_S = 0.1
-"""Between two passes over a drive of one frame, which has no rate of its own."""
+"""Time between two passes over a drive of one frame, which has no rate of its own."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Replayer:
     Attributes:
         image_topic: Where the images go, in full; empty until the first one does.
         was_heard: Whether anybody subscribed to the images.
-        bad: For every message of the drive that could not be read or converted and was left out, why.
+        bad: The errors of messages that could not be read or converted and were left out.
     """
 
     def __init__(self, node: Any, drive: Drive, options: ReplayOptions) -> None:
@@ -91,7 +91,7 @@ class Replayer:
         on_publish: Callable[[int, int, DriveFrame], None] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Publish until the drive ends or `should_stop`, which is asked at least every 50 ms.
+        """Publish until the drive ends or `should_stop`, which is polled at least every 50 ms.
 
         Args:
             on_publish: Called just before each frame goes out, with its published stamp in nanoseconds, its index, and
@@ -102,7 +102,7 @@ class Replayer:
             How many frames were published.
 
         Raises:
-            DesertSegError: None of the drive can be read, or it ends before `start_s`.
+            DesertSegError: No frame of the drive can be read, or it ends before `start_s`.
         """
         from desert_seg.recordings.bag import serialize
 
@@ -129,14 +129,16 @@ class Replayer:
         return num_published
 
     def wait_for_delivery(self, timeout_s: float) -> None:
-        """Wait until reliable subscribers have everything: what is still on its way is lost with the publishers."""
+        """Wait until reliable subscribers have everything: messages in flight are lost with the publishers."""
         from rclpy.duration import Duration
 
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=timeout_s))
 
     def _timetable(self, should_stop: Callable[[], bool]) -> Iterator[tuple[float, DriveFrame, DriveFrame]]:
-        """When frames are due, in seconds after the first one published; as they are stored, and as they go out."""
+        """When each frame is due, in seconds after the first; the frame as stored, and as published."""
+        from desert_seg.recordings.drive import pass_over
+
         pass_begin, is_chosen = 0.0, False
         leave_out: Callable[[DesertSegError], None] = self.bad.append
         while True:
@@ -162,7 +164,7 @@ class Replayer:
                 return
             period = (due - pass_begin) / (num_frames - 1) if num_frames > 1 else _STILL_PERIOD_S
             pass_begin = due + period
-            leave_out = _pass_over  # what is left out is counted in the first pass alone
+            leave_out = pass_over  # what is left out is counted in the first pass only
 
     def _frames_from_start(self, leave_out: Callable[[DesertSegError], None]) -> Iterator[DriveFrame]:
         frames = self._drive.frames(leave_out)
@@ -178,7 +180,7 @@ class Replayer:
         return frame.as_raw() if self._transport == "raw" else frame.as_compressed()
 
     def _choose_transport(self, frame: DriveFrame, should_stop: Callable[[], bool]) -> None:
-        """Wait for a subscriber to either form of the images, and take its form; what is stored comes first."""
+        """Wait for a subscriber to either form of the images, and use its form; the stored form is preferred."""
         if self._transport != "auto":
             return
         base = self._node.resolve_topic_name(self._options.image_topic)
@@ -194,7 +196,7 @@ class Replayer:
             time.sleep(_POLL_S)
 
     def _messages(self, frame: DriveFrame) -> list[tuple[str, Any]]:
-        """What to publish for a frame and where; the image comes last, so that whoever has it has the rest."""
+        """What to publish for a frame and where; the image comes last, so that its receiver has the rest."""
         from rosbags.typesys.stores.ros2_kilted import rosgraph_msgs__msg__Clock as Clock
 
         from desert_seg.recordings.bag import COMPRESSED_IMAGE, sibling_topic
@@ -214,19 +216,19 @@ class Replayer:
         ]
 
     def _publisher(self, topic: str, message: Any) -> Any:
-        """The publisher of a topic, made when first asked for."""
+        """The publisher of a topic, created on first use."""
         from rclpy.qos import QoSProfile, ReliabilityPolicy
 
         if topic not in self._publishers:
             package, _, name = message.__msgtype__.split("/")
             message_type = getattr(importlib.import_module(f"{package}.msg"), name)
-            # A reliable publisher matches reliable and best-effort subscribers alike; ten deep bears a slow moment.
+            # A reliable publisher matches reliable and best-effort subscribers; a depth of ten bridges a slow moment.
             qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
             self._publishers[topic] = self._node.create_publisher(message_type, topic, qos)
         return self._publishers[topic]
 
     def _wait_for_subscribers(self, frame: DriveFrame, should_stop: Callable[[], bool]) -> None:
-        """Wait until somebody takes the images and, on the other topics, whoever is there is matched."""
+        """Wait for a subscriber to the images, and until subscribers to the other topics are matched."""
         publishers = [self._publisher(topic, message) for topic, message in self._messages(frame)]
 
         def matched() -> bool:
@@ -237,10 +239,6 @@ class Replayer:
 
         while not matched() and time.monotonic() < self._heard_by and not should_stop():
             time.sleep(_POLL_S)
-
-
-def _pass_over(_: DesertSegError) -> None:
-    pass
 
 
 def _sleep_until(deadline: float, should_stop: Callable[[], bool]) -> None:
@@ -310,7 +308,7 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
 
 
 def _split_ros_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Our arguments, and those of `ros2 run` and launch files for rclpy: all from `--ros-args` on."""
+    """Our own arguments, and those for rclpy, from `--ros-args` on."""
     end = arguments.index("--ros-args") if "--ros-args" in arguments else len(arguments)
     return arguments[:end], arguments[end:]
 
@@ -336,7 +334,7 @@ def _parser() -> argparse.ArgumentParser:
         "--transport",
         choices=TRANSPORTS,
         default=defaults.transport,
-        help="convert images; auto: as stored, or as heard",
+        help="form of the images; auto: as stored, or the form that has a subscriber",
     )
     add(
         "--wait-subscribers",

@@ -1,4 +1,4 @@
-"""A ROS node beside whatever else rclpy does in this process: for programs that measure or watch another node."""
+"""A ROS node of its own context, for programs that measure or watch another node in the same process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def spinning_node(name: str) -> Iterator[Node]:
-    """A node in a ROS context of its own, whose callbacks run in a thread; none runs any more at the end.
+    """A node in a ROS context of its own, whose callbacks run in a thread that has ended when the block ends.
 
-    Signals stay this process's business, and so do its arguments, which may hold parameters for another node.
+    It installs no signal handlers and ignores the process's arguments, which may hold another node's parameters.
     """
     import rclpy
     from rclpy.executors import SingleThreadedExecutor

@@ -1,4 +1,4 @@
-"""Entry point of the executable `segment_node`: can be told to stop at any moment, and then stops at once."""
+"""Entry point of the executable `segment_node`: stops at once when told to, at any moment."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import sys
 def main() -> None:
     """Run the node; ends the process."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: os._exit(0))  # nothing has been started that would need to be ended
+        signal.signal(number, lambda *_: os._exit(0))  # nothing has been started that needs cleaning up
     from desert_seg_ros.process import run
 
     code = run()
-    gc.collect()  # what is left of DDS takes its shared memory with it
+    gc.collect()  # the rest of DDS frees its shared memory
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # unloading the engine takes a second, waiting for a stuck worker would take for ever
+    os._exit(code)  # unloading the engine takes a second, and a stuck worker would never end
 
 
 if __name__ == "__main__":

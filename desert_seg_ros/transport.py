@@ -1,6 +1,6 @@
 """How images come in: the topic, the type and the decoder of every `image_transport`.
 
-Imports message packages when they are asked for, because those of video are not part of ROS.
+Message packages are imported when needed, because those of video are not part of ROS.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MESSAGES = {
     "ffmpeg": ("ffmpeg_image_transport_msgs", "FFMPEGPacket"),
     "foxglove": ("foxglove_msgs", "CompressedVideo"),
 }
-"""Value of `image_transport` -> package and name of its message."""
+"""Value of `image_transport` -> package and name of the message type."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Transport:
 
     Attributes:
         name: The value of `image_transport`.
-        topic: Below the camera's namespace.
-        message_type: Of the topic.
+        topic: Topic name relative to the camera's namespace.
+        message_type: Message type of the topic.
         is_video: Whether its messages have to be decoded in order, by a VideoReceiver.
-        decode: What comes to the worker -> HxWx3 uint8 RGB; raises FrameError.
+        decode: Message (or video frame) -> HxWx3 uint8 RGB; raises FrameError.
     """
 
     name: str
@@ -63,5 +63,5 @@ def load_transport(name: str) -> Transport:
         ) from error
     if name in ("raw", "compressed"):
         return Transport(name, topic, message_type, False, decode_image if name == "raw" else decode_compressed)
-    VideoDecoder(CODECS[0])  # says now if it cannot
+    VideoDecoder(CODECS[0])  # raises now if it cannot
     return Transport(name, topic, message_type, True, decode_video_frame)

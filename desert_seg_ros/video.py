@@ -1,7 +1,7 @@
 """Video from a camera: its packets are decoded in the order they were sent, on a thread of their own. Imports no ROS.
 
-The worker takes the newest message and leaves the others; a packet that is left out would spoil all up to the next key
-frame. So it is frames that go to the worker, not packets.
+The worker skips all but the newest message, but skipping a packet would spoil all others up to the next key frame. So
+the worker gets frames, not packets.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from desert_seg.recordings.video_decoder import Decoded
 from desert_seg.recordings.video_stream import VideoPacket, VideoStream, broken_video_error
 
 MAX_WAITING = 64
-"""Packets that wait to be decoded; two seconds of video."""
+"""Largest number of packets that wait to be decoded: two seconds of video."""
 
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """What goes to the worker for a packet: `rgb` HxWx3 uint8, or why there is none."""
+    """The worker's input for a packet: `rgb` HxWx3 uint8, or why there is none."""
 
     header: Any
     rgb: npt.NDArray[np.uint8] | FrameError
@@ -51,7 +51,7 @@ class VideoReceiver:
         """Start the thread.
 
         Args:
-            make_header: Stamp and frame id to a ROS header.
+            make_header: Makes a ROS header of a stamp and a frame id.
             on_frame: Called, on the thread, with the frame of every packet.
             on_overload: Called when a packet is dropped because too many wait.
             on_crash: Called when the thread dies of a bug.

@@ -1,8 +1,8 @@
 """`desert-seg`: every offline command, found by its name.
 
 `desert-seg NAME` runs the function `NAME` of `desert_seg_train.NAME.command` with the settings `NameConfig` of
-`desert_seg_train.NAME.config`. Commands are imported when they run, so that `--help` is instant. A name that is none of
-ours is looked for as the program `desert-seg-NAME`, as git does.
+`desert_seg_train.NAME.config`. Commands are imported when they run, so that `--help` is instant. Any other name is
+looked for as a program `desert-seg-NAME`, as git does.
 """
 
 from __future__ import annotations
@@ -95,15 +95,15 @@ def _check_outputs(config: Any) -> None:
 
 
 def parse(arguments: list[str]) -> tuple[str, Any]:
-    """The command's name and its settings; a model that is given by name is the folder of that shipped model.
+    """The command's name and its settings, in which the name of a shipped model has become its folder.
 
     Args:
-        arguments: Those of the command line, without the program's name.
+        arguments: The command line, without the program's name.
 
     Raises:
         ArtifactError: There is no such model.
-        DataError: The YAML file is not what it should be.
-        SystemExit: The command line is not, or help was asked for; everything is said by then.
+        DataError: The YAML file is invalid.
+        SystemExit: The command line is invalid, or help was requested; the message has been printed.
     """
     import tyro
 

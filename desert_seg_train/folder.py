@@ -1,8 +1,8 @@
 """Dataset folders: `Color_Images/` beside `Segmentation/`, or `images/` beside `labels/`, paired by name.
 
 Images are 8-bit colour, masks single-channel PNG with raw values, palette PNG whose indices are the values, or colours
-for a label map that has colours; a label map turns them into classes. A labelled image that asks to be turned when it
-is shown is refused, as nobody knows whether its mask was drawn before or after. Knows nothing of training.
+if the label map has colours; the label map turns them into classes. A labelled image with an EXIF rotation is refused,
+because its mask may have been drawn before or after it. Knows nothing of training.
 
 Shape letters: H, W, K classes.
 """
@@ -23,14 +23,14 @@ from desert_seg.labels import LabelMap
 from desert_seg_train.pairing import pair
 
 LAYOUTS = (("Color_Images", "Segmentation"), ("images", "labels"))
-"""Names of the folder of images and the folder of masks; the first one that is there is taken."""
+"""Names of the folder of images and the folder of masks; the first that exists is used."""
 
 TURNED = "found EXIF orientation {}, expected 1: whether its mask fits the picture as shown or as stored is not known"
 TURNED_CURE = "turn the pixels of the image (mogrify -auto-orient) or delete the tag (exiftool -Orientation=)"
 
 
 def image_and_mask_folders(root: Path) -> tuple[Path, Path]:
-    """Where a dataset folder keeps images and masks, by `LAYOUTS`; the first layout's names if it has neither."""
+    """The folders of images and masks in a dataset folder, by `LAYOUTS`; the first layout if neither exists."""
     for images, masks in LAYOUTS:
         if (root / images).is_dir():
             return root / images, root / masks
@@ -47,13 +47,13 @@ def read_raw_mask(path: Path, label_map: LabelMap) -> npt.NDArray[Any]:
     """The values of a mask as the label map names them: HxW uint8 or uint16, or uint32 if its keys are colours.
 
     Raises:
-        DataError: The file is no such mask; it is named.
+        DataError: The file is not such a mask.
     """
     return read_color_mask(path) if label_map.in_color else read_mask(path)
 
 
 def check_not_turned(path: Path) -> None:
-    """Raise DataError for an image or a mask that asks to be turned when it is shown."""
+    """Raise DataError for an image or a mask with an EXIF rotation."""
     if (orientation := read_orientation(path)) != 1:
         raise DataError(f"{path}: {TURNED.format(orientation)}; {TURNED_CURE}")
 
@@ -101,7 +101,7 @@ class SegmentationFolder:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        """Decode one frame; raises DataError naming the file if it is unreadable or does not fit its mask."""
+        """Decode one frame; raises DataError naming the file if it is unreadable or its mask has another size."""
         image_path, mask_path = self.pairs[index]
         for path in (image_path, mask_path):
             check_not_turned(path)

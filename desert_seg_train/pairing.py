@@ -1,4 +1,4 @@
-"""Which mask belongs to which image: their names are alike, up to the endings that datasets add to one or the other.
+"""Which mask belongs to which image: their names are the same, apart from endings that datasets add.
 
 Knows nothing of what is in the files.
 """
@@ -26,13 +26,13 @@ MASK_ENDINGS = (
 
 @dataclass(frozen=True)
 class Pairing:
-    """Images and masks, each of them in one place.
+    """The result of pairing; every image and mask occurs once.
 
     Attributes:
         pairs: An image and its mask, in the order of the images.
         images_alone: Images without a mask.
         masks_alone: Masks without an image.
-        ambiguous: Groups of images and masks whose names are alike, several of one kind or of both.
+        ambiguous: Groups of images and masks with the same name, several of one kind or of both.
     """
 
     pairs: tuple[tuple[Path, Path], ...]

@@ -1,4 +1,4 @@
-"""A drawn frame with something of all that a desert has, the same on every machine: what models are self-tested on."""
+"""A synthetic frame with everything that a desert has, the same on every machine: models are self-tested on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SKY, _HAZE, _SAND = (120, 170, 225), (215, 215, 205), (214, 178, 138)
 _BUSH, _TREE, _ROCK, _DRY_BUSH, _GRASS = (92, 110, 52), (40, 74, 34), (120, 100, 88), (140, 112, 70), (190, 160, 90)
 _NUM_THINGS = 40
 _STEP = 8
-"""Between two values of a colour, so that the PNG is small."""
+"""Step between values of a colour, which keeps the PNG small."""
 
 
 def reference_frame() -> npt.NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """From a trained network to an artifact: safetensors and an ONNX graph with free height and width.
 
 Weight tensors are stored in half precision, which halves the artifact; the arithmetic stays the engine's choice. Knows
-nothing of engines, and does not judge what comes out: that is `desert_seg_train.export`.
+nothing of engines, and does not evaluate the result: `desert_seg_train.export` does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from desert_seg.views import SIZE_MULTIPLE
 from desert_seg_train.self_test_files import self_test_files
 
 OPSET = 18
-"""Version of ONNX's operators that the graphs use."""
+"""Version of the ONNX operator set that the graphs use."""
 
 
 def to_onnx(network: SegmentationNetwork, input_size: tuple[int, int]) -> onnx.ModelProto:
@@ -63,7 +63,7 @@ def to_onnx(network: SegmentationNetwork, input_size: tuple[int, int]) -> onnx.M
 
 
 def _forget_source(graph: onnx.GraphProto) -> None:
-    """Remove the stack traces that torch notes down: they name folders of the machine that exported."""
+    """Remove torch's stack traces, which name folders of the machine that exported."""
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]
 
@@ -111,7 +111,7 @@ def _with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _to_half(weights: npt.NDArray[np.float32], depthwise: bool) -> npt.NDArray[np.float16]:
-    """To the nearest, except that depthwise filters keep their sums; see `desert_seg.rounding`."""
+    """Round to nearest, except that depthwise filters keep their sums; see `desert_seg.rounding`."""
     return (round_keeping_sums(weights, F16_BITS) if depthwise else weights).astype(np.float16)
 
 

@@ -1,4 +1,4 @@
-"""Making the self-test of a network: what it sees, in float32, in the reference frame.
+"""Makes the self-test of a network: its float32 mask of the reference frame.
 
 Shape letters: K classes, H, W the frame.
 """
@@ -20,7 +20,7 @@ from desert_seg_train.network_engine import NetworkEngine
 from desert_seg_train.reference_frame import reference_frame
 
 SURE = 2.0
-"""Lead of the best class's score over the next from which the network is sure, logits.
+"""Margin between the two highest scores above which the network counts as sure, logits.
 
 On the shipped model that is 78 % of the frame, of which int8 gets 99.96 % right; with a lead of 1, 99.1 % of 90 %.
 """
@@ -30,7 +30,7 @@ def self_test_files(network: SegmentationNetwork, card: ModelCard) -> Mapping[st
     """The artifact's self-test files by name.
 
     Args:
-        network: On the CPU, with the weights as they were trained; is left in evaluation mode.
+        network: On the CPU, with the weights as they were trained; it is left in evaluation mode.
         card: Its classes and input size.
 
     Raises:

@@ -1,7 +1,6 @@
-"""The files that a command wrote into a folder, so that it never replaces or removes a file that it did not write.
+"""Records the files that a command wrote, so that it never replaces or removes any other.
 
-A folder is a command's own by the record that the command left there, not by its name. Knows nothing of what is in the
-files.
+The record in a folder, not the folder's name, says what a command may replace. Knows nothing of what is in the files.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
 
 RECORD = ".written.json"
-"""What was written, in a folder whose other files do not tell."""
+"""The record, in a folder without another file that lists its content."""
 
 
 def read_record(root: Path) -> frozenset[str]:
@@ -33,7 +32,7 @@ def write_record(root: Path, written: Iterable[str]) -> None:
 
 
 def files_under(root: Path, entries: Iterable[str]) -> list[str]:
-    """Paths inside the folder of all files, links and empty folders in some of its entries; links are not followed."""
+    """Relative paths of all files, links and empty folders in some entries of a folder; links are not followed."""
     found = []
     for entry in entries:
         path = root / entry
@@ -48,13 +47,13 @@ def files_under(root: Path, entries: Iterable[str]) -> list[str]:
 
 
 def refuse_foreign(root: Path, entries: Collection[str], written: Collection[str], option: str) -> None:
-    """See that a command may write to some entries of a folder.
+    """Check that a command may write to some entries of a folder.
 
     Args:
         root: The folder.
         entries: Files and folders in it that the command writes to, or replaces.
         written: Paths inside the folder that the command wrote before.
-        option: What chooses the folder, for the error.
+        option: The option that chooses the folder, for the error.
 
     Raises:
         DataError: An entry leads out of the folder, or holds a file that the command did not write.
@@ -77,11 +76,11 @@ def refuse_links(root: Path, entries: Iterable[str], option: str) -> None:
 
 
 def remove_written(root: Path, written: Iterable[str]) -> None:
-    """Remove files of the folder that were written, and folders inside it that are empty then."""
+    """Remove recorded files from the folder, and folders in it that become empty."""
     for name in written:
         path, leads_out = root / name, Path(name).is_absolute() or ".." in Path(name).parts
         if leads_out or path == root or any(parent.is_symlink() for parent in _parents(path, root)):
-            continue  # no command writes there, so it is no command that has recorded it
+            continue  # no command writes there, so the record is not a command's
         path.unlink(missing_ok=True)
         for parent in _parents(path, root):
             if not parent.is_dir() or any(parent.iterdir()):

@@ -1,4 +1,4 @@
-"""Reading a command's settings from YAML: every key must be a field, every value of the field's type.
+"""Reads a command's settings from YAML: every key must be a field, every value of the field's type.
 
 Imports nothing heavy, so that `--help` is instant.
 """

@@ -1,1 +1,1 @@
-"""What moves the number between deserts: small trainings of equal budget, compared. `python -m experiments --help`."""
+"""Compares small trainings of equal budget on the gap between deserts. `python -m experiments --help`."""

@@ -1,4 +1,4 @@
-"""What is kept of a judged model: for every test set the frames' names and their confusion matrices.
+"""The stored results of a model: for every test set the frames' names and confusion matrices.
 
 Shape letters: N frames, L readings of the truth, K classes.
 """
@@ -25,7 +25,7 @@ class Counts:
 
 
 def write_counts(path: Path, counts: Mapping[str, Counts]) -> None:
-    """Keep the counts of several test sets in one file."""
+    """Write the counts of several test sets to one file."""
     arrays: dict[str, npt.NDArray[np.generic]] = {}
     for name, each in counts.items():
         arrays[f"{name}/names"] = np.array(each.names)

@@ -1,12 +1,12 @@
-"""From trained weights to the ones that are shipped: their average, and an offset of the score of Rocks.
+"""From trained to shipped weights: averages them, and offsets the score of Rocks.
 
     python -m experiments.finish --weights runs/a/last.ckpt runs/b/last.ckpt --sets falcon/val RENDERED --out runs/light
     python -m experiments.finish --weights ... --offset 0.5 --out runs/light
 
-The first shows for every set and offset what becomes of mIoU and Rocks, for choosing an offset; the second folds the
-chosen one into the last layer's bias. What is averaged must be trainings that began from the same weights (Wortsman et
-al., "Model soups", 2022). An offset is what weighting a class in the cross entropy comes to, without training again
-(Menon et al., "Long-tail learning via logit adjustment", 2021).
+The first prints mIoU and Rocks for every set and offset, to choose an offset; the second adds the chosen one to the
+last layer's bias. The averaged trainings must have started from the same weights (Wortsman et al., "Model soups",
+2022). An offset has the effect of weighting a class in the cross entropy, without another training (Menon et al.,
+"Long-tail learning via logit adjustment", 2021).
 
 Shape letters: F offsets, L readings of the truth, K classes.
 """
@@ -44,10 +44,10 @@ class Options:
 
     Attributes:
         weights: Checkpoints or artifacts of the light network, trained with falcon7_stones.
-        out: Folder for the artifact; an artifact that is there is replaced.
+        out: Folder for the artifact; an existing one is replaced.
         offset: Added to the score of Rocks, in logits.
-        sets: Labelled folders to try offsets on; the artifact is written without one then.
-        offsets: To try.
+        sets: Labelled folders to try offsets on; the artifact is then written without an offset.
+        offsets: Offsets to try.
     """
 
     weights: tuple[Path, ...]
@@ -87,7 +87,7 @@ def averaged(weights: tuple[Path, ...]) -> SegmentationNetwork:
 
 
 def with_offset(network: SegmentationNetwork, offset: float) -> None:
-    """Add to the score of Rocks in the last layer's bias."""
+    """Add an offset to the score of Rocks, in the last layer's bias."""
     with torch.no_grad():
         network.model.segmentation_head[0].bias[ROCKS] += offset
 
@@ -111,7 +111,7 @@ def tried(artifact: Path, folder: Path, offsets: tuple[float, ...]) -> npt.NDArr
 
 
 def table(folder: Path, offsets: tuple[float, ...], counts: npt.NDArray[np.int64]) -> Table:
-    """What each offset comes to, with both readings of the truth."""
+    """The scores at each offset, with both readings of the ground truth."""
     result = Table(title=f"{folder.parent.name}/{folder.name}")
     for heading in ("offset", *(f"{number}, {name}" for name in READINGS for number in ("mIoU", "Rocks"))):
         result.add_column(heading, justify="right")

@@ -1,8 +1,8 @@
-"""What is trained and what it is judged on, the same for every arm.
+"""The trainings and their test sets, the same for every arm.
 
-Frames come in scenes. A fold trains on half of the scenes and is judged on the other half, and on the same with the
-halves exchanged, so that every scene is judged by models that never saw it. The weights after the last step are
-judged; nothing is chosen by looking at a held-out scene on the way. Knows nothing of training.
+Frames come in scenes. A fold trains on half of the scenes and is tested on the other half; the second fold exchanges
+the halves, so that every scene is tested with models that never saw it. The weights after the last step are tested;
+nothing is selected on held-out scenes. Knows nothing of training.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FOLDS = {"cc+ww": ("cc", "ww"), "mt+w": ("mt", "w")}
 """Name of a fold -> the scenes that are held out."""
 
 READINGS = ("falcon7", "falcon7_stones")
-"""Label maps that the truth is read with: the reference's, and the one where scattered stones are rocks."""
+"""Label maps for the ground truth: the reference's, and the one where scattered stones are rocks."""
 
 SHIFTS = ("same", "priors", "appearance", "both")
-"""Rendered sets that models are judged on."""
+"""Rendered sets that models are tested on."""
 
 YCOR = "ycor"
 """Photographs with other classes: name of the data's folder, of their label map and of the test set."""
@@ -34,8 +34,8 @@ class Arm:
     """One recipe.
 
     Attributes:
-        name: Of the arm.
-        about: What it is, for the table.
+        name: Name of the arm.
+        about: Description for the table.
         label_map: Name of a label map, or of a file in label_maps/.
         sources: Rendered sets that are mixed in, with their weights; the real frames have weight 1.
         train: Settings of `desert-seg train`.
@@ -49,7 +49,7 @@ class Arm:
 
     @property
     def label_map_path(self) -> str:
-        """As `--sources` takes it."""
+        """The label map as an argument of `--sources`."""
         own = HERE / "label_maps" / f"{self.label_map}.yaml"
         return str(own) if own.exists() else self.label_map
 
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Of its folder and its results."""
+        """Name of its folder and its results."""
         return f"{self.arm.name}-{self.fold}-{self.seed}"
 
 
@@ -78,7 +78,7 @@ def read_arms(path: Path = HERE / "arms.yaml") -> dict[str, Arm]:
 
 
 def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with changes; `class_weights` is replaced whole, so that it can be emptied."""
+    """Settings with changes; `class_weights` is replaced as a whole, so that it can be emptied."""
     result = dict(base)
     for key, value in change.items():
         nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping) and key != "class_weights"

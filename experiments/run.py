@@ -1,8 +1,8 @@
-"""Train the arms, judge them, and keep the counts: resumable, one training after another.
+"""Train the arms, test them, and store the counts: resumable, one training after another.
 
     python -m experiments.run --data ../shared/data --work runs/experiments [--arms A B] [--seeds 0 1]
 
-Trainings and rendered sets lie under --work; what is kept of them, a confusion matrix for every frame, goes to
+Trainings and rendered sets are under --work; their results, a confusion matrix for every frame, go to
 experiments/results/, from which experiments/table.py makes docs/domain-gap.md.
 """
 
@@ -29,10 +29,10 @@ from experiments.test_time import WAYS, Way, class_shares, prepare
 from experiments.worlds import render
 
 TEST_TIME_ARMS = ("combined", "geologies16")
-"""The arms that are also judged in every way of test_time.py."""
+"""The arms that are also tested in every way of test_time.py."""
 
 YCOR_ARMS = ("rare", "geologies16")
-"""The arms that are also taught photographs with other classes."""
+"""The arms that are also fine-tuned on photographs with other classes."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Options:
     Attributes:
         data: Folder with falcon/, the first desert, and ycor/, photographs; each with train/ and val/.
         work: Folder for trainings and rendered sets.
-        encoder: First weights of the encoder.
+        encoder: Initial weights of the encoder.
         arms: Names; default: all.
-        seeds: Of the trainings.
+        seeds: Seeds of the trainings.
     """
 
     data: Path
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def run(item: Run, options: Options) -> None:
-    """Train and judge, except for what is there already."""
+    """Train and test, except for what exists already."""
     artifact = options.work / item.name / "artifact"
     if not (artifact / "artifact.json").exists():
         train(item, options)
@@ -91,7 +91,7 @@ def run(item: Run, options: Options) -> None:
 
 
 def train(item: Run, options: Options) -> None:
-    """One training, in a process of its own; what was begun is gone on with."""
+    """One training, in a process of its own; resumes an interrupted one."""
     held_out = FOLDS[item.fold]
     kept = subset(
         options.data / "falcon" / "train", lambda scene: scene not in held_out, options.work / f"without-{item.fold}"
@@ -103,7 +103,7 @@ def train(item: Run, options: Options) -> None:
 
 
 def training(settings: Mapping[str, Any], out: Path, start: str) -> None:
-    """`desert-seg train` with these settings, from the first step or where it was stopped."""
+    """`desert-seg train` with these settings, from the first step or where it stopped."""
     config = out.with_suffix(".yaml")
     config.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
     command = [sys.executable, "-m", "desert_seg_train.cli", "train", "--config", str(config), "--out", str(out)]
@@ -112,7 +112,7 @@ def training(settings: Mapping[str, Any], out: Path, start: str) -> None:
 
 
 def test_folders(item: Run, options: Options) -> dict[str, Path]:
-    """What a run is judged on: scenes it never saw, val, and rendered deserts."""
+    """The test sets of a run: scenes it never saw, val, and rendered deserts."""
     work = options.work
     held_out = {
         scene: subset(options.data / "falcon" / "train", scene.__eq__, work / f"only-{scene}")
@@ -135,7 +135,7 @@ def subset(folder: Path, wanted: Callable[[str], bool], out: Path) -> Path:
 
 
 def teach_ycor(artifact: Path, seed: int, options: Options) -> Path:
-    """The model after a short training on photographs with other classes; returns its artifact."""
+    """Train the model briefly on photographs with other classes; returns its artifact."""
     out = options.work / f"{artifact.parent.name}-{YCOR}"
     if not (out / "artifact" / "artifact.json").exists():
         settings = dict(read_arms()["tuned"].train) | {"epochs": 5, "seed": seed, "loss": {"dice": 1.0}}
@@ -147,15 +147,15 @@ def teach_ycor(artifact: Path, seed: int, options: Options) -> Path:
 def judge(
     artifact: Path, way: Way, folder: Path, readings: Sequence[str], work: Path, seen: Path | None = None
 ) -> Counts:
-    """A confusion matrix for every frame and reading of the truth, through the robot's own inference path.
+    """A confusion matrix for every frame and reading of the ground truth, through the robot's own inference path.
 
     Args:
         artifact: The model.
         way: How it is used.
         folder: The test set.
         readings: Label maps.
-        work: Folder for what the way changes.
-        seen: What the model was trained on; ways that correct priors need it.
+        work: Folder for changed models.
+        seen: The model's training data, which ways that correct priors need.
     """
     folders = [SegmentationFolder(folder, load_label_map(name)) for name in readings]
     shares = np.empty(0)

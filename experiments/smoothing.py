@@ -1,10 +1,10 @@
-"""What averaging scores over time gains, and how far it lags, on a rendered drive whose camera poses are known.
+"""Gain and lag of averaging scores over time, on a rendered drive with known camera poses.
 
     desert-seg synth --world mojave --drive --hz 10 --seconds 5 --seed 77 --out out/drive
     python -m experiments.smoothing --drive out/drive
 
-For every weight, with and without poses: mIoU against the truth of the same frame, mIoU against the truth of the frame
-before (if that is the higher one, masks lag), and the share of pixels whose class changes from one frame to the next.
+For every weight, with and without poses: mIoU against the ground truth of the same frame, mIoU against that of the
+frame before (if this is higher, masks lag), and the share of pixels whose class changes from one frame to the next.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Options:
     Attributes:
         drive: Folder of a rendered drive.
         model: Artifact.
-        weights: Of the past.
-        height_m: Of the camera over the ground, as the node is told.
+        weights: Weights of the past.
+        height_m: Height of the camera above the ground, as in the node's parameter.
     """
 
     drive: Path
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def viewpoints(camera: dict, size: tuple[int, int], height_m: float) -> list[Viewpoint]:  # type: ignore[type-arg]
-    """From where each frame was taken, of a drive's camera.json."""
+    """The viewpoint of each frame, from a drive's camera.json."""
     intrinsics = np.array(camera["K"], float)
     poses = [np.array(frame["T_world_camera"], float) for frame in camera["frames"]]
     return [Viewpoint(pose, intrinsics, size, height_m) for pose in poses]

@@ -1,7 +1,7 @@
 """Write the results into docs/domain-gap.md, between its markers: `python -m experiments.table [RESULTS]`.
 
-Held-out numbers are of all scenes together, each judged by the model that never saw it. Intervals are those of the
-paired bootstrap over frames, of the difference to a baseline with the same seeds.
+Held-out numbers are over all scenes, each tested with the model that never saw it. Intervals are from a paired
+bootstrap over frames, for the difference to a baseline with the same seeds.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Judged:
     """One arm with one or several seeds.
 
     Attributes:
-        name: Of the arm, with `@views` behind if it is a way of testing.
-        seeds: Of the trainings.
-        sets: Test set -> counts, of all seeds and, where both folds' models were judged on it, of both.
+        name: Name of the arm, followed by `@views` for a way of testing.
+        seeds: Seeds of the trainings.
+        sets: Test set -> counts of all seeds, and of both folds where both were tested on it.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Judged:
     sets: dict[str, npt.NDArray[np.int64]]
 
     def matrices(self, names: Iterable[str], reading: int) -> npt.NDArray[np.int64]:
-        """NxKx(K+1) of these test sets; Nx0x0 where they were not judged."""
+        """NxKx(K+1) of these test sets; Nx0x0 where they were not tested."""
         return np.concatenate([self.sets[name][:, reading] for name in names])
 
     def has(self, names: Iterable[str]) -> bool:
-        """Whether all these test sets were judged."""
+        """Whether all these test sets were tested."""
         return all(name in self.sets for name in names)
 
 
@@ -92,7 +92,7 @@ def tables(results: Path) -> str:
 
 
 def load(results: Path, name: str, seeds: Sequence[int]) -> Judged:
-    """Add up both folds and the given seeds, as far as they are there."""
+    """Add up both folds and the given seeds, as far as they exist."""
     arm, _, views = name.partition("@")
     sets: dict[str, npt.NDArray[np.int64]] = {}
     for seed in seeds:
@@ -141,7 +141,7 @@ def _path(results: Path, arm: str, fold: str, seed: int, views: str) -> Path:
 
 
 def _seeds(results: Path, name: str) -> tuple[int, ...]:
-    """Seeds for which both folds of an arm, and of the baselines, are there."""
+    """Seeds for which both folds of an arm, and of the baselines, exist."""
     arm, _, views = name.partition("@")
     wanted = [(arm, views), *((baseline, "") for baseline in BASELINES)]
     return tuple(

@@ -1,7 +1,7 @@
-"""Ways of judging a trained model that change nothing but how it is used on a place it has never seen.
+"""Test-time methods: they change only how a trained model is used in a place it has never seen.
 
-Besides the view sets: larger inputs, batch-norm statistics mixed with those of the place, and class scores corrected
-for the place's own shares of the classes. The last two look at all frames of a test set, never at its masks.
+Besides view sets: larger inputs, batch-norm statistics mixed with those of the place, and class scores corrected for
+the place's class priors. The last two use all images of a test set, but never its masks.
 
 Shape letters: N frames, K classes.
 """
@@ -26,16 +26,16 @@ from desert_seg_train.saving import save_network
 from desert_seg_train.train.start import start_network
 
 OBSTACLES = ("Trees", "Rocks")
-"""Classes that a correction may raise but never lower: what it argues away, a robot drives into."""
+"""Classes whose scores a correction may raise but never lower: a robot drives into what it misses."""
 
 MAX_BIAS = 2.0
-"""In logits, either way."""
+"""Largest correction in logits, in either direction."""
 
 MIN_SHARE = 1e-4
-"""A class that a place does not have at all has this share of it."""
+"""Smallest share of a class, also if it does not occur at all."""
 
 _GRID = 16
-"""Probabilities of so many rows and columns less are looked at."""
+"""Stride at which probabilities are sampled."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Way:
         scale: Input size relative to the training's.
         alpha: Share of the place's own batch-norm statistics (Schneider et al., "Improving robustness against common
             corruptions by covariate shift adaptation", 2020).
-        priors: Whether class scores are corrected for the place's shares of the classes.
+        priors: Whether class scores are corrected for the place's class priors.
     """
 
     views: str = "none"
@@ -73,12 +73,12 @@ WAYS: Mapping[str, Way] = {
 def prepare(
     way: Way, artifact: Path, folder: SegmentationFolder, trained_on: npt.NDArray[np.float64], work: Path
 ) -> tuple[Segmenter, SegmentOptions]:
-    """A model, used that way on a test set.
+    """A model prepared for a way of testing on a test set.
 
     Args:
-        way: How.
+        way: The way.
         artifact: The model.
-        folder: The test set, of which only the images are looked at.
+        folder: The test set, of which only the images are used.
         trained_on: K shares of the classes in the training frames.
         work: Folder for the changed model.
     """
@@ -105,7 +105,7 @@ def estimate_priors(
     Args:
         likely: NxK probabilities by a model.
         trained_on: K shares of the classes it was trained on.
-        rounds: Of the iteration.
+        rounds: Number of iterations.
     """
     shares = trained_on
     for _ in range(rounds):
@@ -117,7 +117,7 @@ def estimate_priors(
 def guarded_bias(
     shares: npt.NDArray[np.float64], trained_on: npt.NDArray[np.float64], labels: tuple[str, ...]
 ) -> npt.NDArray[np.float32]:
-    """K values to add to class scores: the log of the ratio, clipped, and never against an obstacle."""
+    """K values to add to class scores: the log of the ratio, clipped, never lowering an obstacle's score."""
     bias = np.clip(np.log(np.maximum(shares, MIN_SHARE) / trained_on), -MAX_BIAS, MAX_BIAS)
     for name in OBSTACLES:
         bias[labels.index(name)] = max(0.0, bias[labels.index(name)])
@@ -150,7 +150,7 @@ def _with_statistics(artifact: Path, folder: SegmentationFolder, alpha: float, w
         layer.train()
     segmenter = Segmenter.load(artifact, engine="torch", precision="f32")
     with torch.inference_mode():
-        for index in range(0, len(folder) - 1, 2):  # pairs, because one image has but one value after global pooling
+        for index in range(0, len(folder) - 1, 2):  # pairs, because one image gives a single value after global pooling
             pair = [folder[index].image, folder[index + 1].image]
             images = [scored.image for scored in segmenter.score(pair, SegmentOptions())]
             deployed(torch.from_numpy(np.stack(images)))

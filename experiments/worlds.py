@@ -1,7 +1,7 @@
-"""The rendered sets that the experiments train on and judge by, as changes of shipped worlds.
+"""The rendered sets that the experiments train and test on, as changes of shipped worlds.
 
-Four sets show one desert with planted shifts: as it is, with other priors (what grows and lies there, and how much),
-with another appearance (soil, light, air, geologies), and with both. The others are mixed into trainings.
+Four sets show one desert with controlled shifts: unchanged, with other priors (what grows and lies there, and how
+much), with another appearance (soil, light, air, geologies), and with both. The others are mixed into trainings.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ SHIPPED = Path(synth.__file__).parent
 """Folder of the shipped worlds and of the catalogue of rocks."""
 
 DENSITIES = {"Rocks": 12.0, "Ground Clutter": 2.0, "Dry Grass": 0.6, "Trees": 0.1, "Lush Bushes": 0.1, "Flowers": 0.0}
-"""What the shift of priors multiplies the number of things by."""
+"""Factors on the number of things for the shift of priors."""
 
 APPEARANCE = ("ground", "light", "weather", "geologies")
-"""What the shift of appearance takes from another world; its horizon's shape comes with the ground."""
+"""Parts of another world for the shift of appearance; the shape of its horizon is part of the ground."""
 
 
 @dataclass(frozen=True)
 class RenderedSet:
-    """A set to render: `world` is content for a YAML file, `frames` how many, `options` more of `desert-seg synth`."""
+    """A set to render: `world` is content for a YAML file, `frames` their number, `options` for `desert-seg synth`."""
 
     world: dict[str, Any]
     frames: int
@@ -58,7 +58,7 @@ def _other_appearance(world: dict[str, Any]) -> dict[str, Any]:
 
 
 def _geologies(number: int) -> dict[str, Any]:
-    """The world of rocks with so many geologies of all there are."""
+    """The world of rocks with this many of all geologies."""
     known = list(read_yaml(SHIPPED / "geologies.yaml"))
     return shipped("rockfield") | {"geologies": known[:number], "geologies_per_scene": min(number, 3)}
 
@@ -80,7 +80,7 @@ def rendered_sets() -> dict[str, RenderedSet]:
 
 
 def render(name: str, folder: Path) -> Path:
-    """Render a set unless it is there, with one process; returns its folder."""
+    """Render a set unless it exists, with one process; returns its folder."""
     wanted, out = rendered_sets()[name], folder / name
     world = folder / f"{name}.yaml"
     folder.mkdir(parents=True, exist_ok=True)

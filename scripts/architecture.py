@@ -1,7 +1,7 @@
 """Draw the rooms of the code and the imports between them into docs/architecture.md: `python scripts/architecture.py`.
 
-A room is a package, described by the first line of its docstring. Everything between the two marks in the page is made
-here; the rest is written by hand. A test compares the page with the code.
+A room is a package, described by the first line of its docstring. This script writes what is between the two markers of
+the page; the rest is written by hand. A test compares the page with the code.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def arrows() -> list[tuple[str, str]]:
             pair = _room_of(module, names), _room_of(imported, names)
             if not (pair[0].startswith(pair[1]) or pair[1].startswith(f"{pair[0]}.")):
                 found.add(pair)
-    # An arrow to a part of the core stands for one to the core, which everything imports from.
+    # Imports from a part of the core count as imports from the core.
     return sorted(found - {(start, end) for start, end in found if end == "desert_seg"})
 
 
@@ -47,7 +47,7 @@ def _room_of(module: str, names: dict[str, str]) -> str:
 
 
 def drawing() -> str:
-    """The part of the page that is made from the code."""
+    """The generated part of the page."""
     rows = "".join(f"| `{name.replace('.', '/')}` | {description} |\n" for name, description in rooms().items())
     lines = "".join(f"    {start} --> {end}\n" for start, end in arrows())
     return f"| room | what is in it |\n|---|---|\n{rows}\n```mermaid\ngraph LR\n{lines}```\n"

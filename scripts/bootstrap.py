@@ -2,15 +2,15 @@
 
 `runtime` is what `make demo` needs (no torch), `dev` is everything that `make test` needs, and `jazzy` makes a second
 environment, `.venv-jazzy`, with what the node's own tests need on the wheels of that older ROS. Where ROS 2 is sourced
-the environment sees that ROS; elsewhere rclpy comes from wheels. A run that finds nothing to do takes a moment; one
-that finds edited files installs the edited files. Needs nothing but the standard library.
+the environment sees that ROS; elsewhere rclpy comes from wheels. A run without changes takes a moment; edited files are
+installed again. Needs nothing but the standard library.
 """
 
 from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 10):  # noqa: UP036 - the very point: say it before newer syntax fails
+if sys.version_info < (3, 10):  # noqa: UP036 - refuse before newer syntax fails
     sys.exit(f"error: this is Python {sys.version.split()[0]}, desert_seg needs 3.10 or newer; run python3.10 or newer")
 
 import configparser
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def installed() -> dict[str, str]:
-    """What the last complete run wrote down, or nothing where a run was interrupted or its Python is gone."""
+    """What the last complete run recorded; empty if a run was interrupted or its Python is gone."""
     if not PYTHON.exists():
         return {}
     try:
@@ -92,12 +92,12 @@ def installed() -> dict[str, str]:
 
 
 def say(text: str) -> None:
-    """One line for a person."""
+    """Print one line."""
     print(f"[setup] {text}", flush=True)
 
 
 def source_files() -> list[Path]:
-    """Every file that an installation of this project is made of."""
+    """Every file that is part of an installation."""
     paths = [path for name in SOURCES for path in (ROOT / name, *(ROOT / name).rglob("*"))]
     return sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts)
 
@@ -111,7 +111,7 @@ def digest(*paths: Path) -> str:
 
 
 def sourced_ros() -> str | None:
-    """Name of the sourced ROS 2 distribution that this Python can use, or None where the wheels serve instead."""
+    """Name of the sourced ROS 2 distribution that this Python can use; None = use the wheels."""
     distribution = os.environ.get("ROS_DISTRO")
     if distribution and os.environ.get("AMENT_PREFIX_PATH"):
         if importlib.util.find_spec("rclpy"):
@@ -164,7 +164,7 @@ def create(ros: str | None) -> None:
 
 
 def install_project(extras: list[str], options: list[str]) -> None:
-    """Install from a copy, so that no build folder is left in the checkout and none of an earlier day gets in."""
+    """Install from a copy, so that no build folder is left in the checkout and no old one is used."""
     with tempfile.TemporaryDirectory() as folder:
         for path in source_files():
             target = Path(folder) / path.relative_to(ROOT)
@@ -177,7 +177,7 @@ def install_project(extras: list[str], options: list[str]) -> None:
 def pip(*arguments: str) -> None:
     """Install with pip, silently unless it fails."""
     command = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
-    # The Python of another environment with ROS wheels marks its children; ours must find its own libraries.
+    # The Python of another environment with ROS wheels sets these for its children; ours must find its own libraries.
     marks = ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "PYTHONHOME")
     environment = {name: value for name, value in os.environ.items() if name not in marks}
     # While pip works there is no stamp: if it or this script is killed, the next run starts afresh.
@@ -186,7 +186,7 @@ def pip(*arguments: str) -> None:
         STAMP.rename(aside)
     with LOG.open("a") as log:
         code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
-    if aside.exists() and code >= 0:  # A pip that fails takes back what it had begun.
+    if aside.exists() and code >= 0:  # A failing pip undoes what it began.
         aside.rename(STAMP)
     if code:
         print("\n".join(LOG.read_text(errors="replace").splitlines()[-15:]), file=sys.stderr)
@@ -197,7 +197,7 @@ def pip(*arguments: str) -> None:
 
 
 def install_system_packages() -> None:
-    """What some tests need beside Python, where it is missing and we may; without it those tests are skipped."""
+    """Install what some tests need besides Python, if permitted; without it those tests are skipped."""
     missing = {}
     if not ctypes.util.find_library("EGL"):
         missing["rendering"] = ["libegl1", "libgl1", "libgl1-mesa-dri"]

@@ -1,4 +1,4 @@
-"""The bars to hold, by section and name of the figure. Those of two networks were set at 512x896, on a CPU."""
+"""The bars, by section and name of the figure. Those of two networks were set at 512x896, on a CPU."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ REFERENCE: Bars = {
 
 
 def bars_for(card: ModelCard, engine: str, random_weights: bool) -> Bars:
-    """What a model has to hold.
+    """The bars for a model.
 
     Args:
         card: The model's.
-        engine: What `auto` runs it on, in the engine's own words.
-        random_weights: Its masks mean nothing, so they need not agree.
+        engine: The engine that `auto` chose, by its own description.
+        random_weights: Its masks are meaningless, so they need not agree.
     """
     bars = dict(ALWAYS) if random_weights else {**ALWAYS, **TRAINED}
     if card.input_size == SIZE and card.network["architecture"] == "DeepLabV3Plus" and "cuda" not in engine.lower():

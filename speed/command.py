@@ -1,4 +1,4 @@
-"""The order of a benchmark: frames, contenders, rounds, the node at its rates, the table."""
+"""The sequence of a benchmark: frames, contenders, rounds, the node at its rates, the table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from speed.options import BenchOptions
 from speed.report import machine, write_report
 
 NUM_FRAMES = 8
-"""Frames of the drive that contenders work on, from all over it."""
+"""Number of frames that contenders process, evenly spread over the drive."""
 
 
 class Frames(NamedTuple):
@@ -82,7 +82,7 @@ def run(options: BenchOptions) -> list[Figure]:
     figures = [replace(figure, bar=bars.get((figure.section, figure.name))) for figure in figures]
     facts = {
         "model": f"{card.name}, network {_size(card.input_size)}, camera {_size(frames.rgb[0].shape)}",
-        "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "speed", *sys.argv[1:]]),
         "machine": about,
         "engines": {name: contender.facts.engine for name, contender in contenders.items()},
         "not_run": not_run,
@@ -121,17 +121,17 @@ def _has_ros(not_run: dict[str, str]) -> bool:
 def _started(
     options: BenchOptions, artifact: Path, frames: Frames, stack: ExitStack, not_run: dict[str, str]
 ) -> dict[str, Contender]:
-    """Contenders by name, `AUTO` first; those that cannot be had here go into `not_run`, but `AUTO` must."""
+    """Contenders by name, `AUTO` first; those unavailable here go into `not_run`, but `AUTO` is required."""
     pairs = [(rounds.AUTO, "auto", "auto")]
     if not options.quick:
         pairs += [
             (f"{engine} {precision}", engine, precision) for engine, precision in product(ENGINES[1:], PRECISIONS[1:])
         ]
     programs: list[tuple[str, str, tuple[Any, ...]]] = [
-        (name, "bench.ours", (frames.rgb, artifact, engine, precision, options.device))
+        (name, "speed.ours", (frames.rgb, artifact, engine, precision, options.device))
         for name, engine, precision in pairs
     ]
-    programs.append((rounds.SCRIPT, "bench.straightforward", (frames.rgb, artifact, options.device)))
+    programs.append((rounds.SCRIPT, "speed.straightforward", (frames.rgb, artifact, options.device)))
     contenders = {}
     for name, module, arguments in programs:
         contender = Contender(name, module, arguments, options.out / "logs" / f"{name.replace(' ', '_')}.log")
@@ -151,13 +151,13 @@ def _tasks(name: str) -> tuple[str, ...]:
 
 
 def _pixels(views: str, card: ModelCard) -> float:
-    """Pixels that the network sees of a frame with these views, over those without."""
+    """Network input pixels of these views relative to a single view."""
     black = np.zeros((*card.input_size, 3), np.uint8)
     return sum(view.apply(black).size for view in VIEW_SETS[views]) / black.size
 
 
 def _agreement(contenders: Mapping[str, Contender]) -> Iterator[Figure]:
-    """Percent of pixels with the class that float32 gives them."""
+    """Percentage of pixels with the same class as in float32."""
     if rounds.TORCH not in contenders:
         return
     truth = contenders[rounds.TORCH].masks()

@@ -1,7 +1,7 @@
-"""Contenders: programs that do the same work in separate processes and take turns.
+"""Contenders: programs that do the same work in separate processes, in turn.
 
-A process each, because the threads of one library that spin while they wait for work would slow the next one down. A
-process sleeps until it is its turn.
+They are separate processes because the threads of one library that spin while waiting would slow down the next. A
+process sleeps between its turns.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 
 class Lap(NamedTuple):
-    """Milliseconds of one frame: in all, and of that in the network."""
+    """Milliseconds of one frame: in total, and in the network."""
 
     wall: float
     network: float
 
 
 Laps = Mapping[str, list[Lap]]
-"""Of one turn, by task."""
+"""The laps of one turn, by task."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Program:
     """What a contender can do once it is loaded.
 
     Attributes:
-        engine: What it runs the network on.
-        num_frames: How many frames it has.
-        tasks: By name; each takes the number of a frame, does all its work, and returns the network's share of it, ms.
-        mask: Number of a frame to HxW uint8 mask.
+        engine: The engine that runs the network.
+        num_frames: Number of frames it has.
+        tasks: Functions by name; each takes the number of a frame, processes it, and returns the network's time, ms.
+        mask: Maps the number of a frame to its HxW uint8 mask.
     """
 
     engine: str
@@ -55,7 +55,7 @@ class Program:
 
 
 class Facts(NamedTuple):
-    """About a contender: its engine, seconds to load it, 10^6 bytes of memory it holds then."""
+    """A contender's engine, its loading time in seconds, and its memory after that in 10^6 bytes."""
 
     engine: str
     load_s: float
@@ -63,11 +63,11 @@ class Facts(NamedTuple):
 
 
 class Contender(AbstractContextManager["Contender"]):
-    """A program in a process of its own, for the time of a `with` block that begins when it is loaded.
+    """A program in a process of its own within a `with` block, which begins when the program is loaded.
 
     Attributes:
-        facts: About it.
-        start_s: From starting its process to being loaded and warm, seconds.
+        facts: Its facts.
+        start_s: Seconds from starting its process until it is loaded and warmed up.
     """
 
     facts: Facts
@@ -79,7 +79,7 @@ class Contender(AbstractContextManager["Contender"]):
         Args:
             name: For messages.
             module: Whose function `load` makes a `Program` in the new process.
-            arguments: Of that.
+            arguments: Arguments of `load`.
             log: File for the output of the process.
         """
         self._name, self._module, self._arguments, self._log = name, module, arguments, log
@@ -100,7 +100,7 @@ class Contender(AbstractContextManager["Contender"]):
         self._process.shutdown()
 
     def run(self, tasks: Sequence[str], repeats: int, seconds: float = 0.0) -> Laps:
-        """Give it a turn: every task on `repeats` frames, and on more until `seconds` are over.
+        """Run every task on `repeats` frames, and on more until `seconds` are over.
 
         Raises:
             EngineError: Its process has ended.
@@ -108,7 +108,7 @@ class Contender(AbstractContextManager["Contender"]):
         return self._ask(_run, tasks, repeats, seconds)
 
     def masks(self) -> npt.NDArray[np.uint8]:
-        """The masks of all frames, pixel after pixel; raises EngineError if its process has ended."""
+        """The masks of all frames, flattened; raises EngineError if its process has ended."""
         return self._ask(_masks)
 
     def _ask(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -119,7 +119,7 @@ class Contender(AbstractContextManager["Contender"]):
 
 
 _loaded: list[Program] = []
-"""In a contender's process: its program."""
+"""The program, in a contender's process."""
 
 
 def _load(module: str, arguments: Sequence[Any], log: Path) -> Facts:
@@ -134,7 +134,7 @@ def _load(module: str, arguments: Sequence[Any], log: Path) -> Facts:
 
 
 def _run(tasks: Sequence[str], repeats: int, seconds: float) -> Laps:
-    """Which task begins changes from frame to frame."""
+    """Run the tasks, in an order that rotates from frame to frame."""
     program, laps = _loaded[0], {task: list[Lap]() for task in tasks}
     number, end = 0, time.perf_counter() + seconds
     while number < repeats or time.perf_counter() < end:

@@ -1,4 +1,4 @@
-"""What is measured, how far it can be trusted, and whether it holds its bar. Knows nothing of how it was measured."""
+"""Measured figures, their reliability, and whether they meet their bars. Knows nothing of how they are measured."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_SPREAD = 0.15
-"""Interquartile range of the values over their median, above which they do not support one number."""
+"""Interquartile range over median above which values are too scattered for one number."""
 
 MIN_VALUES = 3
-"""Fewer do not support one either."""
+"""Fewer values do not support one number either."""
 
 MET, MISSED, NOT_SHOWN = "met", "missed", "not shown"
 
 
 @dataclass(frozen=True)
 class Bar:
-    """What has to hold: at most, or at least, so much."""
+    """A limit: at most, or at least, this value."""
 
     value: float
     at_most: bool = True
 
     def holds(self, value: float) -> bool:
-        """Whether a value is on the right side; the bar itself is."""
+        """Whether a value is on the right side of the bar, or equal to it."""
         return value <= self.value if self.at_most else value >= self.value
 
     def __str__(self) -> str:
@@ -36,12 +36,12 @@ class Figure:
     """One line of the table.
 
     Attributes:
-        section: Heading that it stands under.
-        name: What it is; with the section, its key.
+        section: Its heading in the table.
+        name: Its name, unique within the section.
         values: One for each part of the run.
         unit: Empty for a ratio.
-        once: There is but one value in a run, a count or a statistic of many frames, and it is told as it is.
-        bar: What has to hold, if anything.
+        once: A run has a single value, such as a count or a statistic of many frames, which is shown as it is.
+        bar: Its bar, if any.
     """
 
     section: str
@@ -78,7 +78,7 @@ class Figure:
         return self.verdict in (MISSED, NOT_SHOWN)
 
     def cells(self) -> tuple[str, str, str, str, str]:
-        """Its row: name, value or why there is none, quartiles, bar, verdict."""
+        """Its row: name, value or the reason for its absence, quartiles, bar, verdict."""
         low, middle, high = (_number(value, self.unit) for value in self.quartiles)
         value = f"{middle} {self.unit}".rstrip()
         if not self.is_shown:
@@ -87,7 +87,7 @@ class Figure:
 
 
 def ratio(section: str, name: str, above: Sequence[float], below: Sequence[float]) -> Figure:
-    """Value by value, one over the other: what slows a whole part of the run down falls on both."""
+    """Ratios of paired values: whatever slows down a part of the run affects both."""
     return Figure(section, name, tuple(a / b for a, b in zip(above, below, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""What a robot has to install: the packages of the runtime, as they lie on this machine. Looked up, not measured."""
+"""The size of what a robot has to install: the runtime's packages as installed on this machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ EXTRAS = ("runtime", "ros")
 
 
 def figures_of(package: str = PACKAGE, extras: tuple[str, ...] = EXTRAS) -> Iterator[Figure]:
-    """What goes into the table; nothing where the package is not installed.
+    """Figures for the table; none if the package is not installed.
 
     Args:
         package: A distribution.
-        extras: Of it; what they ask for and is not installed, as the wheels of ROS on a machine with ROS, is left out.
+        extras: Its extras; requirements that are not installed, such as ROS wheels on a machine with ROS, are left out.
     """
     found = distributions(package, extras)
     if found:
@@ -51,6 +51,6 @@ def distributions(package: str, extras: tuple[str, ...] = ()) -> dict[str, metad
 
 
 def size_of(distribution: metadata.Distribution) -> int:
-    """Bytes of a distribution's files, without what Python compiled of them."""
+    """Bytes of a distribution's files, without compiled bytecode."""
     paths = (Path(str(each.locate())) for each in distribution.files or () if each.suffix != ".pyc")
     return sum(path.stat().st_size for path in paths if path.is_file())

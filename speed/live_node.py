@@ -1,4 +1,4 @@
-"""The real node as a contender: its own process, real DDS, and its own word on where a frame's time went."""
+"""The real node as a contender: its own process, real DDS, and its own report of a frame's time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from speed.contender import Lap, Laps
 from speed.ours import WHOLE
 
 TIMEOUT_S = 90.0
-"""For an answer, the first one included, before which the network may have to be compiled."""
+"""Timeout of an answer, including the first, before which the network may have to be compiled."""
 
 SEND_AGAIN_S = 5.0
-"""Images are sent best effort: one that is not answered after this long was lost."""
+"""Images are sent best effort: one without an answer after this long was lost."""
 
 KNOCK_S = 0.25
-"""The same while the node starts, and hears nothing yet."""
+"""The same while the node starts and does not receive anything yet."""
 
 SETTLE_S = 1.0
 
 
 class LiveNode(AbstractContextManager["LiveNode"]):
-    """A node that is running, and has answered, for the time of a `with` block."""
+    """A node that is running and has answered, within a `with` block."""
 
     def __init__(self, artifact: Path, images: Sequence[bytes], device: str, log: Path) -> None:
         """Prepare.
@@ -37,7 +37,7 @@ class LiveNode(AbstractContextManager["LiveNode"]):
             artifact: Model artifact.
             images: sensor_msgs/Image, CDR.
             device: One of `desert_seg.engines.engine.DEVICES`.
-            log: File for what the node says.
+            log: File for the node's output.
         """
         parameters = {"artifact": str(artifact.resolve()), "image_transport": "raw", "device": device}
         self._command, self._log, self._images = node_command(parameters), log, images
@@ -53,8 +53,8 @@ class LiveNode(AbstractContextManager["LiveNode"]):
         with ExitStack() as stack:
             ros = stack.enter_context(spinning_node("desert_seg_bench"))
             self._publisher = ros.create_publisher(Image, IMAGE_TOPIC, 10)
-            ros.create_subscription(Image, f"/{NODE_NAME}/mask", self._hear_mask, 50, raw=True)
-            ros.create_subscription(DiagnosticArray, f"/{NODE_NAME}/timing", self._hear_timing, 50)
+            ros.create_subscription(Image, f"/{NODE_NAME}/mask", self._receive_mask, 50, raw=True)
+            ros.create_subscription(DiagnosticArray, f"/{NODE_NAME}/timing", self._receive_timing, 50)
             self._process = stack.enter_context(running(self._command, self._log))
             self._send_until_answered(KNOCK_S)
             self._exit = stack.pop_all()
@@ -64,10 +64,10 @@ class LiveNode(AbstractContextManager["LiveNode"]):
         self._exit.close()
 
     def run(self, repeats: int) -> Laps:
-        """Send frames one by one, each when the one before is answered.
+        """Send frames one by one, each after the answer to the one before.
 
         Returns:
-            From taking the message in hand to having published the mask, by the node's own clock.
+            Times from receiving the message to having published the mask, by the node's own clock.
 
         Raises:
             NodeError: The node has ended or does not answer.
@@ -76,7 +76,7 @@ class LiveNode(AbstractContextManager["LiveNode"]):
         return {WHOLE: [Lap(each["latency_ms"] - each["wait_ms"], each["inference_ms"]) for each in timings]}
 
     def overload(self, hz: float, seconds: float) -> float:
-        """Send frames whatever comes back.
+        """Send frames at a fixed rate, without waiting for answers.
 
         Returns:
             Masks per second, from the first to the last arrival.
@@ -98,7 +98,7 @@ class LiveNode(AbstractContextManager["LiveNode"]):
         return (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
 
     def _send_until_answered(self, patience_s: float) -> dict[str, float]:
-        """What became of the first frame to be answered, which need not be the last one sent."""
+        """The timing of the first frame to be answered, which need not be the last one sent."""
         deadline, sent = time.perf_counter() + TIMEOUT_S, set[int]()
         while time.perf_counter() < deadline:
             sent.add(self._publish())
@@ -114,10 +114,10 @@ class LiveNode(AbstractContextManager["LiveNode"]):
         self._num_sent += 1
         return stamp_ns
 
-    def _hear_mask(self, cdr: bytes) -> None:
+    def _receive_mask(self, cdr: bytes) -> None:
         self._arrivals.append(time.perf_counter())
 
-    def _hear_timing(self, message: Any) -> None:
+    def _receive_timing(self, message: Any) -> None:
         stamp = message.header.stamp
         with self._changed:
             self._timings[stamp.sec * 10**9 + stamp.nanosec] = {

@@ -1,4 +1,4 @@
-"""The node at several camera rates, measured by `desert-seg-benchmark`, whose page and JSON file are kept."""
+"""The node at several camera rates, measured by `desert-seg-benchmark`, whose page and JSON file it keeps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from speed import names
 from speed.figures import Figure
 
 Run = Mapping[str, Any]
-"""A run as in results.json of docs/bag_benchmark.md."""
+"""A run of results.json, see docs/bag_benchmark.md."""
 
 
 def run_at_rates(
@@ -32,7 +32,7 @@ def run_at_rates(
         out: Folder for its results.
 
     Raises:
-        EngineError: It failed, and what it said.
+        EngineError: It failed; the message has its last output.
     """
     command = [
         sys.executable,
@@ -53,11 +53,11 @@ def run_at_rates(
 
 
 def figures_of(runs: Sequence[Run], engine: str) -> Iterator[Figure]:
-    """What goes into the table.
+    """Figures for the table.
 
     Args:
         runs: At ascending rates.
-        engine: What the node runs on; the first word of its description.
+        engine: The node's engine: the first word of its description.
     """
     for run in runs:
         rate, frames, latency, use, long = (

@@ -1,4 +1,4 @@
-"""What a benchmark is told. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of a benchmark. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ class BenchOptions:
         reference: Measure the reference network instead, DeepLabV3+ with ResNet-101, with random weights.
         int8: With reference: also quantise it, which takes minutes.
         drive: Bag or folder of images to take frames from.
-        check: Exit with 1 if a bar of docs/performance.md is missed, or if the runs scatter too much to tell.
-        device: Of the engines and of the straightforward script; auto takes CUDA where there is any.
-        rounds: In each, everything has one turn; three make one value, of which a ratio needs three.
+        check: Exit with 1 if a bar of docs/performance.md is missed, or if the values are too scattered to tell.
+        device: Device of the engines and of the straightforward script; auto is CUDA where available.
+        rounds: Number of rounds, in each of which everything has one turn; three make one value, and a ratio needs
+            three values.
         frames: Frames in a turn.
-        rates: Frames per second that the node is sent.
-        seconds: For how long, at each rate; the bar for the node's memory asks for 600 at 60 Hz.
+        rates: Frame rates at which the node is measured.
+        seconds: Duration at each rate; the bar for the node's memory requires 600 at 60 Hz.
         node: Also measure the node, which needs ROS.
-        quick: Few frames on few engines, to see that everything works.
+        quick: Few frames on few engines, to check that everything works.
         out: Folder for bench.json, table.txt, the node's reports and logs.
     """
 
@@ -45,7 +46,7 @@ class BenchOptions:
     out: Path = Path("out/bench")
 
     def effective(self) -> BenchOptions:
-        """With what `quick` stands for."""
+        """The options with the effects of `quick`."""
         if not self.quick:
             return self
         return replace(self, rounds=min(self.rounds, 3), frames=1, seconds=min(self.seconds, 4.0), rates=self.rates[:1])

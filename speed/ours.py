@@ -17,7 +17,7 @@ from desert_seg_train.profile.stages import rgb_message, time_frame
 from speed.contender import Program
 
 BARE, WHOLE, COLOR = "bare", "whole", "color"
-"""The engine alone; message to mask message; frame to mask and colour mask, which is what the script makes."""
+"""Tasks: the engine alone; message to mask message; frame to mask and colour mask, like the script."""
 
 
 def load(frames: Sequence[npt.NDArray[np.uint8]], artifact: Path, engine: str, precision: str, device: str) -> Program:
@@ -26,12 +26,12 @@ def load(frames: Sequence[npt.NDArray[np.uint8]], artifact: Path, engine: str, p
     Args:
         frames: HxWx3 uint8 RGB.
         artifact: Model artifact.
-        engine: Of `desert_seg.engines.engine.ENGINES`.
+        engine: One of `desert_seg.engines.engine.ENGINES`.
         precision: Likewise.
         device: Likewise.
 
     Raises:
-        DesertSegError: The artifact or the engine cannot be had.
+        DesertSegError: The artifact or the engine is unavailable.
     """
     segmenter = Segmenter.load(artifact, engine, device, precision)
     segmenter.warm_up()

@@ -1,4 +1,4 @@
-"""The reference network with random weights, as an artifact: as fast as a trained one, with masks that mean nothing."""
+"""The reference network with random weights, as an artifact: as fast as a trained one, with meaningless masks."""
 
 from __future__ import annotations
 

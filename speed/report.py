@@ -1,4 +1,4 @@
-"""The table, the JSON file beside it, and what machine they are of."""
+"""The table, its JSON file, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MIN_WIDTH = 110
 
 
 def machine() -> dict[str, str]:
-    """What this machine is, and how busy; to be asked before it is made busy."""
+    """This machine and its load; call it before the benchmark adds load."""
     installed = {name: version for name in PACKAGES if (version := _version(name))}
     return {
         "processor": processor(),

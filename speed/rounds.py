@@ -1,4 +1,4 @@
-"""Rounds of turns, and what they say."""
+"""Rounds of turns, and the figures from them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ ALONE = "alone"
 
 
 ROUNDS_A_VALUE = 3
-"""Other load can only add to a frame's time: of so many rounds, the fastest frame counts."""
+"""Number of rounds whose fastest frame is one value, because other load can only add time."""
 
 Rounds = Mapping[tuple[str, str], Sequence[Sequence[Lap]]]
-"""By contender and task, the laps of every round."""
+"""The laps of every round, by contender and task."""
 
 
 def make_rounds(turns: Mapping[str, Callable[[], Laps]], num_rounds: int, advance: Callable[[], None]) -> Rounds:
-    """Give everybody a turn in every round; who begins changes from round to round.
+    """Give every contender a turn in every round, in an order that rotates.
 
     Args:
-        turns: By contender.
+        turns: Turns by contender.
         num_rounds: At least one.
         advance: Called after every round.
     """
@@ -46,7 +46,7 @@ def make_rounds(turns: Mapping[str, Callable[[], Laps]], num_rounds: int, advanc
 
 
 def overload(contender: Contender, node: LiveNode, seconds: float) -> Laps:
-    """Send the node twice what the segmenter alone can do, which is measured before and after; ms per mask of both."""
+    """Send the node twice the segmenter's own rate, which is measured before and after; ms per mask of both."""
     before = contender.run([WHOLE], 2, seconds / 2)[WHOLE]
     masks_hz = node.overload(2e3 / min(lap.wall for lap in before), seconds)
     walls = [lap.wall for lap in (*before, *contender.run([WHOLE], 2, seconds / 2)[WHOLE])]
@@ -54,12 +54,12 @@ def overload(contender: Contender, node: LiveNode, seconds: float) -> Laps:
 
 
 def figures_of(rounds: Rounds, engines: Sequence[str], view_pixels: Mapping[str, float]) -> Iterator[Figure]:
-    """What goes into the table; what was not measured is left out.
+    """Figures for the table; what was not measured is left out.
 
     Args:
         rounds: All laps.
         engines: Names of the contenders that are ours, `AUTO` among them.
-        view_pixels: Pixels of a view set's views over those of one.
+        view_pixels: Pixels of all views of a set relative to one view.
     """
 
     def walls(contender: str, task: str, of: Callable[[Lap], float] = lambda lap: lap.wall) -> list[float]:

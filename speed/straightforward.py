@@ -1,7 +1,7 @@
-"""The script that people write first, as a contender.
+"""The straightforward script as a contender.
 
 The same network and weights with smp's own head, which upsamples to network size, in eager torch and float32; numpy
-before and after it. Written as the users of a reference checkpoint write it: clear, and with no thought of speed.
+before and after it. Written as users of a reference checkpoint would: clear, without regard to speed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Script:
     """The script's functions and what they share."""
 
     def __init__(self, artifact: Path, device: str) -> None:
-        """Load the model; raises DesertSegError if it cannot be read or is no plain smp model."""
+        """Load the model; raises DesertSegError if it cannot be read or is not a plain smp model."""
         loaded = load_artifact(artifact)
         network = loaded.card.network
         self.device = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
@@ -59,7 +59,7 @@ class Script:
         tensor = self.preprocess(image).to(self.device)
         entered = time.perf_counter()
         with torch.no_grad():
-            # What `self.model(tensor)` does, in two parts: the head's upsampling and all after it are not the network.
+            # `self.model(tensor)` in two parts: the head's upsampling and everything after it do not count as network.
             project, upsample, _ = self.model.segmentation_head
             scores = project(self.model.decoder(self.model.encoder(tensor)))
             if self.device.type == "cuda":
@@ -72,7 +72,7 @@ class Script:
 
 
 def load(frames: Sequence[npt.NDArray[np.uint8]], artifact: Path, device: str) -> Program:
-    """Load the model and run it once; see `bench.ours.load` for the arguments."""
+    """Load the model and run it once; see `speed.ours.load` for the arguments."""
     script = Script(artifact, device)
     script.predict(frames[0])
     tasks = {COLOR: lambda number: script.predict(frames[number])[2]}

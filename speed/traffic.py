@@ -1,4 +1,4 @@
-"""Bytes that a frame makes each way write to memory outside the network. Counted from sizes, not measured.
+"""Bytes written to memory per frame outside the network, calculated from sizes, not measured.
 
 Shape letters: K classes, h, w network input size, H, W camera size.
 """
@@ -12,7 +12,7 @@ from speed.figures import Figure
 
 
 def figures_of(num_classes: int, network: tuple[int, int], camera: tuple[int, int]) -> Iterator[Figure]:
-    """What goes into the table: frame to mask and picture, ours and the script's; and what messages add in the node.
+    """Figures for the table: frame to mask and colour mask, ours and the script's; and what messages add in the node.
 
     Args:
         num_classes: K.
@@ -40,5 +40,5 @@ def figures_of(num_classes: int, network: tuple[int, int], camera: tuple[int, in
     yield Figure(names.TRAFFIC, "ours", (ours,), "bytes", once=True)
     yield Figure(names.TRAFFIC, "straightforward script", (script,), "bytes", once=True)
     yield Figure(names.TRAFFIC, "ours / straightforward script", (ours / script,), once=True)
-    # From DDS into the message's array, whose pixels are viewed; mask into a message's array, and from there to DDS.
+    # From DDS into the message's array, which is not copied; mask into a message's array, and from there to DDS.
     yield Figure(names.TRAFFIC, "messages in the node, rgb8 in, mono8 out", ((3 + 2) * pixels,), "bytes", once=True)

@@ -1,4 +1,4 @@
-"""The making of one engine by its name. A backend is imported only when it is asked for."""
+"""Builds one engine by name. A backend is imported only when it is needed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from desert_seg.machine import ensure_home
 
 
 def build_engine(artifact: Artifact, engine: str, device: str, precision: str, threads: int) -> Engine:
-    """Build an engine by its name and see that its scores are those of the artifact's classes.
+    """Build an engine by name and check that it scores the artifact's classes.
 
-    Arguments and errors are those of `create_engine`, without `auto` for an engine.
+    Arguments and errors are those of `create_engine`, but `auto` is not an engine.
     """
     built = _build(artifact, engine, device, precision, threads)
     check_scores(built, artifact)

@@ -25,10 +25,10 @@ from desert_seg.files import write_text
 from desert_seg.machine import accelerator, cache_folder, has_cuda_driver, processor
 
 MEASURE_S = 1.0
-"""How long the engines take turns, all together."""
+"""How long all engines together are measured."""
 
 CLEARLY_FASTER = 0.9
-"""Another engine than the first has to take no more than this share of its time: a busy machine measures badly."""
+"""Another engine replaces the first only if it takes at most this share of its time, because measurements are noisy."""
 
 _MIN_TURNS = 2
 _log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def create_engine(
 def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int) -> Engine:
     """Build the engine that is fastest on this machine; measures if there are several and it is not known yet.
 
-    Arguments are those of `create_engine`, without names that do not exist.
+    Arguments are those of `create_engine`, already checked.
 
     Raises:
         EngineError: No engine can be had.
@@ -117,7 +117,7 @@ def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int
 
 
 def candidates(artifact: Artifact, device: str, precision: str) -> list[str]:
-    """Installed engines among which `auto` chooses, at least one, the likeliest first.
+    """Installed engines among which `auto` chooses, at least one, the one most likely to win first.
 
     With a CUDA device those that can use it; without one, torch only where there is nothing else: eager torch takes
     two to three times as long on a CPU as a compiled graph, and a second of a robot's memory and start-up to find out.
@@ -159,7 +159,7 @@ def describe_choice(choice: Choice) -> str:
 
 
 def _measure(engines: Mapping[str, Engine], size: tuple[int, int]) -> dict[str, float]:
-    """Milliseconds of each one's fastest pass; in turns, because other load on a machine comes and goes."""
+    """Milliseconds of each engine's fastest pass, measured in turns because the load of a machine varies."""
     image = np.zeros((1, *size, 3), np.uint8)
     fastest = dict.fromkeys(engines, float("inf"))
     for engine in engines.values():

@@ -27,7 +27,7 @@ DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "f32", "bf16", "int8")
 
 _PLACES_IN_SOURCE = re.compile(r"(Exception from|Check '.*' failed at) \S+:\d+:")
-"""What OpenVINO's errors begin with; it means something to its makers only."""
+"""Source locations at the beginning of OpenVINO's errors, which are removed."""
 
 _OUT_OF_MEMORY = ("bad_alloc", "out of memory", "failed to allocate", "can't allocate memory")
 
@@ -56,7 +56,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class DeviceEngine(Engine, Protocol):
-    """An engine that leaves its scores on its device, where `desert_seg.device` goes on with them."""
+    """An engine that leaves its scores on its device, where `desert_seg.device` processes them."""
 
     def device_scores(self, images: npt.NDArray[np.uint8]) -> Tensor:
         """As `scores`, but NKhw float32 on the device, computed when this returns; valid until the next call."""
@@ -74,7 +74,7 @@ def choose_precision(artifact: Artifact, engine: str, precision: str, candidates
     Args:
         artifact: Its parity report may refuse a precision.
         engine: Whose precision it is.
-        precision: One of `PRECISIONS`; anything but `auto` is what it is.
+        precision: One of `PRECISIONS`; anything but `auto` is returned unchanged.
         candidates: What `auto` stands for: the best first.
 
     Raises:
@@ -111,11 +111,11 @@ def graph_file(artifact: Artifact, precision: str) -> Path:
 
 @contextmanager
 def backend_errors(what: str, cure: str) -> Iterator[None]:
-    """Whatever a backend raises inside, as an EngineError.
+    """Turn whatever a backend raises into an EngineError.
 
     Args:
         what: What was tried, for example `/models/light/model.onnx: OpenVINO cannot read it`.
-        cure: What to do about it, unless it is memory that was lacking.
+        cure: What to do about it, unless memory ran out.
     """
     try:
         yield
@@ -129,7 +129,7 @@ def backend_errors(what: str, cure: str) -> Iterator[None]:
 
 
 def check_scores(engine: Engine, artifact: Artifact) -> None:
-    """Run a black frame, and see that what comes back is scores of the artifact's classes.
+    """Score a black frame and check that the result is scores of the artifact's classes.
 
     Raises:
         EngineError: It is something else.

@@ -33,7 +33,7 @@ class OnnxRuntimeEngine:
 
         Raises:
             EngineError: bf16 is asked for, the artifact has no graph for the precision, ONNX Runtime cannot read it, or
-                CUDA is not to be had.
+                CUDA is not available.
         """
         if precision == "bf16":
             raise EngineError(
@@ -80,7 +80,7 @@ class OnnxRuntimeEngine:
 
 
 def _gpu_providers(available: list[str], precision: str) -> list[tuple[str, dict[str, Any]]]:
-    """TensorRT where it is installed, which builds an engine for minutes once and keeps it, and CUDA behind it."""
+    """TensorRT where it is installed, which once builds an engine for minutes and caches it; then CUDA."""
     tensorrt: dict[str, Any] = {"trt_int8_enable": precision == "int8"}
     if "TensorrtExecutionProvider" in available and (folder := cache_folder("tensorrt")) is not None:
         tensorrt |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(folder)}

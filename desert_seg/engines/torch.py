@@ -132,7 +132,7 @@ class _CudaGraph:
 
     @classmethod
     def capture(cls, score: Callable[[Tensor], Tensor], batch: Tensor) -> _CudaGraph:
-        """Run a few times on another stream, as capturing asks for, then record."""
+        """Run a few times on another stream, as capturing requires, then record."""
         on_device = batch.cuda()
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
@@ -157,10 +157,10 @@ class _CudaGraph:
 def _without_batch_norms(network: SegmentationNetwork, rounded: bool) -> SegmentationNetwork:
     """Fold batch norms into the convolutions before them, and bring the weights to bf16 if they are to be rounded.
 
-    A network that torch.fx cannot follow keeps its batch norms; that costs time, not accuracy.
+    A network that torch.fx cannot trace keeps its batch norms; that costs time, not accuracy.
     """
     network.eval()
-    network.model.requires_divisible_input_shape = False  # a check of the input's size, which cannot be followed
+    network.model.requires_divisible_input_shape = False  # a check of the input's size, which cannot be traced
     with contextlib.suppress(TraceError):
         network.model = fuse(network.model)
     if rounded:
@@ -171,7 +171,7 @@ def _without_batch_norms(network: SegmentationNetwork, rounded: bool) -> Segment
 
 
 def _round_weights(convolution: torch.nn.Conv2d) -> None:
-    """Once and for all, where autocast would in every pass; see `desert_seg.rounding` for those of few inputs."""
+    """Round once, where autocast would in every pass; see `desert_seg.rounding` for depthwise convolutions."""
     if convolution.groups > 1:
         weights = round_keeping_sums(convolution.weight.detach().numpy(), BF16_BITS)
         convolution.weight.data = torch.from_numpy(weights)

@@ -38,7 +38,7 @@ COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 CAMERA_TYPES = (*IMAGE_TYPES, *VIDEO)
 TRANSPORTS = ("compressed", "ffmpeg", "foxglove")
-"""Of image_transport: the last name of a topic that carries the images of the topic before it."""
+"""Of image_transport: the last part of a topic's name, behind the base topic's."""
 
 _TYPES = get_typestore(Stores.ROS2_KILTED)
 _TYPES.register(VIDEO_TYPES)
@@ -52,18 +52,18 @@ class Bag(AbstractContextManager["Bag"]):
 
     Attributes:
         path: Where it is.
-        remarks: Sentences on what is amiss with it and was read all the same.
+        remarks: Sentences on faults in spite of which it is read.
     """
 
     def __init__(self, recording: str | Path | RecordingFiles) -> None:
-        """Open a recording: its files if they were found before, else what `find_files` finds.
+        """Open a recording, by its path or by what `find_files` found there.
 
         Raises:
             DataError: There is no recording, or nothing of it can be read.
         """
         files = recording if isinstance(recording, RecordingFiles) else find_files(Path(recording))
         self.path = files.path
-        self._files = files  # what was unpacked is there as long as this is
+        self._files = files  # keeps the unpacked files alive
         self._storages: list[Storage] = []
         self._damage: list[DataError] = []
         for file in files.files:
@@ -76,7 +76,7 @@ class Bag(AbstractContextManager["Bag"]):
         self.remarks = (*files.remarks, *(each.remark for each in self._storages if each.remark), *self._miscounts())
 
     def topics(self) -> tuple[Topic, ...]:
-        """The topics of the bag in name order, those without a message included; their counts are only told."""
+        """The topics of the bag in name order, including empty ones; their counts are what the files claim."""
         counts: Counter[tuple[str, str]] = Counter()
         for storage in self._storages:
             for name, kind, count in storage.topics:
@@ -84,7 +84,7 @@ class Bag(AbstractContextManager["Bag"]):
         return tuple(Topic(name, kind, count) for (name, kind), count in sorted(counts.items()))
 
     def messages(self, topics: Collection[str]) -> Iterator[BagMessage]:
-        """Messages of the named topics in the order they were recorded, read as they are asked for.
+        """Messages of the named topics in the order they were recorded, read lazily.
 
         Raises:
             DataError: A part of the bag is damaged; all that can be read has been yielded.
@@ -99,14 +99,14 @@ class Bag(AbstractContextManager["Bag"]):
             raise damage[0]
 
     def _miscounts(self) -> list[str]:
-        """What metadata.yaml tells otherwise than the files."""
+        """A sentence for every topic whose count in metadata.yaml differs from the files'."""
         held: Counter[str] = Counter()
         for topic in self.topics():
             held[topic.name] += topic.num_messages
         return [
-            f"{self.path}: metadata.yaml counts {told} messages on {name}, the files hold {held[name]}, and these count"
-            for name, told in self._files.told.items()
-            if not self._damage and told != held[name]
+            f"{self.path}: metadata.yaml counts {count} messages on {name}, the files hold {held[name]}, which count"
+            for name, count in self._files.declared.items()
+            if not self._damage and count != held[name]
         ]
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class Bag(AbstractContextManager["Bag"]):
 
 
 class BagWriter(AbstractContextManager["BagWriter"]):
-    """A new bag folder that appears in full when its `with` block ends, or not at all if that raises."""
+    """A new bag folder, which appears complete when its `with` block ends, or not at all if that raises."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class BagWriter(AbstractContextManager["BagWriter"]):
             path: The bag folder to make.
             storage: The file format inside it.
             version: Of the metadata; 9 is read by jazzy and newer, 8 by humble.
-            overwrite: Replace a bag that is already there. Anything else that is there is never replaced.
+            overwrite: Replace an existing bag; anything else is never replaced.
 
         Raises:
             DataError: `path` exists and may not be replaced.
@@ -231,7 +231,7 @@ def deserialize(message: BagMessage) -> Any:
 
 
 def is_ground_truth(topic: str) -> bool:
-    """True for the topics that carry true masks instead of camera images."""
+    """True for topics that carry ground-truth masks instead of camera images."""
     return topic.removesuffix("/compressed").endswith("/ground_truth")
 
 
@@ -247,11 +247,10 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
 
     Args:
         bag: Where to look.
-        wanted: The topic to take; without it the bag must hold just one topic of images. Ground truth and depth never
-            count.
+        wanted: The topic to take; None = the only image topic of the bag. Ground truth and depth do not count.
 
     Raises:
-        DataError: There is no such topic, no image topic at all, or a choice to make.
+        DataError: There is no such topic, no image topic at all, or several to choose from.
     """
     named = [topic for topic in bag.topics() if topic.type in CAMERA_TYPES and not is_ground_truth(topic.name)]
     kinds = {topic.name: _kind(bag, topic) for topic in named}
@@ -284,7 +283,7 @@ def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty"]:
                 continue
             return "depth" if _is_depth(message) else "image"
     except DataError:
-        pass  # damage is told when the images are read
+        pass  # damage is reported when the images are read
     return "empty" if is_empty else "image"
 
 
@@ -294,7 +293,7 @@ def _is_depth(message: Any) -> bool:
 
 
 def _unpacked(data: bytes) -> bytes:
-    """The message, if rosbag2 packed it by itself: no CDR message begins like zstd."""
+    """The message, decompressed if rosbag2 compressed it singly; no CDR message begins like zstd."""
     if not data.startswith(_ZSTD_MAGIC):
         return data
     with zstandard.ZstdDecompressor().stream_reader(BytesIO(data)) as reader:

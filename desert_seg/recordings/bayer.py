@@ -25,14 +25,14 @@ def demosaic(mosaic: npt.NDArray[Any], encoding: str) -> npt.NDArray[np.uint8]:
     """Interpolate the colours of a mosaic.
 
     Args:
-        mosaic: HxW uint8, or uint16 of which the high byte is taken.
+        mosaic: HxW uint8, or uint16, of which the high byte is used.
         encoding: One of BAYER_ENCODINGS.
 
     Returns:
         HxWx3 uint8 RGB.
 
     Raises:
-        FrameError: The encoding is another, or the mosaic has fewer than 3 rows or columns, which OpenCV makes black.
+        FrameError: The encoding is unknown, or the mosaic has fewer than 3 rows or columns, which OpenCV turns black.
     """
     if encoding not in BAYER_ENCODINGS:
         raise FrameError(

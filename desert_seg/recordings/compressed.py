@@ -1,9 +1,9 @@
 """Images in CompressedImage messages -> numpy arrays; messages are read by their fields alone.
 
 The field `format` is read as image_transport writes it, "ENCODING; CODEC compressed TARGET": ENCODING is what the
-camera published, TARGET what was compressed, empty where that is the same. JPEG and PNG of colour are stored as such,
+camera published, TARGET what was compressed, empty if that is the same. JPEG and PNG of colour are stored as such,
 whatever ENCODING is. A Bayer image is stored as its mosaic, or in grey where TARGET is mono8. TIFF has no TARGET and
-keeps the channels in the order of ENCODING. A `format` of one word ("jpeg") tells the codec and no more.
+keeps the channels in the order of ENCODING. A `format` of one word ("jpeg") is only the codec.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class _Format(NamedTuple):
 def decode_compressed(message: Any) -> npt.NDArray[np.uint8]:
     """Decode a sensor_msgs/CompressedImage: PNG, JPEG, WebP, TIFF or BMP.
 
-    JPEG, PNG and WebP come as they are stored: an orientation in EXIF turns nothing, as the calibration is not turned.
-    Of 16-bit samples the high byte is kept, as from raw images; an alpha channel is dropped.
+    JPEG, PNG and WebP are not rotated by their EXIF orientation, because the calibration is not rotated either. Of
+    16-bit samples the high byte is kept, as with raw images; alpha is dropped.
 
     Args:
         message: Anything with `format` and a `data` buffer.
@@ -42,7 +42,7 @@ def decode_compressed(message: Any) -> npt.NDArray[np.uint8]:
         HxWx3 uint8 RGB.
 
     Raises:
-        FrameError: The data is not a whole image of at most MAX_PIXELS pixels, or is depth.
+        FrameError: The data is not a complete image of at most MAX_PIXELS pixels, or is depth.
     """
     form = _parse(message.format)
     if form.encoding in DEPTH_ENCODINGS:
@@ -69,7 +69,7 @@ def decompress(message: Any) -> npt.NDArray[Any]:
     """The samples of a CompressedImage as stored: HxW, HxWx3 BGR or HxWx4 BGRA.
 
     Raises:
-        FrameError: The data is not a whole image of at most MAX_PIXELS pixels, or is compressedDepth.
+        FrameError: The data is not a complete image of at most MAX_PIXELS pixels, or is compressedDepth.
     """
     form = quoted(message.format)
     if "compressedDepth" in message.format:
@@ -103,5 +103,5 @@ def _parse(text: str) -> _Format:
 
 
 def depth_error(found: str) -> FrameError:
-    """What is raised for `found`, a part of a message that says it is depth."""
+    """The error for a message that `found`, a part of it, marks as depth."""
     return FrameError(f"found {found}, which is depth; choose a topic of colour images")

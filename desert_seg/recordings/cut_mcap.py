@@ -1,7 +1,7 @@
-"""Read an mcap file from its first byte on, without the index at its end: as far as it goes.
+"""Read an mcap file from the front as far as it goes, without the index at its end.
 
-For files whose recorder lost its power, and for those that `rosbags` does not open. The messages of a chunk that was
-cut are read up to the cut, compressed or not. Knows nothing of what the messages mean.
+For files that were cut short by a power loss, and for those that `rosbags` does not open. A chunk that was cut is read
+up to the cut, compressed or not. Knows nothing of what the messages mean.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mcap.stream_reader import StreamReader
 MAGIC = b"\x89MCAP0\r\n"
 
 _MAX_RECORD_BYTES = 2**30
-"""Of a record, and of a chunk unpacked: a length that is larger was not written by a recorder."""
+"""Largest record and uncompressed chunk; a recorder does not write larger ones."""
 
 _UNREADABLE = (McapError, struct.error, ValueError, zstandard.ZstdError, RuntimeError, EOFError, MemoryError)
 """What the libraries raise where a file ends too early or is damaged."""
@@ -42,7 +42,7 @@ class CutMcap:
     """An mcap file, read in one pass at a time.
 
     Attributes:
-        is_whole: Whether the last pass that was read to its end found the file's own end.
+        is_whole: Whether the last complete pass found the end of the recording.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +66,7 @@ class CutMcap:
                 yield record
 
     def _records(self) -> Iterator[CutMessage | tuple[str, str]]:
-        """Topics when they are first told of, and messages."""
+        """Topics when they are first declared, and messages."""
         schemas: dict[int, str] = {}
         channels: dict[int, Channel] = {}
         self.is_whole = False
@@ -107,7 +107,7 @@ def _cut_chunk_records(file: BinaryIO) -> list[McapRecord]:
     if opcode != bytes([Opcode.CHUNK]) or len(length) < 8:
         return []
     content = file.read(min(_MAX_RECORD_BYTES, int.from_bytes(length, "little")))
-    times_and_sizes = 28  # begin, end and size, eight bytes each, and a checksum
+    times_and_sizes = 28  # begin, end and size of eight bytes each, and a checksum
     data_length = 8
     end_of_name = times_and_sizes + 4 + int.from_bytes(content[times_and_sizes : times_and_sizes + 4], "little")
     compression = content[times_and_sizes + 4 : end_of_name].decode(errors="replace")
@@ -115,7 +115,7 @@ def _cut_chunk_records(file: BinaryIO) -> list[McapRecord]:
 
 
 def _chunk_records(compression: str, data: bytes) -> list[McapRecord]:
-    """The records of a chunk, as far as it can be unpacked and read."""
+    """The records of a chunk, as far as it can be decompressed and read."""
     records: list[McapRecord] = []
     try:
         reader = StreamReader(BytesIO(_unpacked(compression, data)), skip_magic=True, emit_chunks=True)

@@ -1,7 +1,7 @@
-"""A drive: the frames of a bag or of a folder of images, in time order, as one kind of thing.
+"""A drive: the frames of a bag or of a folder of images, in time order, behind one interface.
 
-Frames are read one by one as they are asked for, and decoded only on demand. A message that cannot be read does not
-end the frames after it. A drive knows nothing of live topics, of pacing, or of what is done with the frames.
+Frames are read lazily one by one, and decoded only on demand. A message that cannot be read does not end the frames
+after it. A drive knows nothing of live topics, of pacing, or of what is done with the frames.
 
 Shape letters: H, W.
 """
@@ -45,12 +45,12 @@ from desert_seg.recordings.video_messages import VIDEO
 _log = logging.getLogger(__name__)
 
 FOLDER_START_NS = 1_700_000_000_000_000_000
-"""Stamp of a folder's first frame: arbitrary, the same on every run, and not zero, which ROS takes for "no time"."""
+"""Stamp of a folder's first frame: arbitrary, the same on every run, and not zero, which means "no time" in ROS."""
 
 FOLDER_FRAME_ID = "camera_optical_frame"
 
 _LOOKAHEAD = 5
-"""How many images later a camera_info or true mask may be recorded and still find its image."""
+"""A camera_info or mask may be recorded up to this many images after its own image."""
 
 _JPEG_QUALITY = 95
 
@@ -64,9 +64,9 @@ class DriveFrame:
     Attributes:
         stamp_ns: When the image was taken, from its header.
         recorded_ns: When it was recorded, which sets the pace of a replay.
-        image: As stored; of video the frame in rgb8.
-        camera_info: The one of the image's stamp, else the latest one before it, else None.
-        truth: The true mask of exactly the image's stamp, as stored, or None.
+        image: As stored; for video, the decoded frame in rgb8.
+        camera_info: The one with the image's stamp, else the latest one before it, else None.
+        truth: The ground-truth mask with exactly the image's stamp, as stored, or None.
     """
 
     stamp_ns: int
@@ -85,7 +85,7 @@ class DriveFrame:
         return decode(self.image)
 
     def ground_truth(self) -> npt.NDArray[Any] | None:
-        """Decode the true mask: HxW uint8 or uint16 raw values, or None; raises FrameError if it is broken."""
+        """Decode the ground-truth mask: HxW uint8 or uint16 raw values, or None; raises FrameError if it is broken."""
         return None if self.truth is None else decode_mask(self.truth)
 
     def with_stamp(self, stamp_ns: int) -> DriveFrame:
@@ -120,20 +120,20 @@ class DriveFrame:
 
 
 OnBad = Callable[[DesertSegError], None]
-"""Told of a frame that is left out, or of the place where a recording is damaged."""
+"""Called with the error of a frame that is left out, or of damage to the recording."""
 
 
 def refuse(error: DesertSegError) -> NoReturn:
-    """Raise it: one bad message ends the frames."""
+    """Raise the error: one bad message ends the frames."""
     raise error
 
 
 def pass_over(_: DesertSegError) -> None:
-    """Leave it out in silence, for whoever was told of it on an earlier way through the drive."""
+    """Ignore the error, when an earlier pass through the drive has reported it."""
 
 
 def refuse_left_out(path: Path, bad: Sequence[DesertSegError]) -> None:
-    """Raise one DataError for all that was left out of a drive, if anything was: at the end of what was done."""
+    """Raise one DataError for everything that was left out of a drive, if anything was; called last."""
     if bad:
         what = (
             "1 message could not be read and was"
@@ -145,15 +145,14 @@ def refuse_left_out(path: Path, bad: Sequence[DesertSegError]) -> None:
 
 @dataclass(frozen=True)
 class Drive:
-    """Frames in time order, to be walked through as often as needed.
+    """Frames in time order, which can be iterated any number of times.
 
     Attributes:
         path: Where the frames come from.
-        num_frames: How many there are as far as the recording tells without being read: good for a progress bar.
-        read: Opens the source and yields the frames from the first on, and in their places the errors of what cannot
-            be read.
-        limit: Most frames that are taken.
-        remarks: Sentences on what is amiss with the recording as a whole and was read all the same.
+        num_frames: How many there are according to the recording's index: good for a progress bar.
+        read: Opens the source and yields its frames, and an error in the place of each that cannot be read.
+        limit: Largest number of frames.
+        remarks: Sentences on faults of the recording in spite of which it is read.
     """
 
     path: Path
@@ -171,7 +170,7 @@ class Drive:
         """Read the frames from the first on.
 
         Args:
-            on_bad: Told of every message that cannot be read, after the frames before it; it is left out.
+            on_bad: Called with the error of every message that cannot be read, in its place among the frames.
 
         Raises:
             DataError: A file is unreadable or a message or the bag is damaged, if `on_bad` refuses that.
@@ -222,7 +221,7 @@ def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, lim
 
 
 def _bag_frames(files: RecordingFiles, topic: str) -> Iterator[DriveFrame | DataError]:
-    """The frames in order; an error stands where its message does, and damage of the bag at the end."""
+    """The frames in order; an error is in the place of its message, damage to the bag at the end."""
     info_topic, truth_topic = sibling_topic(topic, "camera_info"), sibling_topic(topic, "ground_truth")
     types = {
         topic: CAMERA_TYPES,
@@ -259,7 +258,7 @@ def _bag_frames(files: RecordingFiles, topic: str) -> Iterator[DriveFrame | Data
 
 
 class _Lookahead:
-    """Images that wait for what is recorded a little later and belongs to them."""
+    """Images that wait for messages that belong to them and may be recorded a little later."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int, Image | CompressedImage] | DataError] = deque()
@@ -271,11 +270,11 @@ class _Lookahead:
         return len(self._waiting)
 
     def put(self, image: tuple[int, Image | CompressedImage] | DataError) -> None:
-        """Add when an image was recorded, and the image; or the error in its place."""
+        """Add the time at which an image was recorded, and the image; or the error in its place."""
         self._waiting.append(image)
 
     def keep(self, message: CameraInfo | Image | CompressedImage) -> None:
-        """Remember a camera_info or a true mask for a while."""
+        """Remember a camera_info or a ground-truth mask for a while."""
         beside: dict[int, Any] = self._infos if isinstance(message, CameraInfo) else self._truths
         beside[_nanoseconds(message.header.stamp)] = message
         if len(beside) > 3 * _LOOKAHEAD:
@@ -290,7 +289,7 @@ class _Lookahead:
         stamp_ns = _nanoseconds(image.header.stamp)
         info_ns = max((info_ns for info_ns in self._infos if info_ns <= stamp_ns), default=None)
         info = None if info_ns is None else self._infos[info_ns]
-        # Whose truth it is cannot be told where images share a stamp, so none of them has one.
+        # Where images share a stamp, it is unknown whose mask it is, so none of them gets it.
         neighbours = (_nanoseconds(each[1].header.stamp) for each in self._waiting if not isinstance(each, DataError))
         is_shared = stamp_ns == self._last_stamp_ns or stamp_ns in neighbours
         self._last_stamp_ns = stamp_ns
@@ -299,7 +298,7 @@ class _Lookahead:
 
 
 def _folder_files(path: Path) -> tuple[list[Path], dict[str, Path]]:
-    """The images of a folder, and the masks there are for them by stem."""
+    """The images of a folder, and the masks that exist for them by stem."""
     if not (path / "Color_Images").is_dir():
         return list_images(path), {}
     masks = list_images(path / "Segmentation") if (path / "Segmentation").is_dir() else []

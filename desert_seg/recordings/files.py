@@ -1,8 +1,9 @@
-"""From a path to the files of a recording: which there are, in which order, and what is amiss with them.
+"""The files of a recording, found from a path, in order and with their faults.
 
-What `metadata.yaml` says is only advice: rosbag2 writes it last, and people edit it. It orders the files and tells how
-many messages there should be; kinds are told by the first bytes of the files. Files under zstd are unpacked once, for
-as long as somebody holds the `RecordingFiles`. Nothing but regular files is ever opened. Knows nothing of messages.
+What `metadata.yaml` says is only advice: rosbag2 writes it last, and people edit it. It gives the order of the files
+and the number of messages to expect; formats are recognised by the first bytes of the files. Files compressed with zstd
+are unpacked once and removed with the `RecordingFiles`. Nothing but regular files is ever opened. Knows nothing of
+messages.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ class RecordingFiles:
     """The files of one recording.
 
     Attributes:
-        path: What was asked for: a folder or a file.
-        files: The storage files in order, unpacked where they were under zstd.
-        told: Number of messages by topic, as `metadata.yaml` tells; empty where that says nothing or files are missing.
-        remarks: Sentences on what is amiss.
+        path: The given folder or file.
+        files: The storage files in order, unpacked.
+        declared: Number of messages by topic according to `metadata.yaml`; empty without it or if files are missing.
+        remarks: Sentences on faults in spite of which it is read.
     """
 
     path: Path
     files: tuple[Path, ...]
-    told: Mapping[str, int]
+    declared: Mapping[str, int]
     remarks: tuple[str, ...] = ()
 
 
 def is_recording(path: Path) -> bool:
     """True if `path` is named like a storage file, or is a folder with one or with a `metadata.yaml` of rosbag2."""
     if path.is_dir():
-        with suppress(OSError):  # what may not be listed is named when its images are looked for
+        with suppress(OSError):  # an unreadable folder is reported when its images are listed
             return any(_is_storage(child) for child in path.iterdir()) or bool(_read_metadata(path))
         return False
     return _is_storage(path)
@@ -82,13 +83,13 @@ def find_files(path: Path) -> RecordingFiles:
     elif len(present) < len(listed):
         missing = len(listed) - len(present)
         remarks.append(f"{path}: {missing} of its {len(listed)} files are missing; the others are read")
-    told = _told_counts(metadata) if len(present) == len(listed) else {}
-    return _unpacked(path, [_regular(file) for file in present], told, remarks)
+    declared = _declared_counts(metadata) if len(present) == len(listed) else {}
+    return _unpacked(path, [_regular(file) for file in present], declared, remarks)
 
 
 def _is_storage(path: Path) -> bool:
     name = path.name.lower()
-    if name.startswith("._") or path.is_dir():  # macOS puts ._ files beside those it copies
+    if name.startswith("._") or path.is_dir():  # macOS adds ._ files to what it copies
         return False
     for suffix in ZSTD_SUFFIXES:
         name = name.removesuffix(suffix)
@@ -105,7 +106,7 @@ def _regular(path: Path) -> Path:
 
 
 def _read_metadata(folder: Path) -> Mapping[str, Any]:
-    """What rosbag2 wrote about a bag; empty if there is nothing that can be used."""
+    """What rosbag2 wrote about a bag; empty if that is missing or unusable."""
     try:
         content = read_yaml(folder / _METADATA)
     except DataError:
@@ -121,7 +122,7 @@ def _listed_files(folder: Path, metadata: Mapping[str, Any]) -> list[Path | None
 
 
 def _there(path: Path) -> Path | None:
-    """The file, or itself before or after packing: rosbag2 packs a file when it is finished, people when they like."""
+    """The file, or its compressed or uncompressed twin: rosbag2 compresses finished files, people any file."""
     plain = path.with_suffix("") if path.suffix in ZSTD_SUFFIXES else path
     return next((each for each in (path, plain, *_packed(plain)) if each.exists() and not each.is_dir()), None)
 
@@ -145,7 +146,7 @@ def _by_number(path: Path) -> tuple[list[int], str]:
     return [int(digits) for digits in re.findall(r"\d{1,18}", path.name)], path.name
 
 
-def _told_counts(metadata: Mapping[str, Any]) -> dict[str, int]:
+def _declared_counts(metadata: Mapping[str, Any]) -> dict[str, int]:
     topics = metadata.get("topics_with_message_count")
     counts: dict[str, int] = {}
     for topic in topics if isinstance(topics, list) else []:
@@ -157,8 +158,8 @@ def _told_counts(metadata: Mapping[str, Any]) -> dict[str, int]:
     return counts
 
 
-def _unpacked(path: Path, files: Iterable[Path], told: Mapping[str, int], remarks: list[str]) -> RecordingFiles:
-    """The recording with plain files in the place of those under zstd."""
+def _unpacked(path: Path, files: Iterable[Path], declared: Mapping[str, int], remarks: list[str]) -> RecordingFiles:
+    """The recording with unpacked files in the place of compressed ones."""
     folder: Path | None = None
     plain: list[Path] = []
     try:
@@ -172,14 +173,14 @@ def _unpacked(path: Path, files: Iterable[Path], told: Mapping[str, int], remark
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    found = RecordingFiles(path, tuple(plain), told, tuple(remarks))
+    found = RecordingFiles(path, tuple(plain), declared, tuple(remarks))
     if folder is not None:
         weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
     return found
 
 
 def _unpack(packed: Path, target: Path) -> Path:
-    """Unpack as far as it goes; what is wrong with a file that was cut short is found when it is read."""
+    """Unpack as far as possible; a truncated file is noticed when it is read."""
     try:
         with packed.open("rb") as source, target.open("wb") as sink:
             zstandard.ZstdDecompressor().copy_stream(source, sink)

@@ -1,4 +1,4 @@
-"""Lost frames in H.264, which decoders conceal by older pixels without a word. ITU-T H.264, 7.3 and 7.4.3."""
+"""Detects lost frames in H.264, which decoders silently conceal with older pixels. ITU-T H.264, 7.3 and 7.4.3."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 _START_CODE = re.compile(rb"\x00\x00\x01")
 _SPS, _SLICE, _IDR_SLICE = 7, 1, 5
 _HEADER_BYTES = 64
-"""More than what is read of a slice."""
+"""Bytes of a slice to parse: more than the fields read here take."""
 
 _MAX_SPS_BYTES = 1024
-"""More than what a sequence parameter set has."""
+"""Bytes of a sequence parameter set to parse: more than it has."""
 
 _PROFILES_WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 
@@ -33,13 +33,13 @@ class FrameNumbers:
         self._last: int | None = None
 
     def restart(self) -> None:
-        """Take the next frame as it comes."""
+        """Accept whatever frame comes next."""
         self._last = None
 
     def is_next(self, packet: bytes) -> bool:
-        """Whether the frame in a packet is whole as far as can be told, and follows those before it without a loss.
+        """Whether the frame in a packet is complete, as far as can be seen, and follows without a loss.
 
-        A key frame always does. Frames that no other is predicted from may be lost.
+        A key frame always follows. Frames that no other is predicted from may be lost.
         """
         try:
             return all(self._follows(unit) for unit in nal_units(packet))

@@ -1,8 +1,8 @@
 """ROS image messages <-> numpy arrays.
 
-Messages are read by their fields alone, so rclpy and `rosbags` objects both do; ROS is not imported. All encodings of
-sensor_msgs that cv_bridge can turn into colour are converted here, and cv_bridge is not asked: it shears padded rows,
-fails on big-endian data and does not load beside numpy 2 on some distros.
+Only the fields of messages are used, so rclpy and `rosbags` objects both work; ROS is not imported. All encodings of
+sensor_msgs that cv_bridge can convert to colour are converted here, without cv_bridge: it shears padded rows, fails on
+big-endian data and does not load beside numpy 2 on some distros.
 
 Shape letters: K channels, H, W.
 """
@@ -55,7 +55,7 @@ _LAYOUTS = {
     "bgra16": _Layout(4, 2, cv2.COLOR_BGRA2RGB),
     "mono8": _Layout(1, 1, cv2.COLOR_GRAY2RGB),
     "mono16": _Layout(1, 2, cv2.COLOR_GRAY2RGB),
-    # Without names for their channels: in OpenCV's order, as everywhere in ROS.
+    # Channels without names are in OpenCV's order, as everywhere in ROS.
     "8UC1": _Layout(1, 1, cv2.COLOR_GRAY2RGB),
     "8UC3": _Layout(3, 1, cv2.COLOR_BGR2RGB),
     "8UC4": _Layout(4, 1, cv2.COLOR_BGRA2RGB),
@@ -74,7 +74,7 @@ _LAYOUTS = {
 SUPPORTED_ENCODINGS = tuple(_LAYOUTS)
 
 BROKEN_VIDEO = {codec: f"{codec}; packet that cannot be decoded" for codec in CODECS}
-"""Encodings of what stands in a drive for a packet of a video that is broken or lacks the frames it builds on."""
+"""Encoding of the image that takes the place of a broken video packet, or one without its reference frames."""
 
 _HALF_WIDTH_CHROMA = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", "nv12", "nv21")
 _HALF_HEIGHT_CHROMA = ("nv12", "nv21")
@@ -82,13 +82,13 @@ _HALF_HEIGHT_CHROMA = ("nv12", "nv21")
 _YUV_TO_RGB = np.array(
     [[1.164383, 0.0, 1.596027], [1.164383, -0.391762, -0.812968], [1.164383, 2.017232, 0.0]], np.float64
 )
-"""ITU-R BT.601, 8 bits of studio range, as OpenCV has it for the other YUV encodings; after taking 16, 128, 128 off."""
+"""ITU-R BT.601, 8 bits, limited range, as in OpenCV's other YUV conversions; for values minus 16, 128, 128."""
 
 _MASK_DTYPES = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
 
 
 def decode(message: Any) -> npt.NDArray[np.uint8]:
-    """Decode an Image or a CompressedImage: HxWx3 uint8 RGB; raises FrameError as the two functions do."""
+    """Decode an Image or a CompressedImage: HxWx3 uint8 RGB; errors are those of the two functions."""
     return decode_compressed(message) if hasattr(message, "format") else decode_image(message)
 
 
@@ -97,7 +97,7 @@ def decode_image(message: Any) -> npt.NDArray[np.uint8]:
 
     16-bit samples keep their high byte, `value >> 8`: the full range maps to the full range, as in cv_bridge (which
     rounds `value / 257` and so differs by at most one level). A camera that puts 10 or 12 bits into the low end of
-    mono16 therefore comes out dark; let its driver scale.
+    mono16 therefore looks dark; have its driver scale.
 
     Args:
         message: Anything with `encoding`, `height`, `width`, `step`, `is_bigendian` and a `data` buffer. The rows of
@@ -108,7 +108,7 @@ def decode_image(message: Any) -> npt.NDArray[np.uint8]:
         HxWx3 uint8 RGB. For rgb8 without padding it is a read-only view of `message.data`.
 
     Raises:
-        FrameError: The encoding is depth or unknown, sizes and data do not fit each other, or it is too large.
+        FrameError: The encoding is depth or unknown, sizes and data contradict each other, or the image is too large.
     """
     encoding = message.encoding
     if encoding in DEPTH_ENCODINGS:
@@ -155,7 +155,7 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
         HxW, uint8 or uint16, values as stored.
 
     Raises:
-        FrameError: It is broken or too large, or not one plane of 8 or 16 bits.
+        FrameError: It is broken, too large, or not one plane of 8 or 16 bits.
     """
     if hasattr(message, "format"):
         mask = decompress(message)
@@ -179,15 +179,15 @@ def fill_image(message: Any, image: npt.NDArray[Any], encoding: str, header: Any
     Args:
         message: The rclpy message; every field is set.
         image: HxW, or HxWxK; for example HxWx3 uint8 for rgb8, HxW uint8 for mono8, HxWxK float32 for 32FCk.
-        encoding: Of these pixels.
-        header: Becomes the message's header as it is.
+        encoding: Encoding of these pixels.
+        header: The message's header, not copied.
     """
     message.header = header
     message.height, message.width = image.shape[:2]
     message.encoding = encoding
     message.is_bigendian = 0
     message.step = image.nbytes // image.shape[0]
-    # An array.array is taken over as it is, in 0.04 ms for 960x540x3; rclpy checks anything else byte by byte.
+    # rclpy takes an array.array as it is, in 0.04 ms for 960x540x3; anything else it checks byte by byte.
     data = array.array("B")
     data.frombytes(np.ascontiguousarray(image).data.cast("B"))
     message.data = data
@@ -198,7 +198,7 @@ def _decode_nv24(message: Any) -> npt.NDArray[np.uint8]:
     height, width, step = message.height, message.width, message.step
     rows = _padded_rows(message, 1, 3 * height)
     chroma = rows[height:].reshape(height, 2 * step)[:, : 2 * width].reshape(height, width, 2)
-    # Luma below black would darken the other channels too; OpenCV takes it for black.
+    # Like OpenCV, treat luma below black as black; otherwise it would darken the other channels, too.
     yuv = np.dstack([np.maximum(rows[:height, :width], 16), chroma])
     offset = -_YUV_TO_RGB @ (16, 128, 128)
     return np.asarray(cv2.transform(yuv, np.column_stack([_YUV_TO_RGB, offset])), np.uint8)

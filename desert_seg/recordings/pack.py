@@ -1,7 +1,7 @@
-"""Pack a rendered drive into a bag, as a robot would have recorded it: JPEG images, camera_info, odometry, true masks.
+"""Pack a rendered drive into a bag, as a robot would have recorded it: JPEG images, camera_info, odometry, masks.
 
 The drive is a dataset folder with a `camera.json` (width, height, K, distortion, and a pose for every frame); the same
-folder gives the same bytes. Knows nothing of how it was rendered. `desert-seg synth --bag` ends here.
+folder gives the same bytes. Knows nothing of how it was rendered. Used by `desert-seg synth --bag`.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ TRUTH_TOPIC = "/camera/ground_truth/compressed"
 WORLD_FRAME_ID = "odom"
 QUALITIES = range(95, 49, -1)
 BAG_OVERHEAD_BYTES = 100_000
-"""More than headers, indices and camera_info take."""
+"""Generous estimate for headers, indices and camera_info."""
 
-# Rows unfiltered: for flat areas of 16-bit values this makes files a quarter smaller than the usual choice.
+# Unfiltered rows: for flat areas of 16-bit values, files become a quarter smaller than with the default.
 PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, 0, cv2.IMWRITE_PNG_FILTER, 8]
 
 
 def pack_drive(folder: Path, out: Path, hz: float = 10.0, max_mb: float | None = None) -> None:
-    """Write a drive as a bag, all of it or nothing.
+    """Write a drive as a bag, completely or not at all.
 
     Args:
         folder: Dataset folder with `camera.json`.
@@ -100,7 +100,7 @@ def _read_camera(path: Path) -> dict[str, Any]:
 
 
 def _odometry(header: Header, pose: npt.NDArray[np.float64]) -> Odometry:
-    """Where the camera is: a 4x4 pose, camera to world, as position and quaternion; no velocity is claimed."""
+    """The camera's pose, 4x4, camera to world, as position and quaternion, without a velocity."""
     x, y, z, w = _quaternion(pose[:3, :3])
     where = Pose(Point(*pose[:3, 3].tolist()), Quaternion(x, y, z, w))
     still = Twist(Vector3(0.0, 0.0, 0.0), Vector3(0.0, 0.0, 0.0))

@@ -1,7 +1,7 @@
 """One storage file of a recording, open: its topics, and its messages in the order they were recorded.
 
-The kind of a file is told by its first bytes. What a file holds is read as far as it goes; where it is damaged, the
-sentence says by which tool it may be saved. Knows nothing of folders, metadata or what messages mean.
+The format of a file is recognised by its first bytes. A file is read as far as possible; if it is damaged, the error
+names the tool that may recover it. Knows nothing of folders, metadata or what messages mean.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROSBAG1_MAGIC = b"#ROSBAG V"
 
 
 class Topic(NamedTuple):
-    """One topic: `type` is a full name such as `sensor_msgs/msg/Image`; `num_messages` is what the files say of it."""
+    """One topic: `type` is a full name such as `sensor_msgs/msg/Image`; `num_messages` is what the file claims."""
 
     name: str
     type: str
@@ -33,7 +33,7 @@ class Topic(NamedTuple):
 
 
 class BagMessage(NamedTuple):
-    """One stored message: `recorded_ns` is when it was received, `encoding` is `cdr` or, of ROS 1, `ros1`."""
+    """One stored message: `recorded_ns` is when it was received, `encoding` is `cdr`, or `ros1` for ROS 1."""
 
     topic: str
     type: str
@@ -43,13 +43,13 @@ class BagMessage(NamedTuple):
 
 
 class Storage(Protocol):
-    """An open file; `remark` is a sentence on what is amiss with it, or empty."""
+    """An open file; `remark` is a sentence on its faults, or empty."""
 
     topics: list[Topic]
     remark: str
 
     def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
-        """Messages of the named topics; raises DataError where the file is damaged, with all before it yielded."""
+        """Messages of the named topics; raises DataError where the file is damaged, after yielding all before."""
 
     def close(self) -> None:
         """Close the file."""
@@ -59,7 +59,7 @@ def open_storage(path: Path) -> Storage:
     """Open a regular file.
 
     Raises:
-        DataError: It is no recording, or nothing of it can be read.
+        DataError: It is not a recording, or nothing in it can be read.
     """
     try:
         with path.open("rb") as file:
@@ -75,7 +75,7 @@ def open_storage(path: Path) -> Storage:
             return _Rosbag1(path)
     except DataError:
         raise
-    except Exception as error:  # the libraries let errors of every kind escape from a damaged file
+    except Exception as error:  # on a damaged file the libraries raise errors of any type
         raise _damage(path, error) from error
     found = "is empty" if not magic else "does not begin like an mcap, db3 or ROS 1 recording"
     raise DataError(
@@ -132,7 +132,7 @@ class _McapWithoutIndex:
 
 
 class _Sqlite:
-    """A db3 file; every version of rosbag2's has these two tables with these columns."""
+    """A db3 file; every version of rosbag2 writes these two tables with these columns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -140,10 +140,10 @@ class _Sqlite:
             f"file:{quote(str(path.absolute()))}?immutable=1", uri=True, check_same_thread=False
         )
         try:
-            self._database.execute("PRAGMA writable_schema = ON")  # else a file that was cut is not read at all
+            self._database.execute("PRAGMA writable_schema = ON")  # otherwise a truncated file is not read at all
             rows = self._database.execute("SELECT id, name, type FROM topics ORDER BY id").fetchall()
             counts = dict.fromkeys((key for key, _, _ in rows), 0)
-            with suppress(sqlite3.DatabaseError):  # where a part is lost the messages count when they are read
+            with suppress(sqlite3.DatabaseError):  # in a damaged file, messages are counted when read
                 counts |= self._database.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id").fetchall()
         except BaseException:
             self._database.close()
@@ -160,7 +160,7 @@ class _Sqlite:
 
     def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
         yield from self._rows(names)
-        if _ends_early(self._path):  # SQLite takes what is missing for zeros, which may be the end of a message
+        if _ends_early(self._path):  # SQLite reads missing bytes as zeros, perhaps within a message
             raise _damage(self._path, EOFError("it was cut short, and the last messages may be incomplete"))
 
     def _rows(self, names: Collection[str]) -> Iterator[BagMessage]:
@@ -177,7 +177,7 @@ class _Sqlite:
         except sqlite3.DatabaseError as error:
             if last is not None:
                 raise _damage(self._path, error) from error
-        try:  # the index by time is at the end of the file; without it they come as they were written
+        try:  # the time index is at the end of the file; without it, in the order of writing
             for row in self._database.execute(f"{query} messages.id", tuple(names)):
                 yield BagMessage(*row)
         except sqlite3.DatabaseError as error:
@@ -188,7 +188,7 @@ class _Sqlite:
 
 
 class _Rosbag1:
-    """A ROS 1 bag; the names of types are those of ROS 2."""
+    """A ROS 1 bag; type names are those of ROS 2."""
 
     remark = ""
 
@@ -215,7 +215,7 @@ class _Rosbag1:
 def _open_mcap(path: Path) -> Storage:
     try:
         return _Mcap(path)
-    except Exception:  # without its end, or not as `rosbags` wants it
+    except Exception:  # truncated, or not as `rosbags` expects it
         storage = _McapWithoutIndex(path)
     if not storage.topics:
         raise DataError(
@@ -234,7 +234,7 @@ def _ends_early(path: Path) -> bool:
 
 
 def _damage(path: Path, error: Exception) -> DataError:
-    """Where reading ends, with the tool that may save the rest."""
+    """The error where reading ends, with the tool that may recover the rest."""
     reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
     suffix = path.suffix.lower()
     if suffix == ".mcap":

@@ -14,21 +14,20 @@ from desert_seg.recordings.video_stream import VideoPacket, VideoStream
 
 
 class VideoImages:
-    """Turns the packets of one topic, in the order they were sent, into as many image messages.
+    """Turns the packets of one topic, in the order they were sent, into one image message each.
 
-    Images are in rgb8; for a packet that cannot be decoded there is one that holds the packet and raises FrameError
-    when it is to be decoded.
+    Images are in rgb8; a packet that cannot be decoded gives a message that raises FrameError when it is decoded.
     """
 
     def __init__(self) -> None:
         self._stream = VideoStream()
 
     def add(self, message: Any) -> list[Image]:
-        """The images that are known with this message; raises DataError as VideoStream.push does."""
+        """The images that are now known; raises DataError as VideoStream.push does."""
         return [_image(frame) for frame in self._stream.push(message)]
 
     def finish(self) -> list[Image]:
-        """The images that were still to come."""
+        """The remaining images."""
         return [_image(frame) for frame in self._stream.finish()]
 
 

@@ -1,7 +1,7 @@
 """H.264 and HEVC packets -> frames, through PyAV (the extra `video`). Knows nothing of messages.
 
 A packet builds on those before it, so a decoder has to see all of them in order. Decoders conceal what is missing; here
-a frame is right or it is none: after a packet that is lost or broken, nothing is taken before the next key frame.
+a frame is right or refused: after a lost or broken packet, everything up to the next key frame is refused.
 
 Shape letters: H, W.
 """
@@ -21,24 +21,24 @@ from desert_seg.recordings.h264 import FrameNumbers, nal_units
 CODECS = ("h264", "hevc")
 
 _MAX_REORDERED = 16
-"""How many frames later a frame may be shown than it was sent, in both codecs."""
+"""Largest number of frames by which reordering delays a frame, in both codecs."""
 
 TokenT = TypeVar("TokenT")
 
 
 @dataclass(frozen=True)
 class Decoded(Generic[TokenT]):
-    """What became of a packet: `rgb` HxWx3 uint8, or None if it cannot be decoded; `token` is what came with it."""
+    """The result for a packet: `rgb` HxWx3 uint8, or None if it cannot be decoded, and the `token` pushed with it."""
 
     token: TokenT
     rgb: npt.NDArray[np.uint8] | None
 
 
 class VideoDecoder(Generic[TokenT]):
-    """Takes the packets of one stream in the order they were sent, and gives every one of them back once."""
+    """Takes the packets of one stream in the order they were sent, and returns one result for each."""
 
     def __init__(self, codec: str) -> None:
-        """Start at the first key frame to come.
+        """Start at the next key frame.
 
         Args:
             codec: One of CODECS.
@@ -55,7 +55,7 @@ class VideoDecoder(Generic[TokenT]):
         self.codec = codec
         self._av: Any = av
         self._context: Any = av.CodecContext.create(codec, "r")
-        self._context.thread_count = 1  # more threads hold frames back
+        self._context.thread_count = 1  # with more threads, frames are delayed
         self._context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
         self._in_step = False
         self._frame_numbers = FrameNumbers()
@@ -63,15 +63,15 @@ class VideoDecoder(Generic[TokenT]):
         self._pending: dict[int, TokenT] = {}
 
     def push(self, packet: bytes, token: TokenT) -> list[Decoded[TokenT]]:
-        """Decode one packet: Annex B, one whole frame.
+        """Decode one packet: Annex B, one complete frame.
 
         Args:
-            packet: As the encoder made it.
-            token: Comes back with the frame, for example its stamp.
+            packet: As the encoder wrote it.
+            token: Returned with the frame, for example its stamp.
 
         Returns:
-            What is known by now of this packet and earlier ones, in the order in which frames are shown. Without
-            frames that are shown later than sent it is this packet alone.
+            The results that are now known for this packet and earlier ones, in display order. Without B-frames that is
+            this packet alone.
         """
         self._num_packets += 1
         if not self._in_step and not self._is_key(packet):
@@ -83,7 +83,7 @@ class VideoDecoder(Generic[TokenT]):
         return self._decode(self._packet(packet))
 
     def finish(self) -> list[Decoded[TokenT]]:
-        """What is left after the last packet."""
+        """The remaining results, after the last packet."""
         return self._decode(None) + self._give_up()
 
     def _packet(self, data: bytes) -> Any:
@@ -92,7 +92,7 @@ class VideoDecoder(Generic[TokenT]):
         return packet
 
     def _is_key(self, packet: bytes) -> bool:
-        """Whether decoding can begin here: at parameter sets, or at a picture that needs no other."""
+        """Whether decoding can begin here: at parameter sets, or at an intra-coded picture."""
         if self.codec == "h264":
             return any(unit[0] & 0x1F in (5, 7) for unit in nal_units(packet))
         return any(16 <= unit[0] >> 1 & 0x3F <= 23 or unit[0] >> 1 & 0x3F == 33 for unit in nal_units(packet))
@@ -104,7 +104,7 @@ class VideoDecoder(Generic[TokenT]):
                 if frame.is_corrupt:
                     return decoded + self._give_up()
                 rgb = frame.to_ndarray(format="rgb24")
-                if frame.pts in self._pending:  # else it is the second of its packet, or was given up already
+                if frame.pts in self._pending:  # otherwise a second frame of its packet, or one already given up
                     decoded.append(Decoded(self._pending.pop(frame.pts), rgb))
         except (self._av.error.FFmpegError, ValueError):
             return decoded + self._give_up()

@@ -1,6 +1,6 @@
 """Messages that carry video -> frames: of ffmpeg_image_transport and of Foxglove, one packet each.
 
-Messages are read by their fields alone, so rclpy and `rosbags` objects both do; ROS is not imported.
+Only the fields of messages are used, so rclpy and `rosbags` objects both work; ROS is not imported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from desert_seg.recordings.video_decoder import Decoded, VideoDecoder
 
 
 class VideoPacket(NamedTuple):
-    """What a message of either type says; `codec` is one of `video_decoder.CODECS`."""
+    """The content of a message of either type; `codec` is one of `video_decoder.CODECS`."""
 
     stamp: Any
     frame_id: str
@@ -24,7 +24,7 @@ def video_packet(message: Any) -> VideoPacket:
     """Read an FFMPEGPacket or a CompressedVideo.
 
     Raises:
-        DataError: It is of another codec than H.264 or HEVC.
+        DataError: The codec is neither H.264 nor HEVC.
     """
     if hasattr(message, "encoding"):
         # "CODEC;FORMAT;FORMAT;ENCODING", or in older versions the encoder alone: "libx264", "hevc_nvenc".
@@ -41,16 +41,16 @@ def video_packet(message: Any) -> VideoPacket:
 
 
 class VideoStream:
-    """The packets of one topic, in the order they were sent, each given back once with what became of it."""
+    """Decodes the packets of one topic, in the order they were sent, with one result for each."""
 
     def __init__(self) -> None:
         self._decoder: VideoDecoder[VideoPacket] | None = None
 
     def push(self, message: Any) -> list[Decoded[VideoPacket]]:
-        """What is known with this message, of its packet and earlier ones.
+        """The results that are now known for this packet and earlier ones.
 
         Raises:
-            DataError: It is of another codec than H.264 or HEVC, or PyAV is not installed.
+            DataError: The codec is neither H.264 nor HEVC, or PyAV is not installed.
         """
         packet = video_packet(message)
         before = []
@@ -60,12 +60,12 @@ class VideoStream:
         return before + self._decoder.push(packet.data, packet)
 
     def finish(self) -> list[Decoded[VideoPacket]]:
-        """What was still to come."""
+        """The remaining results."""
         return [] if self._decoder is None else self._decoder.finish()
 
 
 def broken_video_error(codec: str) -> FrameError:
-    """What is raised for a packet that was not decoded."""
+    """The error for a packet that was not decoded."""
     return FrameError(
         f"found a packet of {codec} video that is broken, or comes before the first key frame or after a lost packet; "
         "have the encoder send key frames often, and let no packet be lost"

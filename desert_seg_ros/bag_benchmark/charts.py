@@ -1,6 +1,6 @@
-"""Charts as SVG text, small enough for a page: they take their colours from the page's style and need no library.
+"""Charts as SVG text, small enough to embed: they take their colours from the page's style and need no library.
 
-Every chart is `WIDTH` wide in units of its own and is scaled to the place it is given. Knows nothing of results.
+Every chart is `WIDTH` units wide and is scaled to the space it has. Knows nothing of results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Axis:
 
     @classmethod
     def over(cls, low: float, high: float, num_ticks: int = 5) -> Axis:
-        """An axis that begins and ends at round values around these."""
+        """An axis from the round value below `low` to the one above `high`."""
         if not high > low:
             high = low + (abs(low) or 1.0)
         rough = (high - low) / num_ticks
@@ -86,14 +86,14 @@ class _Plot:
 def over_time(
     seconds: Floats, values: Floats, y_label: str, title: str, marks: Sequence[tuple[float, str]] = ()
 ) -> str:
-    """Values over time: as dots, or, where there are too many, as their range and median.
+    """Values over time as dots, or as their range and median if there are too many.
 
     Args:
         seconds: N moments.
         values: N values.
-        y_label: What they are, with the unit.
-        title: For those who cannot see the chart.
-        marks: Values to draw a line at, with their names.
+        y_label: Name of the values, with the unit.
+        title: Accessible title of the chart.
+        marks: Values to mark with a line, and their names.
     """
     ceiling = max([float(values.max()), *(value for value, _ in marks)])
     plot = _Plot(Axis.over(0, float(seconds.max()), 6), Axis.over(0, ceiling, 4), title)
@@ -111,7 +111,7 @@ def over_time(
 
 
 def line(seconds: Floats, values: Floats, y_label: str, title: str) -> str:
-    """One line over time, or, where there are too many values, their range and median; N moments and N values."""
+    """One line over time, or the range and median of too many values; N moments and N values."""
     plot = _Plot(Axis.over(0, float(seconds.max()), 6), Axis.over(0, float(values.max()), 4), title)
     if len(values) <= _BINS_OVER_TIME:
         plot.path(list(zip(seconds.tolist(), values.tolist(), strict=True)), "line")
@@ -121,7 +121,7 @@ def line(seconds: Floats, values: Floats, y_label: str, title: str) -> str:
 
 
 def histogram(values: Floats, x_label: str, title: str, marks: Sequence[tuple[float, str]] = ()) -> str:
-    """How often values occur; the bars share `_HISTOGRAM_BINS` equal bins between smallest and largest value."""
+    """Histogram with `_HISTOGRAM_BINS` equal bins from the smallest to the largest value."""
     axis = Axis.over(float(values.min()), float(values.max()), 6)
     counts, edges = np.histogram(values, _HISTOGRAM_BINS, (axis.low, axis.high))
     plot = _Plot(axis, Axis.over(0, float(counts.max()), 4), title)
@@ -175,7 +175,7 @@ def ranges(rows: Sequence[RangeRow], x_label: str, title: str) -> str:
 
 @dataclass(frozen=True)
 class StackedRow:
-    """One row of a chart of parts: the parts' sizes in the order of the chart's kinds, and a text at the end."""
+    """One stacked bar: the sizes of its parts in the order of the chart's kinds, and a text at the end."""
 
     label: str
     sizes: Sequence[float]
@@ -183,7 +183,7 @@ class StackedRow:
 
 
 def stacked(rows: Sequence[StackedRow], title: str) -> str:
-    """Shares of wholes, one bar below the other, each as wide as the chart; kinds are styled `part0`, `part1`, ..."""
+    """Stacked bars one below the other, each as wide as the chart; kinds are styled `part0`, `part1`, ..."""
     elements = []
     for index, row in enumerate(rows):
         y, left, total = index * _ROW + 20, 2.0, sum(row.sizes) or 1.0
@@ -209,7 +209,7 @@ def _draw_range(plot: _Plot, seconds: Floats, values: Floats) -> None:
 
 
 def _horizontal(axis: Axis) -> Callable[[float], float]:
-    """Where values are on a scale as wide as the chart."""
+    """Maps values to positions on a scale as wide as the chart."""
     return lambda value: 8 + (value - axis.low) / (axis.high - axis.low) * (WIDTH - 22)
 
 

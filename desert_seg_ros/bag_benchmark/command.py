@@ -1,4 +1,4 @@
-"""`desert-seg-benchmark`: a bag through the live node, and what it was like.
+"""`desert-seg-benchmark`: replays a bag through the live node and measures it.
 
 Writes to the output folder: `report.html`, `results.json`, `masks/` with a bag for every run, and `logs/`.
 """
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def benchmark(options: Options) -> Results:
-    """Make every run, judge it, write everything.
+    """Make all runs, evaluate them, and write the results.
 
     Raises:
-        DesertSegError: The drive, the model or the node is unusable, or frames could not be read; all others are
-            measured and everything is written by then.
+        DesertSegError: The drive, the model or the node is unusable, or frames could not be read; by then all others
+            are measured and everything is written.
     """
     from desert_seg_ros.environment import require_ros
 
@@ -52,7 +52,7 @@ def benchmark(options: Options) -> Results:
     transport = stored_transport(drive) if options.transport == "stored" else options.transport
     use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # Drawing costs processor time that the node could use: twice a second is enough.
+    # Drawing takes processor time from the node: twice a second is enough.
     with Progress(*columns, console=console, refresh_per_second=2) as progress:
         task = progress.add_task("preparing frames", total=drive.num_frames)
         each = _counted(prepared_frames(drive, transport, bad.append), lambda: progress.advance(task))
@@ -60,16 +60,16 @@ def benchmark(options: Options) -> Results:
         progress.remove_task(task)
         results = Session(options, drive, frames, transport, artifact, progress).results()
     page = to_utf8(render_page(results))
-    # The page goes first: where there are results, there is everything.
+    # The page is written first: if the results exist, everything does.
     write_bytes(options.out / "report.html", page)
     write_bytes(options.out / "results.json", to_json(results))
-    _say(results, options, console)
+    _print_summary(results, options, console)
     refuse_left_out(drive.path, bad)
     return results
 
 
 def _check_parameters(options: Options) -> None:
-    """A parameter that the node does not have would be ignored in silence."""
+    """Refuse a parameter that the node does not have, which ROS would ignore silently."""
     from dataclasses import fields
 
     from desert_seg_ros.parameters import NodeParameters
@@ -86,7 +86,7 @@ def _counted(frames: Iterator[PreparedFrame], advance: Callable[[], None]) -> It
         advance()
 
 
-def _say(results: Results, options: Options, console: Console) -> None:
+def _print_summary(results: Results, options: Options, console: Console) -> None:
     """Print the table of runs, the verdicts, and where everything is."""
     from rich.table import Table
     from rich.text import Text
@@ -124,17 +124,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(options: Options) -> None:
-    """Say the node's last words before a failure; fail, too, if two runs that should be the same are not."""
+    """Print the end of the node's log before a failure; fail, too, if two runs that should be the same are not."""
     try:
         results = benchmark(options)
     except DesertSegError as error:
-        sys.stderr.write(_last_words(error))
+        sys.stderr.write(_end_of_log(error))
         raise
     if results.determinism is not None and not results.determinism.identical:
         raise DesertSegError("the two runs did not give the same masks; the node, its engine or the machine errs")
 
 
-def _last_words(error: DesertSegError) -> str:
+def _end_of_log(error: DesertSegError) -> str:
     """The end of the node's log, if a node was started here and said more than the error repeats."""
     from desert_seg_ros.bag_benchmark.node_process import NodeError, tail
 

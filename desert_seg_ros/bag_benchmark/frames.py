@@ -1,6 +1,6 @@
-"""Frames ready to go out: serialised before the clock starts, so that publishing one costs next to nothing.
+"""Frames ready to publish: serialised before the clock starts, so that publishing one costs next to nothing.
 
-What the messages look like as objects is the business of `drive`; here they are bytes. Knows nothing of rclpy.
+Messages are bytes here; `drive` has them as objects. Knows nothing of rclpy.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from desert_seg.recordings.drive import Drive, DriveFrame, OnBad, refuse
 from desert_seg.recordings.image_codec import decode
 
 MEMORY_SHARE = 0.5
-"""Of the free memory, what prepared frames may take."""
+"""Share of the free memory that prepared frames may take."""
 
 _STAMP = slice(4, 12)
-"""Where a CDR message whose first field is a header keeps its stamp: after the four bytes that name the encoding."""
+"""Offset of the stamp in a CDR message that begins with a header: after four bytes that name the encoding."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PreparedFrame:
 
     Attributes:
         index: Position in the drive.
-        stamp_ns: Of the image in the drive.
+        stamp_ns: Stamp of the image in the drive.
         recorded_ns: When it was recorded.
         image: sensor_msgs/Image or CompressedImage, CDR.
         camera_info: sensor_msgs/CameraInfo, CDR, or None.
@@ -46,9 +46,9 @@ def prepared_frames(drive: Drive, transport: str, on_bad: OnBad = refuse) -> Ite
     """Serialise the frames of a drive one by one.
 
     Args:
-        drive: Where they come from.
+        drive: The drive.
         transport: `raw` or `compressed`; frames stored otherwise are converted.
-        on_bad: Told of every message that cannot be read or converted; it is left out.
+        on_bad: Called with the error of every message that cannot be read or converted and is left out.
 
     Raises:
         FrameError: A frame that has to be converted is broken, if `on_bad` refuses that.
@@ -94,7 +94,7 @@ def stored_transport(drive: Drive) -> str:
 
 
 def first_whole(frames: Iterable[PreparedFrame], transport: str) -> PreparedFrame:
-    """The first of at least one frames whose image can be decoded, else the very first."""
+    """The first frame whose image can be decoded, else the very first, of at least one."""
     first = None
     for frame in frames:
         first = first or frame
@@ -119,7 +119,7 @@ def stamp_of(cdr: bytes) -> int:
 
 
 def _layout(cdr: bytes) -> str:
-    """How the stamp is written; the second byte of every CDR message says in which byte order."""
+    """Format of the stamp; the second byte of every CDR message gives the byte order."""
     return "<iI" if cdr[1] & 1 else ">iI"
 
 

@@ -1,4 +1,4 @@
-"""What the recorded masks are worth: how steady from frame to frame, how right, and whether they are the same again.
+"""Evaluates the recorded masks: temporal stability, accuracy, and whether a second run gives the same.
 
 One pass over the masks of a run, after the run. Knows nothing of live topics. Shape letters: H, W.
 """
@@ -22,12 +22,12 @@ from desert_seg_ros.bag_benchmark.warp import Agreement, Surroundings
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one pass over the masks finds.
+    """The result of one pass over the masks.
 
     Attributes:
-        sha256: Of every mask's pixels, by position in the drive.
-        consistency: How steady they are.
-        accuracy: How right they are; None if that cannot be told.
+        sha256: Hash of every mask's pixels, by position in the drive.
+        consistency: Their temporal stability.
+        accuracy: Their accuracy; None if it cannot be measured.
         accuracy_missing: Why not.
     """
 
@@ -45,12 +45,12 @@ class Flips:
         """By position of the later frame: share of the pixels, known in both, that differ."""
 
         self.flickers: list[float] = []
-        """Share of the pixels, known in three frames in a row, that differ in the middle one alone."""
+        """Share of the pixels, known in three frames in a row, that differ only in the middle one."""
 
         self._last: list[tuple[int, Mask]] = []
 
     def add(self, index: int, mask: Mask) -> None:
-        """Compare a mask with those of the frames just before, as far as they are there; HxW uint8."""
+        """Compare a mask, HxW uint8, with those of the frames just before, if they exist."""
         if self._last and (self._last[-1][0] != index - 1 or self._last[-1][1].shape != mask.shape):
             self._last = []
         before = [each for _, each in self._last]
@@ -70,12 +70,12 @@ def judge(
     label_map: LabelMap | None,
     surroundings: Surroundings | str,
 ) -> Judgement:
-    """Look at every mask once.
+    """Evaluate every mask, in one pass.
 
     Args:
         frames: Positions in the drive, frames, and their masks.
-        label_map: What raw values of true masks mean; None if the model is not known here.
-        surroundings: For the comparison of masks where they show the same places, or why there are none.
+        label_map: What raw values of the ground truth mean; None if the model is unknown.
+        surroundings: Depth and poses to compare masks where they show the same places, or why there are none.
     """
     hashes: dict[int, str] = {}
     flips, truth = Flips(), _Truth(label_map)
@@ -110,7 +110,7 @@ def determinism(first: Mapping[int, str], second: Mapping[int, str], indices: Se
 
 
 class _Truth:
-    """Compares masks with the truth until something stands against it."""
+    """Compares masks with the ground truth, as long as that is possible."""
 
     def __init__(self, label_map: LabelMap | None) -> None:
         self.flips = Flips()

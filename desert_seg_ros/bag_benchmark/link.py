@@ -1,7 +1,7 @@
-"""The benchmark's own ROS node: sends prepared frames, hears masks and diagnostics.
+"""The benchmark's own ROS node: publishes prepared frames, receives masks and diagnostics.
 
-Masks are taken as bytes and not deserialised: the moment of their arrival is what counts here, and this process must
-not take the processor's time from the node under test.
+Masks are received as bytes and not deserialised: only the time of arrival matters here, and this process must not take
+processor time from the node under test.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from desert_seg_ros.bag_benchmark.node_status import NodeStatus
 from desert_seg_ros.side_node import spinning_node
 
 MASK_DEPTH = 50
-"""Masks that may wait for this process before one is lost."""
+"""Queue depth for masks that wait for this process."""
 
 
 class Link(AbstractContextManager["Link"]):
-    """Topics to and from one node, for the time of a `with` block.
+    """Topics to and from one node, within a `with` block.
 
-    `changed` is notified after every mask and every report of the node. What belongs to a run lives in `on_mask`, which
-    is called on the executor's thread with a stamp, the moment of arrival on `time.perf_counter`, and the message.
+    `changed` is notified after every mask and every report of the node. A run sets `on_mask`, which is called on the
+    executor's thread with the stamp, the time of arrival on `time.perf_counter`, and the message.
     """
 
     def __init__(self, node_name: str, image_topic: str, transport: str) -> None:
@@ -33,7 +33,7 @@ class Link(AbstractContextManager["Link"]):
 
         Args:
             node_name: The node under test, without leading slash.
-            image_topic: Base name of the topic it takes images from.
+            image_topic: Base name of its image topic.
             transport: `raw` or `compressed`; compressed images go to `<image_topic>/compressed`.
         """
         self.changed = threading.Condition()
@@ -60,17 +60,17 @@ class Link(AbstractContextManager["Link"]):
             )
             self._infos = self._ros.create_publisher(CameraInfo, sibling_topic(self._image_topic, "camera_info"), 10)
             depth = QoSProfile(depth=MASK_DEPTH)
-            self._ros.create_subscription(Image, self.mask_topic, self._hear_mask, depth, raw=True)
-            self._ros.create_subscription(DiagnosticArray, "/diagnostics", self._hear_diagnostics, 10)
+            self._ros.create_subscription(Image, self.mask_topic, self._receive_mask, depth, raw=True)
+            self._ros.create_subscription(DiagnosticArray, "/diagnostics", self._receive_diagnostics, 10)
             self._exit = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._exit.close()  # nothing is heard from here on
+        self._exit.close()  # nothing is received from here on
 
     @property
     def image_topic(self) -> str:
-        """Where images go, in full."""
+        """The full topic that images are published on."""
         return str(self._images.topic_name)
 
     @property
@@ -79,7 +79,7 @@ class Link(AbstractContextManager["Link"]):
         return int(self._images.get_subscription_count())
 
     def stranger(self) -> str:
-        """A sentence if somebody else would be measured too, empty if not; for when the node has been found."""
+        """A sentence if other publishers or nodes would be measured, too, else empty; valid once the node is found."""
         if self._ros.count_publishers(self.image_topic) > 1:
             return (
                 f"found another publisher on {self.image_topic}, whose images would count as the benchmark's; stop it, "
@@ -90,25 +90,25 @@ class Link(AbstractContextManager["Link"]):
         return ""
 
     def new_stamp(self) -> int:
-        """The present time in nanoseconds since 1970, never the same twice: the name of a frame that goes out."""
+        """The present time in nanoseconds since 1970, never the same twice: identifies a published frame."""
         self._last_stamp_ns = max(time.time_ns(), self._last_stamp_ns + 1)
         return self._last_stamp_ns
 
     def publish(self, frame: PreparedFrame, stamp_ns: int, at_last: Callable[[float], None]) -> None:
-        """Send a frame under a stamp of its own; `at_last` is told the moment just before its image goes out."""
+        """Publish a frame under a unique stamp; `at_last` is called with the time just before its image goes out."""
         image = stamped(frame.image, stamp_ns)
         if frame.camera_info is not None:
             self._infos.publish(stamped(frame.camera_info, stamp_ns))
         at_last(time.perf_counter())
         self._images.publish(image)
 
-    def _hear_mask(self, cdr: bytes) -> None:
+    def _receive_mask(self, cdr: bytes) -> None:
         now = time.perf_counter()
         self.on_mask(stamp_of(cdr), now, cdr)
         with self.changed:
             self.changed.notify_all()
 
-    def _hear_diagnostics(self, message: Any) -> None:
+    def _receive_diagnostics(self, message: Any) -> None:
         now = time.perf_counter()
         for status in message.status:
             name, _, what = status.name.partition(": ")

@@ -32,9 +32,9 @@ def masked_frames(drive: Drive, mask_bag: Path, indices: Sequence[int]) -> Itera
     """The frames of a drive that got a mask, in order.
 
     Args:
-        drive: What was replayed; stamps do not tell its frames apart, for many drives have the same one throughout.
+        drive: The replayed drive; its stamps do not identify frames, because many drives have only one stamp.
         mask_bag: Their masks.
-        indices: Whose masks these are, in the order of the bag.
+        indices: Positions of the frames with a mask, in the order of the bag.
     """
     masked, masks = set(indices), zip(indices, recorded_masks(mask_bag), strict=True)
     waiting: dict[int, Mask] = {}

@@ -1,4 +1,4 @@
-"""Numbers read off what was seen in a run. Pure arithmetic: knows nothing of ROS, files or pixels."""
+"""Figures of a run, calculated from its recording. Knows nothing of ROS, files or pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from desert_seg_ros.bag_benchmark.results import Endurance, Frames, Jitter, Node
 Floats = npt.NDArray[np.float64]
 
 ENDURANCE_S = 60.0
-"""A shorter run cannot tell whether memory and latency stay where they are."""
+"""A shorter run does not show whether memory and latency stay constant."""
 
 FLAT_PERCENT = 2.0
 BOUNDED_GROWTH = 1.25
@@ -28,7 +28,7 @@ _MB = 1e-6
 
 
 def spread(values: Sequence[float] | Floats) -> Spread | None:
-    """How values are spread; None if there are none."""
+    """Statistics of values; None if there are none."""
     if not len(values):
         return None
     p50, p95, p99 = np.percentile(values, (50, 95, 99))
@@ -37,12 +37,12 @@ def spread(values: Sequence[float] | Floats) -> Spread | None:
 
 @dataclass(frozen=True)
 class Timeline:
-    """When things happened, seconds after the first image.
+    """When images were sent and masks arrived, in seconds after the first image.
 
     Attributes:
-        sent: N moments of publication.
-        answered_sent: M moments of publication of the frames with a mask, in the order of the masks' arrival.
-        arrived: M moments of arrival, ascending.
+        sent: N times of publication.
+        answered_sent: M times of publication of the frames with a mask, in the order of the masks' arrival.
+        arrived: M times of arrival, ascending.
     """
 
     sent: Floats
@@ -84,7 +84,7 @@ def frames(recording: Recording) -> Frames:
 
 
 def rates(recording: Recording, timeline: Timeline) -> Rates:
-    """Frames per second, asked for and reached."""
+    """Frames per second, requested and achieved."""
     asked = None
     if isinstance(recording.pace, Fixed):
         asked = recording.pace.hz
@@ -109,7 +109,7 @@ def start(recording: Recording) -> Start | None:
 
 
 def stages(recording: Recording) -> tuple[dict[str, dict[str, float]], str]:
-    """Percentiles by stage in ms, as the node reports them in `<stage>_ms_<percentile>`, and where they come from."""
+    """Percentiles by stage in ms, from the node's `<stage>_ms_<percentile>`, and a phrase on their source."""
     stages: dict[str, dict[str, float]] = {}
     for name, value in recording.status.values.items():
         if match := _STAGE.fullmatch(name):
@@ -118,7 +118,7 @@ def stages(recording: Recording) -> tuple[dict[str, dict[str, float]], str]:
 
 
 def samples_of(recording: Recording) -> Sequence[Sample]:
-    """The samples until the last mask, or image; then the node idles until it has accounted for everything."""
+    """The samples up to the last mask or image; after that the node only waits for its last report."""
     end = max(moment for sent in recording.sent for moment in (sent.at_s, sent.answered_s or 0.0))
     return [sample for sample in recording.samples[:-1] if sample.at_s < end] + [
         next(sample for sample in recording.samples if sample.at_s >= end)
@@ -126,7 +126,7 @@ def samples_of(recording: Recording) -> Sequence[Sample]:
 
 
 def node_use(recording: Recording) -> NodeUse | None:
-    """What the node's process used between the first and the last sample."""
+    """Resources that the node's process used between the first and the last sample."""
     looks = [(sample.at_s, sample.node) for sample in samples_of(recording) if sample.node is not None]
     if recording.pid is None or recording.peak_rss_bytes is None or len(looks) < 2:
         return None
@@ -169,11 +169,11 @@ def use_over_time(recording: Recording) -> list[tuple[float, float | None, float
 
 
 def endurance(timeline: Timeline, rss_mb: Sequence[float]) -> Endurance | None:
-    """Whether memory and latency stay where they are; None if the run is too short to tell.
+    """Whether memory and latency stay constant; None if the run is too short to show it.
 
     Args:
-        timeline: Of the run.
-        rss_mb: Resident memory, evenly sampled over it; empty if it is not known.
+        timeline: The run's.
+        rss_mb: Resident memory, evenly sampled over the run; empty if unknown.
     """
     if not len(timeline.arrived) or timeline.sent[-1] < ENDURANCE_S:
         return None
@@ -232,11 +232,11 @@ def ros2_benchmark_names(recording: Recording, timeline: Timeline) -> dict[str, 
 
 
 def _machine_use(recording: Recording) -> dict[str, float]:
-    """Use of the whole machine, everything else that ran on it included, in percent."""
+    """Use of the whole machine, including everything else that ran on it, in percent."""
     busy, total, memory = np.array(
         [(each.machine.busy_s, each.machine.total_s, 100 * each.machine.memory_share) for each in samples_of(recording)]
     ).T
-    cpu = np.minimum(_percent(total, busy), 100)  # differences of seconds as floats end a little above
+    cpu = np.minimum(_percent(total, busy), 100)  # rounding can make it a little more
     use = {"RESOURCE_PROFILING_SAMPLING_RATE": 1 / PERIOD_S}
     for name, values in (("OVERALL_CPU", cpu), ("HOST_MEMORY", memory)):
         for how, value in (
@@ -255,6 +255,6 @@ def _rate(moments: Floats) -> float | None:
 
 
 def _percent(times: Floats, used: Floats) -> Floats:
-    """Use between samples, of those that are apart at all."""
+    """Use between samples whose times differ."""
     apart = np.diff(times) > 0
     return 100 * np.diff(used)[apart] / np.diff(times)[apart] if apart.any() else np.zeros(1)

@@ -1,4 +1,4 @@
-"""The node under test as a process of its own: how it is started, how it is stopped, what it said last."""
+"""The node under test as a process of its own: starting it, stopping it, and reading the end of its log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from desert_seg.files import writing
 from desert_seg.recordings.bag import sibling_topic
 
 NODE_NAME = "segment"
-"""What the node calls itself unless it is told otherwise."""
+"""The node's default name."""
 
 IMAGE_TOPIC = "/camera/image_raw"
 STOP_TIMEOUT_S = 15.0
@@ -45,17 +45,17 @@ class NodeProcess:
 
 
 def own_name() -> str:
-    """A name for a node that is started here, which no other node has: one may be running on a robot beside it."""
+    """A unique name for a node that is started here, because another may be running on the robot."""
     return f"desert_seg_benchmark_{os.getpid()}"
 
 
 def own_image_topic() -> str:
-    """Base name of the topic for the images of a node that is started here, away from any camera."""
+    """Base name of an image topic for a node that is started here, which no camera uses."""
     return f"/{own_name()}/camera/image_raw"
 
 
 def node_command(parameters: Mapping[str, str], image_topic: str = IMAGE_TOPIC, name: str = NODE_NAME) -> list[str]:
-    """The command line that starts the node, and nothing else that would have to be measured with it.
+    """The command line that starts the node directly, without other processes that would be measured, too.
 
     Args:
         parameters: Of the node, by name.
@@ -77,7 +77,7 @@ def node_command(parameters: Mapping[str, str], image_topic: str = IMAGE_TOPIC, 
 
 
 def launch_command(parameters: Mapping[str, str], image_topic: str, name: str) -> list[str]:
-    """The command line that starts the node as people do where there is a `ros2`.
+    """The command line that starts the node through `ros2 launch`.
 
     Args:
         parameters: Of the node, by name; those that the launch file has arguments for.
@@ -96,7 +96,7 @@ def launch_command(parameters: Mapping[str, str], image_topic: str, name: str) -
 
 @contextmanager
 def running(command: Sequence[str], log: Path) -> Iterator[NodeProcess]:
-    """Run a node for the time of a `with` block, which ends when the process has obeyed a SIGINT.
+    """Run a node within a `with` block, which sends a SIGINT at its end and waits for the process.
 
     Raises:
         NodeError: It did not end with exit code 0.
@@ -110,12 +110,12 @@ def running(command: Sequence[str], log: Path) -> Iterator[NodeProcess]:
         yield NodeProcess(process, log)
     finally:
         code = _stop(process)
-    if code not in (0, 128 + signal.SIGINT):  # the latter is how `ros2 launch` may report that it obeyed
+    if code not in (0, 128 + signal.SIGINT):  # `ros2 launch` may return the latter
         raise NodeError(f"the node ended with {_exit(code)} when it was asked to stop", log)
 
 
 def last_line(log: Path) -> str:
-    """The last thing a log says, for an error message."""
+    """The last line of a log, as a phrase for an error message."""
     lines = _lines(log)
     return f"its log {log} ends with: {lines[-1]}" if lines else f"its log {log} is empty"
 

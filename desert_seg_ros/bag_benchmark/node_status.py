@@ -1,6 +1,6 @@
-"""What the node says of itself on /diagnostics, as numbers. Knows nothing of rclpy.
+"""The node's own report on /diagnostics, as numbers. Knows nothing of rclpy.
 
-Its counters run from the node's start; `Counters.since` makes them run from any later moment.
+Its counters start with the node; `Counters.since` gives them from any later time.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ _DROPPED = "dropped_"
 
 @dataclass(frozen=True)
 class Counters:
-    """What has become of the images that reached the node.
+    """What happened to the images that reached the node.
 
     Attributes:
         received: Images that reached it.
         answered: Masks it published.
         dropped: Images without a mask, by cause.
-        lost: Images that were published and did not reach it, as its DDS says.
+        lost: Images that were published and lost on the way, according to its DDS.
     """
 
     received: int = 0
@@ -33,7 +33,7 @@ class Counters:
         return self.received - self.answered - sum(self.dropped.values())
 
     def since(self, earlier: Counters) -> Counters:
-        """What has happened since then."""
+        """The counts since then."""
         dropped = {cause: count - earlier.dropped.get(cause, 0) for cause, count in self.dropped.items()}
         return Counters(
             self.received - earlier.received, self.answered - earlier.answered, dropped, self.lost - earlier.lost
@@ -45,8 +45,8 @@ class NodeStatus:
     """One report of the node.
 
     Attributes:
-        at_s: When it was heard, on `time.perf_counter`.
-        message: The node's verdict on itself, in words.
+        at_s: When it was received, on `time.perf_counter`.
+        message: The node's status message.
         values: All values as published.
     """
 
@@ -56,7 +56,7 @@ class NodeStatus:
 
     @property
     def counters(self) -> Counters:
-        """What became of the images so far."""
+        """What happened to the images so far."""
         dropped = {
             key.removeprefix(_DROPPED): int(value) for key, value in self.values.items() if key.startswith(_DROPPED)
         }

@@ -1,4 +1,4 @@
-"""The command line of the benchmark: what is asked for, checked. Imports nothing heavy, so that `--help` is instant."""
+"""The command line of the benchmark, validated. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LIVE_IMAGE_TOPIC = "/camera/image_raw"
 
 DESCRIPTION = """\
 Replay a bag through the live segmentation node and measure it from outside: latency, throughput, jitter, drops by
-cause, processors and memory, steadiness of the masks, and accuracy where the bag holds true masks."""
+cause, processor and memory use, stability of the masks, and accuracy where the bag has ground truth."""
 
 EPILOG = """\
 examples:
   desert-seg-benchmark my_drive                                         as recorded
   desert-seg-benchmark my_drive --rate 10 20 30 60 --seconds 20         four runs of 20 s
-  desert-seg-benchmark my_drive --deterministic                         are the masks the same twice?
-  desert-seg-benchmark my_drive --rate 2x-sustainable --seconds 600     ten minutes of twice too much
-  desert-seg-benchmark my_drive --param tta:=flip --param threads:=1    with other settings of the node"""
+  desert-seg-benchmark my_drive --deterministic                         are the masks of two runs the same?
+  desert-seg-benchmark my_drive --rate 2x-sustainable --seconds 600     ten minutes at twice the sustainable rate
+  desert-seg-benchmark my_drive --param tta:=flip --param threads:=1    with other node parameters"""
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class Options:
     Attributes:
         bag: What to replay; empty for the sample drive.
         out: Folder to write to.
-        model: Artifact for the node, and whose label map the truth is read with; None for a running node's unknown one.
+        model: The node's artifact, whose label map reads the ground truth; None = unknown, of a running node.
         parameters: Of the node, by name.
-        node: Name of a node that is running already, empty to start one.
+        node: Name of a running node; empty to start one.
         pid: Its process, if known.
-        image_topic: Where to publish; empty for a topic of the benchmark's own.
+        image_topic: Topic to publish on; empty for a topic of its own.
         paces: One run each.
         length: Of every run.
         deterministic: Compare the masks of the two runs.
         topic: Image topic of the bag.
         hz: Frame rate of a folder of images.
-        limit: Most frames to take.
+        limit: Largest number of frames.
         transport: How to publish; one of `TRANSPORTS`.
     """
 
@@ -65,10 +65,10 @@ class Options:
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Read the command line; all from `--ros-args` on, which launch files append, is left out.
+    """Parse the command line, without everything from `--ros-args` on, which launch files append.
 
     Raises:
-        DesertSegError: A value is impossible, or two contradict each other.
+        DesertSegError: A value is invalid, or two contradict each other.
     """
     own = list(arguments[: arguments.index("--ros-args")] if "--ros-args" in arguments else arguments)
     given = _parser().parse_args(own)
@@ -136,25 +136,28 @@ def _parser() -> argparse.ArgumentParser:
     length.add_argument(
         "--loops", type=int, default=1, metavar="N", help="passes over the drive (default: %(default)s)"
     )
-    length.add_argument(
-        "--seconds", type=float, metavar="S", help="length of every run, with as many passes as it takes"
-    )
+    length.add_argument("--seconds", type=float, metavar="S", help="length of every run, with as many passes as needed")
     add("--deterministic", action="store_true", help="two runs in lockstep; exit 1 unless every mask is the same")
     node = parser.add_argument_group("node")
     add = node.add_argument
     add("--model", help=f"model artifact: folder or shipped name (default: {DEFAULT_MODEL})")
     add("--param", action="append", default=[], metavar="NAME:=VALUE", help="a parameter of the node; may be repeated")
     add("--node", default="", metavar="NAME", help="measure this running node instead of starting one")
-    add("--pid", type=int, help="its process id, to measure what it uses")
+    add("--pid", type=int, help="its process id, to measure its resource use")
     add(
         "--image-topic",
         default="",
-        help=f"publish here; camera_info goes beside it (default: a topic of its own, with --node {LIVE_IMAGE_TOPIC})",
+        help=f"topic to publish on, with camera_info beside it (default: its own; with --node {LIVE_IMAGE_TOPIC})",
     )
     drive = parser.add_argument_group("drive")
     add = drive.add_argument
     add("--topic", help="image topic of the bag, needed if it has several")
     add("--hz", type=float, default=10.0, help="frame rate of a folder of images (default: %(default)s)")
     add("--limit", type=int, metavar="N", help="take at most this many frames")
-    add("--transport", choices=TRANSPORTS, default="stored", help="publish images so (default: as they are stored)")
+    add(
+        "--transport",
+        choices=TRANSPORTS,
+        default="stored",
+        help="form of the published images (default: as they are stored)",
+    )
     return parser

@@ -1,6 +1,6 @@
-"""How fast the frames of a drive go out, and for how long. Knows nothing of ROS, of frames or of clocks.
+"""How fast and for how long the frames of a drive are published. Knows nothing of ROS, of frames or of clocks.
 
-An open pace has a timetable and keeps to it whatever comes back, as a camera does. A closed one waits for answers.
+An open-loop pace keeps to a timetable whatever comes back, as a camera does. A closed-loop pace waits for masks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from desert_seg.errors import DesertSegError
 
 _MULTIPLE = re.compile(r"(\d+(?:\.\d+)?)x-sustainable")
 _STILL_PERIOD_S = 0.1
-"""Between two passes over a drive of one frame, which has no rate of its own."""
+"""Time between two passes over a drive of one frame, which has no rate of its own."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Fixed:
-    """`hz` frames per second; `title` if another name says more."""
+    """`hz` frames per second; `title` replaces its usual name."""
 
     hz: float
     title: str = ""
@@ -49,10 +49,10 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Lockstep:
-    """The next frame goes out when at most `window` - 1 are unanswered.
+    """The next frame is published when at most `window` - 1 have no mask yet.
 
-    With 1, a frame goes out when the mask of the one before it is here. With 2, a frame waits in the node while
-    another is in hand, so that the node is always busy and never drops: the rate is the highest it can sustain.
+    With 1, a frame is published when the mask of the one before has arrived. With 2, one frame waits in the node while
+    another is processed, so that the node is always busy and drops none: this is the highest rate it can sustain.
     """
 
     window: int = 1
@@ -91,14 +91,14 @@ class Length:
             raise DesertSegError(f"found a run of {self.seconds} seconds, expected a positive number")
 
     def num_frames(self, pace: Pace, frames_per_pass: int) -> int | None:
-        """How many frames a run will send; None if only time will tell."""
+        """How many frames a run will publish; None if that depends on time."""
         if self.seconds is None:
             return self.loops * frames_per_pass
         return math.ceil(self.seconds * pace.hz) if isinstance(pace, Fixed) else None
 
 
 def parse_pace(word: str) -> Pace | Multiple:
-    """A pace from the command line: `recorded`, `lockstep`, frames per second, or such as `2x-sustainable`.
+    """Parse a pace: `recorded`, `lockstep`, frames per second, or a multiple such as `2x-sustainable`.
 
     Raises:
         DesertSegError: It is none of these.
@@ -137,10 +137,11 @@ def schedule(read: Callable[[], Iterable[TimedT]], pace: Pace, length: Length) -
     Args:
         read: Yields the frames of one pass, at least one.
         pace: How fast.
-        length: When to stop. In a closed pace `seconds` does not end the schedule: only the caller knows the time.
+        length: When to stop. `seconds` does not end the schedule of a closed-loop pace, whose time only the caller
+            knows.
 
     Yields:
-        Seconds after the first frame, or None if the frame is due as soon as the pace's window allows; the frame.
+        Seconds after the first frame, or None if the frame is due when the pace's window allows it; and the frame.
     """
     pass_begin, num_passes, index = 0.0, 0, 0
     while length.seconds is not None or num_passes < length.loops:

@@ -1,6 +1,6 @@
-"""The page of a benchmark: one HTML file with everything inside, which opens anywhere and fetches nothing.
+"""The page of a benchmark: one self-contained HTML file.
 
-What the page says is in `page.html.j2`; this module prepares charts and words for it.
+The template is `page.html.j2`; this module prepares charts and texts for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from desert_seg_ros.bag_benchmark.results import Results, Run, meanings
 from desert_seg_ros.bag_benchmark.wording import rows_of, verdicts
 
 CAUSES = ("masks", "overload", "other causes", "lost on the way", "pending")
-"""The parts of a bar of what became of the images."""
+"""The parts of a bar that shows what happened to the images."""
 
 
 @dataclass(frozen=True)

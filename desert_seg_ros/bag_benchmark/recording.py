@@ -1,6 +1,6 @@
-"""What was seen in a run, as raw as it came. What it means is for others to say. Knows nothing of rclpy.
+"""The raw observations of a run, without interpretation. Knows nothing of rclpy.
 
-Moments are on `time.perf_counter`, in seconds.
+Times are on `time.perf_counter`, in seconds.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from desert_seg_ros.bag_benchmark.resources import Sample
 
 @dataclass
 class Sent:
-    """A frame that went out.
+    """A published frame.
 
     Attributes:
-        index: Of the frame in the drive.
+        index: Index of the frame in the drive.
         at_s: Just before its image was published.
-        due_s: When it should have been; in lockstep the same.
-        answered_s: When its mask was here, None if it never was.
+        due_s: When it should have been published; in lockstep the same.
+        answered_s: When its mask arrived; None if it never did.
     """
 
     index: int
@@ -39,18 +39,18 @@ class Recording:
     """What was seen in a run.
 
     Attributes:
-        pace: How fast frames went out.
-        sent: Every frame that went out, in that order.
+        pace: How fast frames were published.
+        sent: Every published frame, in order.
         counters: What the node counted during the run.
         status: The node's last report.
         ready_s: From starting the node to its subscription, a duration; None if it was running already.
         first_mask_s: From starting the node to its first mask, a duration; None if it was running already.
-        pid: Of the node's process; None if it is not known.
-        samples: What processes used, from before the first frame to after the last mask.
-        peak_rss_bytes: The most memory the node has had since its start; None if its process is not known.
+        pid: The node's process; None if unknown.
+        samples: Resource use of processes, from before the first frame to after the last mask.
+        peak_rss_bytes: The node's peak memory since its start; None if its process is unknown.
         mask_bag: The first mask of every frame of the drive, with the drive's stamps.
-        mask_topic: Its topic in there.
-        masked: Whose masks these are, positions in the drive, in the order in which the bag is read.
+        mask_topic: The masks' topic in it.
+        masked: Positions in the drive of the frames with a mask, in the order of the bag.
     """
 
     pace: Pace
@@ -68,12 +68,12 @@ class Recording:
 
     @property
     def answered(self) -> list[Sent]:
-        """The frames whose mask arrived here, in the order they were sent."""
+        """The frames whose mask arrived, in the order they were sent."""
         return [sent for sent in self.sent if sent.answered_s is not None]
 
 
 class Ledger:
-    """Which frames are out and which are answered. Two threads write to it: the sender's and the receiver's."""
+    """Which frames were sent and which are answered; written by the sender's and the receiver's threads."""
 
     def __init__(self, writer: BagWriter, mask_topic: str) -> None:
         """Start empty; the first mask of every frame goes to `writer`."""
@@ -85,7 +85,7 @@ class Ledger:
         self._kept: dict[int, int] = {}
 
     def note(self, stamp_ns: int, at_s: float, frame: PreparedFrame, due_s: float | None) -> None:
-        """Enter a frame that goes out now, under a stamp that is its name; `due_s` is None in lockstep."""
+        """Enter a frame that is being published under a unique stamp; `due_s` is None in lockstep."""
         sent = Sent(frame.index, at_s, at_s if due_s is None else due_s)
         with self._lock:
             self.sent.append(sent)
@@ -105,7 +105,7 @@ class Ledger:
 
     @property
     def masked(self) -> list[int]:
-        """Whose masks the writer got, in the order in which they are read back: that of their times."""
+        """Positions of the frames whose masks were written, in the order of time, as they are read back."""
         return sorted(self._kept, key=self._kept.__getitem__)
 
     def num_unanswered(self, newest: int) -> int:

@@ -1,4 +1,4 @@
-"""From what was seen to the numbers, and the numbers as JSON. Knows nothing of rclpy."""
+"""Turns recordings into figures, and figures into JSON. Knows nothing of rclpy."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from desert_seg_ros.bag_benchmark.recording import Recording
 from desert_seg_ros.bag_benchmark.results import Machine, Model, Results, Run
 
 _LIST_OF_NUMBERS = re.compile(r'\[[^][{}"]*\]')
-"""In a text of JSON; each goes on one line."""
+"""Lists of numbers in JSON text; each is put on one line."""
 
 
 def make_run(name: str, length: Length, recording: Recording, judgement: Judgement) -> Run:
     """All numbers of a run.
 
     Args:
-        name: Of the run, unique in the benchmark.
-        length: That it had.
-        recording: What was seen.
-        judgement: What its masks are worth.
+        name: The run's name, unique in the benchmark.
+        length: The run's length.
+        recording: What was observed.
+        judgement: The evaluation of its masks.
     """
     timeline = Timeline.of(recording)
     use = measures.use_over_time(recording)
@@ -66,7 +66,7 @@ def make_run(name: str, length: Length, recording: Recording, judgement: Judgeme
 
 
 def describe_machine(middleware: str) -> Machine:
-    """What everything runs on; `middleware` is ROS's."""
+    """The machine; `middleware` is ROS's."""
     distribution = os.environ.get("ROS_DISTRO") or "distribution not named by the environment"
     return Machine(
         cpu=processor(),
@@ -79,7 +79,7 @@ def describe_machine(middleware: str) -> Machine:
 
 
 def describe_model(recording: Recording) -> Model:
-    """What the node says that it runs."""
+    """The model that the node reports."""
     values = recording.status.values
     return Model(*(values.get(name, "unknown") for name in ("model", "model_digest", "engine")))
 

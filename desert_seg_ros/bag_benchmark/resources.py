@@ -1,4 +1,4 @@
-"""What processes cost, read from /proc: processor time, memory, threads. Knows nothing of what they do.
+"""Resource use of processes, read from /proc: processor time, memory, threads.
 
 A sampler on a thread of its own reads a few small files several times a second; that is all it costs.
 """
@@ -21,7 +21,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class ProcessUse:
-    """What a process has used so far: `cpu_s` of all its threads together, and `rss_bytes` of memory now."""
+    """What a process has used so far: `cpu_s` of all its threads, and its present `rss_bytes` of memory."""
 
     cpu_s: float
     rss_bytes: int
@@ -39,7 +39,7 @@ class MachineUse:
 
 @dataclass(frozen=True)
 class Sample:
-    """One look; `node` is None where its process is not known."""
+    """One sample; `node` is None if its process is unknown."""
 
     at_s: float
     node: ProcessUse | None
@@ -48,7 +48,7 @@ class Sample:
 
 
 def process_use(pid: int) -> ProcessUse:
-    """Look at a process.
+    """Read the use of a process.
 
     Raises:
         DataError: There is no such process.
@@ -63,7 +63,7 @@ def process_use(pid: int) -> ProcessUse:
 
 
 def peak_rss_bytes(pid: int) -> int:
-    """The most memory a process has had since it began; raises DataError if there is no such process."""
+    """A process's peak memory since its start; raises DataError if there is no such process."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
@@ -72,7 +72,7 @@ def peak_rss_bytes(pid: int) -> int:
 
 
 def machine_use() -> MachineUse:
-    """Look at the machine."""
+    """Read the use of the machine."""
     ticks = [int(value) for value in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
     idle = ticks[3] + ticks[4]
     memory = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
@@ -81,7 +81,7 @@ def machine_use() -> MachineUse:
 
 
 class Sampler(AbstractContextManager["Sampler"]):
-    """Looks at a process, at this one and at the machine, from the begin to the end of its `with` block."""
+    """Samples a process, this one and the machine during its `with` block."""
 
     def __init__(self, pid: int | None) -> None:
         """Prepare; `pid` is the process under test, None if it is not known."""
@@ -107,6 +107,6 @@ class Sampler(AbstractContextManager["Sampler"]):
     def _look(self) -> None:
         try:
             node = None if self._pid is None else process_use(self._pid)
-        except DataError:  # it has ended, which its owner will notice
+        except DataError:  # it has ended, which its owner notices
             return
         self.samples.append(Sample(time.perf_counter(), node, process_use(os.getpid()), machine_use()))

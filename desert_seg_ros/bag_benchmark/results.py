@@ -2,7 +2,7 @@
 
 Names follow NVIDIA's ros2_benchmark where it has them: each run holds its figures under those names too.
 
-None stands for what could not be measured; a sentence beside it says why where that is not plain.
+None stands for what could not be measured; a field beside it says why if that is not obvious.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FORMAT = "desert-seg-bag-benchmark-1"
 
 @dataclass(frozen=True)
 class Spread:
-    """How values are spread."""
+    """Statistics of values."""
 
     p50: Annotated[float, "median"]
     p95: Annotated[float, "95th percentile, linear between values"]
@@ -28,7 +28,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Frames:
-    """What became of the images: sent = masks + all of dropped + pending."""
+    """What happened to the images: sent = masks + all of dropped + pending."""
 
     sent: Annotated[int, "images published"]
     received: Annotated[int, "of these, images that the node counted"]
@@ -63,7 +63,7 @@ class Jitter:
 
 @dataclass(frozen=True)
 class Start:
-    """How long the node takes to begin; the process is started anew for every run."""
+    """How long the node takes to start; a new process is started for every run."""
 
     ready_s: Annotated[float, "from starting the process to its subscription to the images"]
     first_mask_s: Annotated[float, "from starting the process to its first mask here"]
@@ -86,7 +86,7 @@ class NodeUse:
 
 @dataclass(frozen=True)
 class ReplayerUse:
-    """What the benchmark's own process costs, and how well it kept to its timetable."""
+    """Resource use of the benchmark's own process, and how well it kept to its timetable."""
 
     cpu_percent: Annotated[float, "mean use of processors; 100 is one core fully busy"]
     rss_mb: Annotated[float, "resident memory, prepared frames included, 10^6 bytes"]
@@ -95,7 +95,7 @@ class ReplayerUse:
 
 @dataclass(frozen=True)
 class Warped:
-    """Agreement of consecutive masks once the camera's own motion is taken out."""
+    """Agreement of consecutive masks, compensated for camera motion."""
 
     num_pairs: Annotated[int, "pairs of consecutive frames compared"]
     agreement: Annotated[float, "share of pixels, seen in both frames, that have the same class, 0..1"]
@@ -104,7 +104,7 @@ class Warped:
 
 @dataclass(frozen=True)
 class Consistency:
-    """How steady masks are from frame to frame, without any truth; unknown pixels (255) are left out."""
+    """Temporal stability of the masks, without ground truth; unknown pixels (255) are left out."""
 
     num_pairs: Annotated[int, "pairs of consecutive frames that both have a mask"]
     flip_rate: Annotated[float | None, "share of pixels whose class differs from the frame before, 0..1"]
@@ -120,7 +120,7 @@ class Consistency:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The first mask of every frame against the truth in the bag, one confusion matrix over all of them."""
+    """The first mask of every frame against the bag's ground truth, one confusion matrix over all frames."""
 
     label_map: Annotated[str, "what the raw values of the true masks mean"]
     num_frames: Annotated[int, "frames that have both a mask and a truth"]
@@ -134,7 +134,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Endurance:
-    """Whether memory and latency stay where they are; only told of runs that are long enough to tell."""
+    """Whether memory and latency stay constant; only for runs that are long enough."""
 
     seconds: Annotated[float, "from the first image to the last"]
     rss_drift_percent: Annotated[
@@ -248,7 +248,7 @@ def meanings(kind: type[Any] = Results, prefix: str = "") -> Iterator[tuple[str,
 
 
 def _group(hint: Any) -> tuple[type[Any] | None, bool]:
-    """The class of results behind a field's type, if there is one, and whether the field is a list of them."""
+    """The dataclass in a field's type, if there is one, and whether the field is a list of them."""
     for each in (hint, *get_args(hint)):
         if is_dataclass(each) and isinstance(each, type):
             return each, get_origin(hint) is Sequence

@@ -1,4 +1,4 @@
-"""One run against the live node: start it, send frames at a pace, hear the masks, stop it."""
+"""One run against the live node: start it, publish frames at a pace, receive the masks, stop it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from desert_seg_ros.bag_benchmark.recording import Ledger, Recording
 from desert_seg_ros.bag_benchmark.resources import Sampler, peak_rss_bytes
 
 START_TIMEOUT_S = 90.0
-"""The first start on a machine compiles the network; a slow board takes a while."""
+"""The first start on a machine compiles the network, which takes a while on a slow board."""
 
 REPORT_TIMEOUT_S = 10.0
 """The node reports once a second."""
@@ -31,16 +31,16 @@ ANSWER_TIMEOUT_S = 60.0
 """In lockstep, a frame without a mask after this long is given up."""
 
 MOST_GIVEN_UP = 3
-"""In lockstep, so many frames given up in a row end the run."""
+"""In lockstep, this many frames given up in a row end the run."""
 
 MOST_REFUSED = 10
-"""A node that has dropped the first frame so often, and never answered, will not answer."""
+"""A node that has dropped the first frame this often without an answer will not answer."""
 
 GAP_S = 0.005
-"""In lockstep, two frames are at least so far apart: the node's reader holds one, and takes it within that time."""
+"""Least time between two frames in lockstep: the node's reader holds one, and takes it within that time."""
 
 _WAKE_S = 0.05
-"""How long waiting may go on without a look at the node's health."""
+"""Longest wait without checking the node's process."""
 
 _IN_FLIGHT_S = 0.2
 """An image that was sent this long ago has arrived or is lost."""
@@ -51,12 +51,12 @@ class Subject:
     """The node under test: one that `command` starts, or one that is running already.
 
     Attributes:
-        transport: What it takes, `raw` or `compressed`.
-        name: Of the node, without leading slash.
-        image_topic: Base name of the topic it takes images from.
+        transport: Kind of images it accepts, `raw` or `compressed`.
+        name: Name of the node, without leading slash.
+        image_topic: Base name of its image topic.
         command: Starts it; empty if it is running.
         log: File for the output of a node that is started.
-        pid: Of a node that is running; None if that is not known, and so its use of the machine is not measured.
+        pid: Process of a running node; None = unknown, so that its resource use is not measured.
     """
 
     transport: str
@@ -75,7 +75,7 @@ def measure(
     mask_bag: Path,
     progress: Callable[[int, int], None] = lambda sent, masks: None,
 ) -> Recording:
-    """Start the node if need be, send it frames, record the masks, stop it.
+    """Start the node if necessary, publish frames, record the masks, stop the node.
 
     Args:
         subject: The node.
@@ -83,7 +83,7 @@ def measure(
         pace: How fast.
         length: For how long.
         mask_bag: Bag to write; an older one is replaced.
-        progress: Told the number of images sent and of masks here so far.
+        progress: Called with the number of images sent and of masks received so far.
 
     Raises:
         NodeError: The node did not start, ended too early or does not answer.
@@ -122,14 +122,14 @@ def measure(
 
 
 class _Conductor:
-    """Sends and waits, and keeps an eye on the node's process while it waits."""
+    """Sends and waits, and checks the node's process while it waits."""
 
     def __init__(self, link: Link, process: NodeProcess | None) -> None:
         self._link, self._process = link, process
         self._last_publish = 0.0
 
     def find(self, subject: Subject) -> None:
-        """Wait until the node takes our images."""
+        """Wait until the node subscribes to our images."""
         link = self._link
         if self._process is None and not self._wait(lambda: link.status is not None, REPORT_TIMEOUT_S):
             others = ", ".join(sorted(link.heard_of)) or "none"
@@ -144,10 +144,10 @@ class _Conductor:
             raise NodeError(stranger)
 
     def warm_up(self, frame: PreparedFrame) -> tuple[float, float, Counters]:
-        """Send one frame until its mask comes: what is sent before both sides know each other is lost.
+        """Send one frame repeatedly until its mask comes: before discovery is complete, messages are lost.
 
         Returns:
-            When the node had subscribed, when the mask was here, and the node's counters after that.
+            When the node had subscribed, when the mask arrived, and the node's counters after that.
         """
         link, ready = self._link, time.perf_counter()
         before = Counters() if link.status is None else link.status.counters
@@ -171,7 +171,7 @@ class _Conductor:
         return ready, arrivals[0], status.counters
 
     def _give_up_if_refused(self, before: Counters) -> None:
-        """Raise NodeError if the node only drops what it gets, and not because it is busy."""
+        """Raise NodeError if the node drops everything it receives, and not because it is busy."""
         counters = Counters() if self._link.status is None else self._link.status.counters.since(before)
         refused = {cause: count for cause, count in counters.dropped.items() if count and cause != "overload"}
         if not counters.answered and sum(refused.values()) >= MOST_REFUSED:
@@ -186,7 +186,7 @@ class _Conductor:
         ledger: Ledger,
         progress: Callable[[int, int], None],
     ) -> None:
-        """Send frames when it is their turn."""
+        """Send each frame when it is due."""
         begin, given_up = time.perf_counter(), 0
         for due, frame in schedule(read, pace, length):
             if isinstance(pace, Lockstep):
@@ -203,7 +203,7 @@ class _Conductor:
             progress(len(ledger.sent), ledger.num_masks)
 
     def settle(self, ledger: Ledger, before: Counters) -> NodeStatus:
-        """Wait until the node has accounted for what it received and its masks are here, for a bounded time."""
+        """Wait, for a bounded time, until the node has accounted for what it received and its masks have arrived."""
         status = self._account(lambda _: True) or self._link.status
         assert status is not None, "a warm node has reported"
         num_masks = status.counters.since(before).answered
@@ -229,7 +229,7 @@ class _Conductor:
         return self._link.status if self._wait(is_settled, REPORT_TIMEOUT_S) else None
 
     def _accounted(self) -> NodeStatus | None:
-        """The node's last report, if it was made after the last image arrived and leaves no image open."""
+        """The node's last report, if it is later than the last image and no image is pending."""
         status = self._link.status
         if status is None or status.at_s < self._last_publish + _IN_FLIGHT_S or status.counters.pending:
             return None
@@ -241,7 +241,7 @@ class _Conductor:
         self._last_publish = time.perf_counter()
 
     def _wait(self, condition: Callable[[], bool], timeout_s: float, wake_s: float = _WAKE_S) -> bool:
-        """Wait for a condition that masks and reports may bring about; False if it does not hold in time."""
+        """Wait for a condition that masks and reports may fulfil; False if it is not fulfilled in time."""
         deadline = time.perf_counter() + timeout_s
         with self._link.changed:
             while not (holds := condition()) and (remaining := deadline - time.perf_counter()) > 0:
@@ -259,7 +259,7 @@ class _Conductor:
             self._process.check()
 
     def _failure(self, sentence: str) -> NodeError:
-        """What went wrong, with what the node has to say of it."""
+        """The error, with the end of the node's log or its status."""
         self._check()
         status, log = self._link.status, self._process.log if self._process else None
         if status is None:

@@ -1,4 +1,4 @@
-"""All runs of one benchmark, one after the other: each against a node of its own, and judged when it is over."""
+"""All runs of one benchmark, in sequence: each against a node of its own, and evaluated afterwards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from desert_seg_ros.bag_benchmark.warp import Surroundings, find_surroundings
 from desert_seg_ros.bag_benchmark.wording import in_one_line
 
 PROBE = Length(seconds=10)
-"""How long the sustainable rate is measured."""
+"""How long the sustainable rate is measured for."""
 
 
 class Session:
@@ -46,12 +46,12 @@ class Session:
         """Prepare.
 
         Args:
-            options: What is asked for.
-            drive: What is replayed.
-            frames: The same, ready to go out.
-            transport: How they go out, `raw` or `compressed`.
-            artifact: Of the node; None for that of a running node, if it was not named.
-            progress: Shows what is going on.
+            options: The settings.
+            drive: The drive to replay.
+            frames: Its frames, ready to publish.
+            transport: How they are published, `raw` or `compressed`.
+            artifact: The node's; None if a running node's was not named.
+            progress: Shows the progress.
         """
         self._options, self._drive, self._frames, self._transport = options, drive, frames, transport
         self._artifact, self._progress = artifact, progress
@@ -59,7 +59,7 @@ class Session:
         self._model = Model("unknown", "unknown", "unknown")
 
     def results(self) -> Results:
-        """Make every run.
+        """Make all runs.
 
         Raises:
             NodeError: The node did not start, ended too early or does not answer.
@@ -166,7 +166,7 @@ class Session:
 
     @contextmanager
     def _task(self, what: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
-        """A progress bar for the time of a `with` block; call it with what is done and what is going on."""
+        """A progress bar within a `with` block; call it with the number done and a description."""
         task = self._progress.add_task(what, total=total)
         yield lambda done, doing: self._progress.update(task, completed=done, description=doing)
         self._progress.remove_task(task)
@@ -177,7 +177,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _watched(frames: Iterator[Masked], show: Callable[[int], None]) -> Iterator[Masked]:
-    """The same frames; `show` is told how far into the drive they are."""
+    """The same frames; `show` is called with their positions in the drive."""
     for index, frame, mask in frames:
         show(index + 1)
         yield index, frame, mask

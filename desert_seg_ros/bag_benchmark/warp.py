@@ -1,8 +1,8 @@
-"""Masks of two frames compared where they show the same place, from depth and the camera's poses.
+"""Compares the masks of two frames where they show the same place, from depth and the camera's poses.
 
-Every pixel of a frame is lifted by its depth, moved by the camera's motion and looked up in the frame before; it counts
-where the depth there agrees, so that what was hidden does not count. (As the warping error of Lai et al., "Learning
-Blind Video Temporal Consistency", ECCV 2018, with rigid motion in the place of optical flow.)
+Every pixel of a frame is unprojected with its depth, transformed by the camera's motion and looked up in the frame
+before; it counts where the depth there agrees, so that occluded places do not count. (Like the warping error of Lai et
+al., "Learning Blind Video Temporal Consistency", ECCV 2018, with rigid motion instead of optical flow.)
 
 Knows nothing of live topics. Shape letters: H, W; N points.
 """
@@ -28,14 +28,14 @@ from desert_seg_ros.bag_benchmark.results import Warped
 
 ODOMETRY = "nav_msgs/msg/Odometry"
 STRIDE = 2
-"""Every second row and column is compared: a quarter of the work, the same share."""
+"""Every second row and column is compared: a quarter of the work for the same share."""
 
 DEPTH_TOLERANCE = 0.05
-"""Two depths of one place may differ by this share of it."""
+"""Relative difference that two depths of one place may have."""
 
 NEAREST_M = 0.1
 LONGEST_GAP_NS = 250_000_000
-"""Poses are interpolated between odometry messages that are no further apart."""
+"""Poses are only interpolated between odometry messages this close."""
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.uint8]
@@ -43,7 +43,7 @@ Mask = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Poses:
-    """Where the camera was.
+    """The camera's poses over time.
 
     Attributes:
         stamps_ns: N, ascending.
@@ -68,20 +68,20 @@ class Poses:
         share = (stamp_ns - int(self.stamps_ns[after - 1])) / gap
         position = (1 - share) * self.positions[after - 1] + share * self.positions[after]
         first, second = self.quaternions[after - 1], self.quaternions[after]
-        sign = -1.0 if first @ second < 0 else 1.0  # q and -q are the same rotation; take the short way
+        sign = -1.0 if first @ second < 0 else 1.0  # q and -q are the same rotation; take the shorter path
         return _matrix(position, (1 - share) * first + share * sign * second)
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a bag says of the camera's motion and of the distance of things: `depth_topic` of the bag at `path`."""
+    """The camera's motion, and the depth of the scene on `depth_topic` of the bag at `path`."""
 
     path: Path
     depth_topic: str
     poses: Poses
 
     def depths(self) -> Iterator[tuple[int, Floats]]:
-        """Stamp in nanoseconds and HxW depths along the optical axis in metres, 0 where there is none."""
+        """Stamp in nanoseconds and HxW depths along the optical axis in metres, 0 where unknown."""
         with Bag(self.path) as bag:
             for message in _readable(bag, self.depth_topic):
                 yield _nanoseconds(message), _depth(message)
@@ -96,7 +96,7 @@ def _readable(bag: Bag, topic: str) -> Iterator[Any]:
 
 
 def find_surroundings(path: Path, image_topic: str, frame_id: str) -> Surroundings | str:
-    """Look for depth and poses in a bag; what is missing is said in words.
+    """Look for depth and poses in a bag; if something is missing, a phrase says what.
 
     Args:
         path: Of the bag.
@@ -131,7 +131,7 @@ class Agreement:
         self._num_pairs = self._num_compared = self._num_equal = self._num_pixels = 0
 
     def add(self, index: int, frame: DriveFrame, mask: Mask) -> None:
-        """Compare a frame's mask with the one before, if that is of the neighbouring frame of the drive.
+        """Compare a frame's mask with the one before, if that belongs to the preceding frame of the drive.
 
         Raises:
             DataError: Depth and images do not have the same size, images share a stamp, or there is no camera_info.
@@ -235,7 +235,7 @@ def _poses(messages: list[Any]) -> Poses:
 
 
 def _matrix(position: Floats, quaternion: Floats) -> Floats:
-    """4x4 of a position and a quaternion of any length but 0."""
+    """4x4 from a position and a quaternion of any length but 0."""
     x, y, z, w = quaternion / np.linalg.norm(quaternion)
     pose = np.eye(4)
     pose[:3, :3] = [
@@ -248,7 +248,7 @@ def _matrix(position: Floats, quaternion: Floats) -> Floats:
 
 
 def _depth(message: Any) -> Floats:
-    """Metres of a depth image as REP 118 has them: 32FC1 in metres, or 16 bits in millimetres."""
+    """Depths in metres of a depth image by REP 118: 32FC1 in metres, or 16 bits in millimetres."""
     if getattr(message, "encoding", "") == "32FC1":
         rows = np.frombuffer(message.data, np.uint8)[: message.height * message.step].reshape(message.height, -1)
         order = ">f4" if message.is_bigendian else "<f4"

@@ -1,4 +1,4 @@
-"""The results in a person's words: the rows of the table of runs, and the verdicts. For terminal and page alike."""
+"""The results in words, for terminal and page: the rows of the table of runs, and the verdicts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from desert_seg_ros.bag_benchmark.measures import BOUNDED_GROWTH, FLAT_PERCENT
 from desert_seg_ros.bag_benchmark.results import Endurance, Results, Run
 
 KEPT_PACE = 0.97
-"""A replayer that reaches less than this of the rate it was asked for has not kept up."""
+"""A replayer that reaches less than this share of the requested rate has not kept up."""
 
 BUSY_SHARE = 0.3
-"""A machine with more work than this for each core before the first run was not idle."""
+"""Load per core before the first run above which the machine was not idle."""
 
 UNKNOWN = "-"
 
 DROP = "no mask: "
-"""Before the cause of drops in the name of a row."""
+"""Prefix of the cause of drops in the name of a row."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement in a few words; `kind` is good, mild or bad."""
+    """A finding in a few words; `kind` is good, mild or bad."""
 
     kind: str
     text: str
@@ -30,7 +30,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table of runs: what it shows, and a cell for every run."""
+    """A row of the table of runs: its measure, and a cell for every run."""
 
     name: str
     cells: tuple[str, ...]
@@ -45,7 +45,7 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    """What a reader should know first."""
+    """The most important findings."""
     said: list[Verdict] = []
     if results.determinism is not None:
         same = results.determinism
@@ -71,7 +71,7 @@ def verdicts(results: Results) -> list[Verdict]:
 
 
 def in_one_line(run: Run) -> str:
-    """A run in a few words, for when it is over."""
+    """A summary of a finished run."""
     latency = (
         "" if run.latency_ms is None else f", latency p50 {run.latency_ms.p50:.0f}, p95 {run.latency_ms.p95:.0f} ms"
     )

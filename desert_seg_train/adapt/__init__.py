@@ -1,1 +1,1 @@
-"""`desert-seg adapt`: a model learns a few frames of another place."""
+"""`desert-seg adapt`: fine-tunes a model on a few frames of a new place."""

@@ -1,9 +1,9 @@
-"""`desert-seg adapt`: fine-tune a model on a few labelled frames of another place, and measure the gain and the loss.
+"""`desert-seg adapt`: fine-tune a model on a few labelled frames of a new place, and measure gain and forgetting.
 
     desert-seg adapt models/light --frames my_site --replay data/mojave falcon7_stones 1 --out runs/my_site
 
-Some frames are held back; the model is judged on them before and after, and on the replayed data, which it must not
-forget. With other classes than the model's, the last layer is replaced and there is no before.
+Some frames are held out; the model is evaluated on them before and after, and on the replayed data, which it must not
+forget. With other classes than the model's, the last layer is replaced, and there is no evaluation before.
 
 Shape letters: N frames, K classes.
 """
@@ -44,14 +44,14 @@ TRIAL_STEPS = 3
 """Steps that are timed to find out how many fit into the budget."""
 
 MAX_FORGETTING_FRAMES = 40
-"""Frames of each replayed folder that are judged, evenly spread."""
+"""Frames of each replayed folder to evaluate on, evenly spread."""
 
 RATES = OptimizerConfig(encoder_rate=1.5e-4, decoder_rate=5e-4, head_rate=1e-3, ema_decay=0.99)
-"""A third of the rates of a training from ImageNet: most of what the model knows holds in the new place as well."""
+"""A third of the learning rates of a training from ImageNet: most of what the model knows holds in the new place."""
 
 
 def adapt(config: AdaptConfig) -> Path:
-    """Train, judge, and say where the new artifact is.
+    """Train, evaluate, and print where the new artifact is.
 
     Raises:
         DataError: The frames, the replayed data or the budget are unusable.
@@ -81,7 +81,7 @@ def adapt(config: AdaptConfig) -> Path:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a text like 10min, 90s or 1h; raises DataError if it is none."""
+    """Seconds of a text like 10min, 90s or 1h; raises DataError if it is not a duration."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h)", text.strip())
     if found is None or not float(found[1]):
         raise DataError(f"found budget {text!r}, expected a time like 10min, 90s or 1h")
@@ -89,10 +89,10 @@ def parse_duration(text: str) -> float:
 
 
 def _link_frames(source: Source, out: Path) -> None:
-    """A labelled folder with just these frames, so that the run shows what was learned from.
+    """Link just these frames into a labelled folder of the run, as a record of what it was trained on.
 
     Raises:
-        DataError: There is a folder of that name that holds anything but the links of a run that was cut off.
+        DataError: The folder exists and holds anything but the links of an interrupted run.
     """
     links = {name for name in files_under(out, [LESSONS]) if (out / name).is_symlink()}
     refuse_foreign(out, [LESSONS], links, "--out")
@@ -107,7 +107,7 @@ def _link_frames(source: Source, out: Path) -> None:
 
 
 def _settings(config: AdaptConfig, artifact: Artifact, sources: tuple[tuple[Path, str, float], ...]) -> TrainConfig:
-    """One epoch without validation: its last weights are kept, and the held-back frames have no influence on them."""
+    """One epoch without validation, whose last weights are kept; the held-out frames do not influence them."""
     network, (height, width) = artifact.card.network, artifact.card.input_size
     return TrainConfig(
         sources=sources,
@@ -129,7 +129,7 @@ def _settings(config: AdaptConfig, artifact: Artifact, sources: tuple[tuple[Path
 
 
 def _steps_within(seconds: float, settings: TrainConfig, console: Console) -> int:
-    """How many steps fit into a time, by timing a few."""
+    """How many steps fit into a time, estimated by timing a few."""
     with (
         tempfile.TemporaryDirectory() as folder,
         console.status("timing a few steps"),
@@ -194,13 +194,13 @@ def confusions(segmenter: Segmenter, source: Source, console: Console) -> npt.ND
 
 
 def _some(source: Source) -> Source:
-    """At most `MAX_FORGETTING_FRAMES` of them."""
+    """At most `MAX_FORGETTING_FRAMES` of its frames."""
     step = -(-len(source) // MAX_FORGETTING_FRAMES)
     return source.only(source.names[::step])
 
 
 def _written_label_map(artifact: Artifact) -> str:
-    """Name of the model's own label map; raises DataError if that is no shipped one with the same classes."""
+    """Name of the model's own label map; raises DataError if it is not a shipped one with the same classes."""
     own = artifact.card.label_map
     try:
         if load_label_map(own.name).labels == own.labels:

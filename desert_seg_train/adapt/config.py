@@ -11,7 +11,7 @@ import tyro
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """Teach a model a few labelled frames of another place.
+    """Fine-tune a model on a few labelled frames of a new place.
 
     Attributes:
         model: Model artifact to begin with: a folder, or the name of a shipped model.
@@ -20,9 +20,9 @@ class AdaptConfig:
         budget: Time for the training, like 10min, 90s or 1h.
         label_map: Label map of the frames, by name or path; default: the model's own. With other classes the last layer
             is replaced.
-        replay: Labelled folders of what the model must not forget, each as FOLDER LABEL_MAP WEIGHT; the frames have
-            weight 1.
-        hold_back: Frames that are not trained on, to judge by; default: every third one.
+        replay: Labelled folders that the model must not forget, each as FOLDER LABEL_MAP WEIGHT; the frames have weight
+            1.
+        hold_back: Number of frames held out for evaluation; default: every third one.
         seed: Seed of all randomness.
     """
 

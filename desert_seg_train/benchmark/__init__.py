@@ -1,1 +1,1 @@
-"""`desert-seg benchmark`: a model judged on a labelled folder, as a report with every number and figure."""
+"""`desert-seg benchmark`: evaluates a model on a labelled folder, as a report with all numbers and figures."""

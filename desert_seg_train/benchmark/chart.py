@@ -1,4 +1,4 @@
-"""What a chart is, and how charts look: one style on paper and in the dark. Knows nothing of what is drawn.
+"""Charts and their style, in a light and a dark theme. Knows nothing of their content.
 
 A chart is drawn several times, as PNG for `figures/` and as SVG in a light and a dark theme for the page.
 """
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 WIDTH_INCHES = 5.1
-"""Of every chart, so that letters have one size everywhere and are still read on a phone."""
+"""Width of every chart, so that text has the same size everywhere and is legible on a phone."""
 
 PNG_DPI = 180
 
@@ -25,13 +25,13 @@ class Theme:
     """Colours that are not those of classes.
 
     Attributes:
-        paper: Behind everything; `none` lets the page shine through.
-        card: What is then seen behind everything.
-        ink: Text and the like.
+        paper: Background; `none` is transparent.
+        card: The page's colour behind a transparent background.
+        ink: Text.
         soft: Axes, secondary text.
         grid: Lines behind the data.
-        first: Of the model that is measured, or of its data.
-        second: Of what it is compared with.
+        first: The evaluated model, or its data.
+        second: What it is compared with.
         good: Better.
         bad: Worse.
     """
@@ -55,12 +55,12 @@ DARK = Theme("none", "#211e1b", "#ece6dd", "#a49b90", "#3d3832", "#e08a5b", "#6f
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart that is yet to be drawn.
+    """A chart that can be drawn.
 
     Attributes:
-        name: Of its file, without suffix.
-        title: What it shows, for the page.
-        alt: What it says, for those who do not see it.
+        name: File name without suffix.
+        title: Title on the page.
+        alt: Its content in words, as alternative text.
         height: Inches.
         draw: Draws it.
     """
@@ -76,7 +76,7 @@ class Chart:
         return self._render(PAPER, "png", title=self.title)
 
     def svg(self, theme: Theme) -> bytes:
-        """With a transparent ground, letters as outlines, and without its title, which the page has."""
+        """With a transparent background, text as outlines, and without its title, which the page has."""
         return self._render(theme, "svg")
 
     def _render(self, theme: Theme, kind: str, title: str = "") -> bytes:
@@ -92,7 +92,7 @@ class Chart:
 
 
 def bare(axes: Axes, theme: Theme, grid: str = "") -> None:
-    """Take away the frame of a plot; lines behind the data along `grid`: `x`, `y`, `both` or none."""
+    """Remove the frame of a plot, and draw grid lines along `grid`: `x`, `y`, `both` or none."""
     for side in axes.spines.values():
         side.set_visible(False)
     axes.tick_params(length=0)

@@ -43,17 +43,17 @@ from desert_seg_train.evaluate.summary import print_summary, summary_text
 from desert_seg_train.inspect.report import Report, make_report
 
 HALF = math.sqrt(0.5)
-"""Input scale of half the pixels, measured beside all view sets and what each of them costs as input resolution."""
+"""Input scale of half the pixels, which `--tta all` also measures."""
 
 SHOWN_EXAMPLES = 6
 SHOWN_WORST = 8
 
 
 def benchmark(config: BenchmarkConfig) -> None:
-    """Check everything, measure, draw, write.
+    """Check the inputs, measure, draw, write.
 
     Raises:
-        DataError: A folder, a file or a label map is unusable, or the disk is full; nothing is written then.
+        DataError: A folder, a file or a label map is unusable, or the disk is full; nothing is written.
         ArtifactError: The model is missing or damaged.
     """
     console = Console()
@@ -79,7 +79,7 @@ def benchmark(config: BenchmarkConfig) -> None:
         console.print(hint)
     if no_pdf:
         console.print(no_pdf)
-    _say_what_is_where(config.out, console, has_pdf=not no_pdf)
+    _print_files(config.out, console, has_pdf=not no_pdf)
 
 
 def _settings(config: BenchmarkConfig, test_set: TestSet, console: Console) -> list[Setting]:
@@ -99,7 +99,7 @@ def _settings(config: BenchmarkConfig, test_set: TestSet, console: Console) -> l
 
 
 def _domain_gap(data: Path, train_data: Path, test_set: TestSet, console: Console) -> Report:
-    """The folder against the one the model was trained on, which may have faults as long as something is left."""
+    """Compare the folder with the training data, which may have faults if some frames are usable."""
     gap = make_report(data, train_data, test_set.label_map, lambda name: bar(console, f"looking at {name}"))
     assert gap.against is not None
     if not gap.against.total.num_images or not gap.against.total.num_masks:
@@ -127,7 +127,7 @@ def _write(
     folder: Path,
     console: Console,
 ) -> str:
-    """Write everything but the predictions, which are there; returns why there is no PDF, or nothing."""
+    """Write everything but the predictions, which exist already; returns why there is no PDF, or an empty text."""
     charts = _charts(results, log)
     for chart in bar(console, "drawing figures")(charts, len(charts)):
         write_bytes(folder / "figures" / f"{chart.name}.png", chart.png())
@@ -163,7 +163,7 @@ def _panels(results: Results, test_set: TestSet, predictions: Predictions, indic
     return [make_panel(test_set, index, float(miou[index]), predictions) for index in indices]
 
 
-def _say_what_is_where(out: Path, console: Console, has_pdf: bool) -> None:
+def _print_files(out: Path, console: Console, has_pdf: bool) -> None:
     for name, what in (
         ("report.html", "the report, one file" + (", and report.pdf" if has_pdf else "")),
         ("results_summary.txt", "the numbers as text"),

@@ -1,4 +1,4 @@
-"""What `desert-seg benchmark` is told. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg benchmark`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class BenchmarkConfig:
         model: Model artifact: a folder, or the name of a shipped model.
         data: Folder with Color_Images/ and Segmentation/.
         out: Folder for the report; an earlier one in it is replaced.
-        train_data: The folder the model was trained on: the report then shows how far the two are apart.
+        train_data: The folder the model was trained on: the report then shows the gap between the two.
         against: The results.json of another model on the same frames, to compare with.
         label_map: Label map of the targets, by name or path; default: the model's own.
-        tta: View sets, each one pass over the folder; the first is the headline, and the others are shown with what
-            they cost and gain. `all` also measures a single larger view with as many pixels as each set has in all
-            (what the same time gains if it is spent on resolution), and one view of half the model's pixels.
-        suppress_absent: Also measure with the classes suppressed that the targets do not hold.
+        tta: View sets, one pass over the folder each; the first is the headline, the others are shown with their cost
+            and gain. `all` also measures, for each set, a single larger view with as many pixels as all of the set's
+            (what the same time gains in resolution), and one view of half the model's pixels.
+        suppress_absent: Also measure with the classes suppressed that the targets do not contain.
         training_log: log.csv of the training; default: the one beside the artifact, if there is one.
         engine: Inference engine.
         precision: Arithmetic.

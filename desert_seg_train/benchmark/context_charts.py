@@ -1,4 +1,4 @@
-"""Charts beyond one pass: the training before it, other settings, and another model."""
+"""Charts of more than one pass: the training, other settings, and another model."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _differences(axes: Axes, rows: Sequence[tuple[str, Interval]], theme: Theme,
             bbox={"facecolor": theme.card, "edgecolor": "none", "pad": 1, "alpha": 0.85},
         )
     low, high = min(each.low for _, each in rows), max(each.high for _, each in rows)
-    # Wide enough that a difference of nothing looks like it, with room for the words on the right.
+    # Wide enough that a negligible difference looks small, with room for the text on the right.
     low, high = min(low, -_SMALL_DIFFERENCE), max(high, _SMALL_DIFFERENCE)
     axes.set_xlim(low - 0.06 * (high - low), high + 0.35 * (high - low))
     axes.set_yticks(range(len(rows)), [fill(name, 18) for name, _ in rows], color=theme.ink)

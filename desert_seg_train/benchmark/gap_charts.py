@@ -1,4 +1,4 @@
-"""Charts of the distance between the data a model was trained on and the data it is measured on."""
+"""Charts of the gap between the data a model was trained on and the data it is evaluated on."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def colours_chart(gap: Report) -> Chart:
             axes.set_xticks([0, 128, 255])
             axes.set_yticks([])
             bare(axes, theme)
-        # A burnt sky is one high spike at the end that would press everything else flat.
+        # An overexposed sky is a spike at the end that would flatten everything else.
         plots[0].set_ylim(0, 1.08 * float(curves[..., 1:-1].max()))
         figure.legend(*plots[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 

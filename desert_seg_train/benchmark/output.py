@@ -1,4 +1,4 @@
-"""The folder of a benchmark: it gets everything at the end, `results.json` last, or stays as it was."""
+"""The output folder of a benchmark: everything is moved there at the end, `results.json` last, or nothing."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from desert_seg_train.written import files_under, read_record, refuse_foreign, r
 
 RESULTS = "results.json"
 ENTRIES = ("predictions", "figures", "report.html", "report.pdf", "results_summary.txt", RESULTS)
-"""What a benchmark writes. Whatever else lies in the folder is left alone."""
+"""What a benchmark writes. Anything else in the folder is left alone."""
 
 
 class OutputFolder:
-    """A `with` block gets a folder beside it to write to, whose entries are moved over when the block ends well."""
+    """A `with` block writes to a temporary folder beside it, whose entries are moved when the block succeeds."""
 
     def __init__(self, path: Path) -> None:
         """Choose a folder.
 
         Raises:
-            DataError: It is no folder, or holds something of that name that no benchmark wrote.
+            DataError: It is not a folder, or holds entries of these names that no benchmark wrote.
         """
         self._path = path.resolve()
         if self._path.exists() and not self._path.is_dir():
@@ -31,7 +31,7 @@ class OutputFolder:
         self._partial = self._path.with_name(f".{self._path.name}.partial")
 
     def __enter__(self) -> Path:
-        shutil.rmtree(self._partial, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(self._partial, ignore_errors=True)  # left by a run that was killed
         with writing(self._path):
             self._partial.mkdir(parents=True)
         return self._partial
@@ -51,8 +51,8 @@ class OutputFolder:
 
     def _publish(self) -> None:
         self._path.mkdir(parents=True, exist_ok=True)
-        refuse_foreign(self._path, ENTRIES, read_record(self._path), "--out")  # a measurement takes long
-        # Without its results, a folder that is half old and half new claims nothing.
+        refuse_foreign(self._path, ENTRIES, read_record(self._path), "--out")  # the check at the start was long ago
+        # Without results.json, a folder that is half old and half new does not look complete.
         (self._path / RESULTS).unlink(missing_ok=True)
         known = read_record(self._path)
         written = set(files_under(self._partial, ENTRIES))

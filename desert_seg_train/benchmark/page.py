@@ -1,6 +1,6 @@
-"""The page of a benchmark: one HTML file with everything inside, which opens anywhere and fetches nothing.
+"""The page of a benchmark: one self-contained HTML file.
 
-What the page says is in `page.html.j2`; this module prepares charts and pictures for it.
+The template is `page.html.j2`; this module prepares charts and pictures for it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def render_page(
         figures: Those of `draw_figures`.
         examples: Frames spread over the folder.
         worst: The worst frames, worst first.
-        log: Of the training, if it was found.
+        log: The training's log, if it was found.
     """
     filters: dict[str, Callable[..., str]] = {
         "between": between,

@@ -1,4 +1,4 @@
-"""A page as PDF, printed by a Chromium without a window, where there is one."""
+"""Prints a page as PDF with a headless Chromium, if there is one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def print_pdf(page: Path, pdf: Path) -> str:
         pdf: File to write.
 
     Returns:
-        Empty if all went well, else why there is no PDF.
+        Empty on success, else why there is no PDF.
     """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         return f"no PDF: found none of {', '.join(BROWSERS)} on PATH; open the page in a browser and print it there"
     with tempfile.TemporaryDirectory() as profile:
         command = [browser, "--headless", "--disable-gpu", "--no-pdf-header-footer", f"--user-data-dir={profile}"]
-        if os.geteuid() == 0:  # Chromium refuses to sandbox root, as which containers run
+        if os.geteuid() == 0:  # Chromium refuses to sandbox root, the user of most containers
             command.append("--no-sandbox")
         command += [f"--print-to-pdf={pdf.resolve()}", page.resolve().as_uri()]
         try:

@@ -1,4 +1,4 @@
-"""Pictures of what a model saw, what was true, what it said and where it was wrong.
+"""Pictures of a frame: image, ground truth, prediction and errors.
 
 Shape letters: H, W of a frame, h, w of a picture.
 """
@@ -40,7 +40,7 @@ class Panel:
 
     Attributes:
         name: File stem.
-        miou: Of this frame alone, over the classes in its truth.
+        miou: mIoU of this frame alone, over the classes in its ground truth.
         pictures: hxwx3 uint8 RGB, one for each of `KINDS`.
     """
 
@@ -73,10 +73,10 @@ def make_panel(test_set: TestSet, index: int, miou: float, predictions: Predicti
     """Draw a frame.
 
     Args:
-        test_set: Where it is.
-        index: Which one it is.
-        miou: Its own mIoU.
-        predictions: Where its prediction was written.
+        test_set: The test set.
+        index: The frame's number in it.
+        miou: The frame's mIoU.
+        predictions: The folder with its prediction.
     """
     sample = test_set.folder[index]
     mask = predictions.read(sample.name)

@@ -1,4 +1,4 @@
-"""Charts of one pass: the classes, what they are taken for, where in the image, and how far confidence is true.
+"""Charts of one pass: class scores, confusions, scores by image region, and calibration.
 
 Shape letters: K classes, B bands.
 """
@@ -66,7 +66,7 @@ def class_iou_chart(results: Results) -> Chart:
 
 
 def confusion_chart(results: Results) -> Chart:
-    """What the pixels of each true class were taken for."""
+    """Confusion matrix, normalised by true class."""
     counts, names = results.headline.total, results.labels.names
     with np.errstate(invalid="ignore"):
         shares = counts / counts.sum(1, keepdims=True)
@@ -87,7 +87,7 @@ def confusion_chart(results: Results) -> Chart:
 
 
 def confusions_in_words(results: Results, number: int = 3) -> list[str]:
-    """The largest shares of a class that are taken for one other class, as sentences."""
+    """The largest confusions of one class with another, as sentences."""
     counts, names = results.headline.total, results.labels.names
     found = []
     for truth, row in enumerate(counts[:, : len(names)]):
@@ -129,7 +129,7 @@ def band_chart(results: Results) -> Chart:
 
 
 def reliability_chart(results: Results) -> Chart:
-    """Accuracy over confidence, and how many pixels there are at each."""
+    """Accuracy over confidence, and the number of pixels at each."""
     reliability = results.headline.reliability
     bins = reliability.bins()
 
@@ -165,7 +165,7 @@ def reliability_chart(results: Results) -> Chart:
 
 
 def risk_chart(results: Results) -> Chart:
-    """What is wrong of the pixels that are kept, when the least sure ones are given up first."""
+    """Error rate of the pixels that are kept when the least confident ones are dropped first."""
     reliability = results.headline.reliability
     coverage, risk = reliability.risk_coverage()
 
@@ -190,7 +190,7 @@ def risk_chart(results: Results) -> Chart:
 
 
 def _heat(axes: Axes, values: npt.NDArray[np.float64], theme: Theme, text: Callable[[float], str]) -> None:
-    """Draw a table whose cells are the darker the higher their value is, 0..1; NaN stays empty."""
+    """Draw a heat map of values in 0..1, darker = higher; NaN stays empty."""
     ramp = LinearSegmentedColormap.from_list("ramp", [to_rgba(theme.first, 0.03), to_rgba(theme.first, 0.62)])
     axes.imshow(values, cmap=ramp, vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):

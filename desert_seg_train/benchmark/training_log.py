@@ -1,4 +1,4 @@
-"""The curves of a training, read from its log.csv. Knows nothing of how a training writes it beyond the columns."""
+"""The curves of a training, read from its log.csv, of which only the columns are known here."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class TrainingLog:
 
     Attributes:
         path: The file.
-        columns: Float64 values of each column by its name, as long as there are epochs; NaN where a field is empty.
+        columns: Float64 values of each column by name, one per epoch; NaN where a field is empty.
     """
 
     path: Path
     columns: dict[str, npt.NDArray[np.float64]]
 
     def has(self, name: str) -> bool:
-        """True if a column is there and not empty all the way."""
+        """True if a column exists and is not entirely empty."""
         return name in self.columns and not bool(np.isnan(self.columns[name]).all())
 
     def facts(self) -> list[tuple[str, str]]:
-        """What the curves do not show at a glance, as pairs of a term and what it is."""
+        """Facts that the curves do not show at a glance, as pairs of a term and its value."""
         facts = [("epochs", f"{len(self.columns['epoch'])}")]
         if self.has("val_miou"):
             best = int(np.nanargmax(self.columns["val_miou"]))
@@ -45,7 +45,7 @@ class TrainingLog:
 
 
 def find_training_log(model: Path) -> Path | None:
-    """The log in an artifact's folder or in the folder of the training that holds it, if one is there."""
+    """The log in an artifact's folder, or in the training's folder above it, if there is one."""
     for folder in (model, model.resolve().parent):
         path = folder / NAME
         if path.is_file() and path.read_text(encoding="utf-8", errors="replace").startswith("epoch,loss"):
@@ -57,7 +57,7 @@ def read_training_log(path: Path) -> TrainingLog:
     """Read a log.
 
     Raises:
-        DataError: There is no such file, or it is no log of a training.
+        DataError: There is no such file, or it is not a training's log.
     """
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))

@@ -1,1 +1,1 @@
-"""`desert-seg consumers`: configuration for whoever reads the masks."""
+"""`desert-seg consumers`: configuration for programs that read the masks."""

@@ -1,4 +1,4 @@
-"""What `desert-seg consumers` is told. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg consumers`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tyro
 
 @dataclass(frozen=True)
 class ConsumersConfig:
-    """Write what Nav2, Hydra, elevation_mapping_cupy and nvblox need to read the outputs of a model.
+    """Write the configuration with which Nav2, Hydra, elevation_mapping_cupy and nvblox read a model's outputs.
 
     Attributes:
         model: Model artifact: a folder, or the name of a shipped model.

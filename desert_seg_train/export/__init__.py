@@ -1,1 +1,1 @@
-"""From a checkpoint to a model artifact whose engines were compared with the network: `desert-seg export`."""
+"""`desert-seg export`: a checkpoint becomes a model artifact whose engines were compared with the network."""

@@ -1,11 +1,11 @@
-"""`desert-seg export`: a model artifact that every engine runs, and how well each of them agrees with the network.
+"""`desert-seg export`: a model artifact that every engine runs, and how well each engine agrees with the network.
 
     desert-seg export --checkpoint runs/light/best.ckpt --out models/light --labelled FOLDER --int8
     desert-seg export --model models/light --out models/light --images FOLDER --int8
     desert-seg export --checkpoint best_model.pth --out models/reference --images FOLDER \
         --architecture DeepLabV3Plus --encoder resnet101 --label-map falcon7
 
-Images make the difference between an artifact and one that is known to be right: without them nothing is judged.
+Give real images: without them the engines are not compared with the network.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from desert_seg_train.saving import OPSET, graph_file, to_onnx, weights_file
 from desert_seg_train.self_test_files import self_test_files
 
 KEPT_IN_FLOAT = (0, 1 / 16, 1 / 8, 1 / 4)
-"""Shares of the convolutions that int8 leaves in float, in the order of `convolutions`; tried until it is accurate.
+"""Shares of the convolutions that int8 leaves in float, in the order of `convolutions`; tried until accurate.
 
-The ends are the sensitive ones: the first see few channels, so that no errors average out. To go by the error that
-each one causes alone was tried on the first 28 of an earlier light model's 63 and is no better: with the worst four in
-float, 98.8 % of the pixels got their class, as with the first four, and with the worst six 97.3 %.
+The first and last are sensitive: the first see few channels, so errors do not average out. Choosing by the error that
+each causes alone was tried on the first 28 of an earlier light model's 63 and is no better: with the worst four in
+float, 98.8 % of the pixels agreed, as with the first four, and with the worst six 97.3 %.
 """
 
 
 def export(config: ExportConfig) -> None:
-    """Read, convert, judge, write.
+    """Read, convert, compare, write.
 
-    The artifact is written in one go at the end, also when an engine misses a bar: the network is none the worse for
-    it, and a robot may run it on another engine or at another precision. What missed is marked in the report, so that
-    `auto` never chooses it, except that an int8 graph that missed is left out. The exit code is 1 then.
+    The artifact is written at the end, even if an engine misses a bar: a robot may run the network on another engine or
+    at another precision. The report marks what missed, so that `auto` never chooses it, and the exit code is 1; an int8
+    graph that missed is left out.
 
     Raises:
-        ArtifactError: What is to be exported is missing, damaged or of another network, or OUT is no artifact.
+        ArtifactError: The source is missing, damaged or of another network, or OUT is not an artifact.
         DataError: A setting, a folder or an image is unusable.
         OutputError: OUT cannot be written.
         DesertSegError: Everything is written, but an engine missed a bar.
@@ -95,7 +95,7 @@ def _installed() -> list[str]:
 
 
 def _judge_floating_point(judge: Judge, card: ModelCard, files: Mapping[str, bytes]) -> list[ParityResult]:
-    """Every engine of this machine in f32, and in bf16 if it and the processor have it."""
+    """Compare every engine of this machine in f32, and in bf16 where engine and processor support it."""
     results = []
     with tempfile.TemporaryDirectory() as folder:
         artifact = save_artifact(Path(folder) / "model", card, files)
@@ -114,10 +114,10 @@ def _with_int8(
     inputs: Sequence[npt.NDArray[np.uint8]],
     console: Console,
 ) -> tuple[ModelCard, dict[str, bytes], list[ParityResult]]:
-    """Quantise, with more and more convolutions left in float until every engine holds the bars.
+    """Quantise, with more and more convolutions left in float until every engine meets the bars.
 
     Returns:
-        Card and files with the int8 graph, or as they were if it never does, and what the last try came to.
+        Card and files with the int8 graph, or unchanged if it never does, and the results of the last try.
     """
     names = convolutions(graph)
     results: list[ParityResult] = []

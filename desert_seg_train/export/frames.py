@@ -1,6 +1,6 @@
-"""The images of an export: those that int8 is calibrated on and those that engines are judged by.
+"""The images of an export: those that int8 is calibrated with and those that engines are compared on.
 
-Where both come from one folder, each gets every other image, so that int8 is judged on images it was not fitted to.
+If both come from one folder, each gets every other image, so that int8 is judged on images it was not calibrated with.
 Knows nothing of engines.
 """
 
@@ -40,17 +40,17 @@ class Frame:
 
 @dataclass(frozen=True)
 class Frames:
-    """`calibration` is empty unless int8 is to be made, `judged` unless there are images."""
+    """`calibration` is empty without int8, `judged` without images."""
 
     calibration: tuple[Frame, ...]
     judged: tuple[Frame, ...]
 
 
 def choose_frames(config: ExportConfig, label_map: LabelMap) -> Frames:
-    """List the images of the folders that were given.
+    """List the images of the given folders.
 
     Raises:
-        DataError: A folder is missing or empty or lacks masks, or there is none though int8 is to be calibrated.
+        DataError: A folder is missing or empty or lacks masks, or there are none to calibrate int8 with.
     """
     if config.max_images <= 0:
         raise DataError(f"found max_images {config.max_images}, expected a positive number")
@@ -79,6 +79,6 @@ def _list(root: Path, label_map: LabelMap, needs_masks: bool) -> tuple[Frame, ..
 
 
 def _spread(frames: Sequence[Frame], most: int) -> tuple[Frame, ...]:
-    """At most so many of them, evenly over the whole sequence."""
+    """At most `most` of them, evenly spread over the sequence."""
     step = max(1.0, len(frames) / most)
     return tuple(frames[int(number * step)] for number in range(min(most, len(frames))))

@@ -1,8 +1,7 @@
-"""Judging engines: their masks against those of the network itself, in float32 and eager torch, on the same images.
+"""Compares engines with the network: their masks with its own in float32 and eager torch, on the same images.
 
 Both go through the robot's own inference path, and masks are compared at the images' own size. Random weights have no
-clear winner anywhere and images of noise have no regions, so neither tells anything about a precision: there is no
-judging without real images.
+clear winner and images of noise no regions, so neither says anything about a precision: real images are required.
 
 Shape letters: K classes, h, w score grid, H, W image size.
 """
@@ -28,7 +27,7 @@ from desert_seg_train.network_engine import NetworkEngine
 
 
 class _Recorder:
-    """An engine that passes on what another one answers and keeps it."""
+    """An engine that passes on another one's scores and keeps them."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self.description, self.precision = engine, engine.description, engine.precision
@@ -42,14 +41,14 @@ class _Recorder:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What an engine made of an image: `mask` HxW uint8 and `scores` 1Khw float32."""
+    """An engine's result for an image: `mask` HxW uint8 and `scores` 1Khw float32."""
 
     mask: npt.NDArray[np.uint8]
     scores: npt.NDArray[np.float32]
 
 
 class Judge:
-    """Knows the network's own answer for every image and compares engines with it."""
+    """Has the network's own result for every image and compares engines with it."""
 
     def __init__(
         self, network: SegmentationNetwork, card: ModelCard, frames: Sequence[Frame], console: Console
@@ -71,7 +70,7 @@ class Judge:
 
     @property
     def num_images(self) -> int:
-        """Images that engines are judged by."""
+        """Number of images that engines are compared on."""
         return len(self._frames)
 
     @property
@@ -84,8 +83,8 @@ class Judge:
 
         Args:
             engine: Runs the network as it was exported.
-            name: What it is, of `desert_seg.engines.engine.ENGINES`.
-            precision: What it runs at, of `desert_seg.engines.engine.PRECISIONS`.
+            name: One of `desert_seg.engines.engine.ENGINES`.
+            precision: One of `desert_seg.engines.engine.PRECISIONS`.
         """
         found, miou = self._answers(engine, f"{name} {precision}")
         same = np.array([(a.mask == b.mask).sum() for a, b in zip(found, self._expected, strict=True)])
@@ -106,7 +105,7 @@ class Judge:
         return replace(draft, valid=not draft.shortfall())
 
     def _answers(self, engine: Engine, name: str) -> tuple[list[_Answer], float | None]:
-        """An engine's answer for every image, and its mIoU if any image has a mask."""
+        """An engine's result for every image, and its mIoU if any image has a mask."""
         recorder = _Recorder(engine)
         segmenter, confusion = Segmenter(recorder, self._card, ""), Confusion(len(self._card.label_map.labels))
         answers = []

@@ -11,11 +11,11 @@ _TIMM_NAMES = {
     "inceptionresnetv2": "inception_resnet_v2",
     "xception": "legacy_xception",
 }
-"""Of smp's own encoders that were not trained with ImageNet's usual figures, those that timm calls differently."""
+"""timm's names of smp's own encoders whose figures are not ImageNet's, where the names differ."""
 
 
 def encoder_normalization(encoder: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation of RGB, in 0..1; ImageNet's where timm knows nothing else.
+    """Mean and standard deviation of RGB, in 0..1; ImageNet's if timm does not know them.
 
     Args:
         encoder: smp's name, also one of an older version: `timm-` is what `tu-` is now.

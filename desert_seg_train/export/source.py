@@ -1,4 +1,4 @@
-"""What is exported: a training's checkpoint, a plain state dict, or an earlier artifact, as a network and its card."""
+"""The source of an export: a training's checkpoint, a plain state dict, or an artifact, as a network and its card."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Source:
 
     Attributes:
         network: With its weights, in float32.
-        card: What its artifact will say about it.
-        notes: What was read, and what was decided on the way: sentences for people.
+        card: The description for its artifact.
+        notes: Sentences on what was read and decided.
     """
 
     network: SegmentationNetwork
@@ -40,11 +40,11 @@ class Source:
 
 
 def read_source(config: ExportConfig) -> Source:
-    """Read what is to be exported.
+    """Read the source of an export.
 
     Raises:
         ArtifactError: The checkpoint or the artifact is missing, damaged, or of another network.
-        DataError: Not exactly one of the two is given, or the label map, the normalisation or the input size is none.
+        DataError: Not exactly one of the two is given, or the label map, normalisation or input size is invalid.
     """
     if config.checkpoint is not None and config.model is None:
         return _read_checkpoint(config, config.checkpoint)
@@ -87,7 +87,7 @@ def _read_checkpoint(config: ExportConfig, path: Path) -> Source:
 def _network_of(
     content: Mapping[str, Any], config: ExportConfig, num_classes: int, path: Path
 ) -> tuple[NetworkConfig, str]:
-    """What to build, as the checkpoint says or else the user, and where its normalisation is from."""
+    """The network's settings, from the checkpoint or else the user, and the source of its normalisation."""
     own = content.get("network_config")
     if own is None:
         choice = NetworkConfig(config.architecture, config.encoder, num_classes)
@@ -146,12 +146,12 @@ def _read_artifact(config: ExportConfig, path: Path) -> Source:
     network = network_from_state_dict(NetworkConfig(**artifact.card.network), state, str(artifact.weights))
     card, size = artifact.card, _input_size(config, artifact.card.input_size)
     data = {"data": config.data} if config.data else {}
-    earlier = {key: value for key, value in card.provenance.items() if key != "int8"}  # that graph is not taken along
+    earlier = {key: value for key, value in card.provenance.items() if key != "int8"}  # that graph is not copied
     changed = replace(
         card,
         name=config.name or card.name,
         input_size=size,
-        metrics=card.metrics if size == card.input_size else {},  # they were measured at the other size
+        metrics=card.metrics if size == card.input_size else {},  # measured at another size
         provenance={**earlier, **software(), "model": artifact.digest, **data},
     )
     return Source(network, changed)

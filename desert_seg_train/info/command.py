@@ -21,7 +21,7 @@ from desert_seg_train.info.config import InfoConfig
 
 
 def info(config: InfoConfig) -> None:
-    """Verify an artifact and print what is in it and what would run it here.
+    """Verify an artifact; print its content and the engines that can run it here.
 
     Raises:
         ArtifactError: It is missing or damaged.
@@ -64,7 +64,7 @@ def _classes(label_map: LabelMap) -> Table:
 
 
 def _engines(artifact: Artifact) -> dict[str, str]:
-    """Each engine's version or absence, and what `auto` takes."""
+    """Each engine's version or absence, and what `auto` chooses."""
     found = {}
     for name in ENGINES:
         if name != "auto":
@@ -84,7 +84,7 @@ def _engines(artifact: Artifact) -> dict[str, str]:
 
 
 def _short(value: str) -> str:
-    """A recipe is a long line of JSON, of which the settings are worth reading elsewhere."""
+    """Shorten a long line of JSON, such as a training's recipe."""
     try:
         settings = json.loads(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What `desert-seg info` is told. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg info`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tyro
 
 @dataclass(frozen=True)
 class InfoConfig:
-    """Show what a model artifact is and what would run it here.
+    """Show what a model artifact is and which engines can run it here.
 
     Attributes:
         model: Model artifact: a folder, or the name of a shipped model.

@@ -1,1 +1,1 @@
-"""`desert-seg inspect`: what is wrong with a dataset folder, what is in it, and how far it is from another one."""
+"""`desert-seg inspect`: the faults of a dataset folder, its content, and its distance from another one."""

@@ -25,10 +25,10 @@ OUTPUTS = ("index.html", "report.json")
 
 
 def inspect(config: InspectConfig) -> None:
-    """Look at every file; print what was found and write it as a page and as JSON.
+    """Check every file; print the findings and write them as a page and as JSON.
 
     Raises:
-        DataError: A folder or the label map cannot be used at all, or OUT holds files of these names already.
+        DataError: A folder or the label map is unusable, or OUT already has other files of these names.
         SystemExit: With exit code 1, after everything is printed and written, if there is any fault.
     """
     console = Console()
@@ -49,7 +49,7 @@ def inspect(config: InspectConfig) -> None:
     _print_numbers(console, report)
     page, numbers = (config.out / name for name in OUTPUTS)
     write_record(config.out, read_record(config.out).union(OUTPUTS))
-    # A file name may hold bytes that are no text.
+    # A file name may contain bytes that are not text.
     write_bytes(page, render_page(report).encode(errors="backslashreplace"))
     write_text(numbers, json.dumps(report.to_dict(), indent=2))
     console.print(f"wrote {page} and {numbers}")
@@ -61,7 +61,7 @@ def inspect(config: InspectConfig) -> None:
 
 
 def _fault_table(place: str, faults: tuple[Fault, ...]) -> Table:
-    """File, fault and cure; of each kind the first few."""
+    """File, fault and cure, for the first few faults of each kind."""
     table = Table(title=f"{place}, faults: {len(faults)}", title_justify="left")
     for column in ("file", "fault", "cure"):
         table.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""What an inspection is told, as a frozen dataclass. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg inspect`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of a set of frames, and of the gap between two sets. Knows nothing of files.
+"""Statistics of a set of frames, and of the gap between two sets. Knows nothing of files.
 
 Shape letters: K classes.
 """
@@ -86,7 +86,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Gap:
-    """How far two sets are apart.
+    """The distance between two sets.
 
     Attributes:
         class_distance: Share of pixels that would have to change class to make the class shares equal, 0..1 (total

@@ -1,4 +1,4 @@
-"""A fault of a dataset: which file, what is wrong, what to do. Knows nothing of how faults are found."""
+"""A fault in a dataset: the file, what is wrong with it, and the cure. Knows nothing of how faults are found."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Fault:
-    """Something in a dataset that has to be put right before training on it or measuring with it.
+    """Something in a dataset that has to be fixed before training or evaluating with it.
 
     Attributes:
-        kind: Sort of fault in a few words, the same for all faults of that sort.
+        kind: Kind of fault in a few words, the same for all faults of a kind.
         path: The file.
         found: What is wrong with it, without the name of the file.
         cure: What to do.
@@ -24,7 +24,7 @@ class Fault:
 
     @property
     def file(self) -> str:
-        """The file as people name it inside its dataset, for example `Segmentation/cc0000016.png`."""
+        """The file's path inside its dataset, for example `Segmentation/cc0000016.png`."""
         return f"{self.path.parent.name}/{self.path.name}"
 
     def to_dict(self) -> dict[str, str]:
@@ -33,7 +33,7 @@ class Fault:
 
 
 def by_kind(faults: tuple[Fault, ...]) -> dict[str, list[Fault]]:
-    """Faults of one kind together, kinds in the order in which they first appear."""
+    """Faults grouped by kind, in the order in which kinds first appear."""
     groups: dict[str, list[Fault]] = {}
     for fault in faults:
         groups.setdefault(fault.kind, []).append(fault)

@@ -1,4 +1,4 @@
-"""One image file: is it sound, what colours does it hold, and what does it look like to a machine in a hurry.
+"""Checks one image file: whether it is intact, its colours, and a fingerprint to find similar images.
 
 Knows nothing of masks, classes or other images.
 
@@ -26,7 +26,7 @@ FINGERPRINT_SIDE = 16
 
 @dataclass(frozen=True)
 class ImageMeasures:
-    """What is kept of an image once its pixels are gone.
+    """Measurements of an image that are kept without its pixels.
 
     Attributes:
         size: Width and height, pixels.
@@ -42,7 +42,7 @@ class ImageMeasures:
 
 
 def check_image(path: Path) -> ImageMeasures | Fault:
-    """Decode an image as a training would and measure it, or say why that is no use."""
+    """Decode an image as a training does and measure it, or return its fault."""
     try:
         orientation, rgb = read_orientation(path), read_image(path)
     except DataError as error:
@@ -63,22 +63,22 @@ def check_image(path: Path) -> ImageMeasures | Fault:
 
 
 def unreadable(path: Path, error: DataError) -> Fault:
-    """The fault of a file that cannot be read, from the sentence that names it: `PATH: FOUND; CURE`."""
+    """The fault of a file that cannot be read, from an error's message `PATH: FOUND; CURE`."""
     found, _, cure = str(error).removeprefix(f"{path}: ").rpartition("; ")
     return Fault("unreadable", path, found, cure)
 
 
 def turned(path: Path, orientation: int) -> Fault:
-    """The fault of a labelled image, or a mask, that asks to be turned when it is shown."""
+    """The fault of a labelled image, or a mask, with an EXIF rotation."""
     return Fault("turned", path, TURNED.format(orientation), TURNED_CURE)
 
 
 def fingerprint(brightness: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """A difference hash: is each cell of a coarse grid brighter than its left neighbour?
 
-    It survives compression, scaling, exposure and a camera that moved a little, because none of these changes which
-    of two neighbouring patches is the brighter one. (N. Krawetz, "Kind of Like That", 2013; there 8x8 bits. 16x16
-    are used here since all desert frames have sky above and ground below, and 64 bits cannot tell them apart.)
+    It survives compression, scaling, exposure and a camera that moved a little, because none of these changes which of
+    two neighbouring patches is the brighter one. (N. Krawetz, "Kind of Like That", 2013; there 8x8 bits. 16x16 are used
+    here because all desert frames have sky above and ground below, which 64 bits cannot distinguish.)
 
     Args:
         brightness: HxW uint8.

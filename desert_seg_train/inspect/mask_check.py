@@ -1,6 +1,6 @@
-"""One mask file: is it a label mask at all, do its values mean something, and how many pixels has each class.
+"""Checks one mask file: whether it is a label mask, whether its values are known, and the pixels per class.
 
-Recognises the usual ways in which masks are spoilt. Knows nothing of the image beyond its size.
+Recognises the usual ways in which masks are damaged. Knows nothing of the image beyond its size.
 
 Shape letters: K classes, H, W.
 """
@@ -30,7 +30,7 @@ _TO_EIGHT_BITS: dict[str, Callable[[int], int]] = {
 
 
 def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) -> npt.NDArray[np.int64] | Fault:
-    """Count the pixels of every class in a mask, or say why that is no use.
+    """Count the pixels of every class in a mask, or return its fault.
 
     Args:
         path: The mask file.
@@ -69,7 +69,7 @@ def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) ->
 
 
 def _read(path: Path, label_map: LabelMap) -> npt.NDArray[Any] | Fault:
-    """The raw values, HxW, or what is wrong with the file's form."""
+    """The raw values, HxW, or the fault of the file's format."""
     if path.suffix.lower() in (".jpg", ".jpeg"):
         found = "JPEG changes values at every edge"
         return Fault("mask format", path, found, "export the mask again as PNG; this copy is spoilt")

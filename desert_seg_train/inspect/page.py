@@ -1,6 +1,6 @@
-"""The page of an inspection: one HTML file with everything inside, which opens anywhere and fetches nothing.
+"""The page of an inspection: one self-contained HTML file.
 
-What the page looks like is in `page.html.j2`; this module prepares pictures and curves for it.
+The template is `page.html.j2`; this module prepares pictures and curves for it.
 
 Shape letters: H, W.
 """
@@ -58,7 +58,7 @@ def render_page(report: Report) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as people read it: nothing, next to nothing, or with two places."""
+    """A share in percent: 0, below the smallest shown, or with two decimals."""
     if share == 0:
         return "0 %"
     return "< 0.01 %" if share < 0.00005 else f"{share:.2%}".replace("%", " %")
@@ -72,7 +72,7 @@ def _css_color(color: Sequence[float]) -> str:
 def _curves(distributions: npt.NDArray[np.float64]) -> list[str]:
     """Outlines of histograms, Nx256 shares per level, all at one scale, as SVG paths 256 wide and 100 high."""
     binned = distributions.reshape(len(distributions), CURVE_BINS, -1).sum(2)
-    # A sky burnt white is one high spike that would press everything else flat: the ends may leave the picture.
+    # An overexposed sky is a spike that would flatten everything else, so the ends of the scale may be clipped.
     peak = float(binned[:, 1:-1].max()) or 1.0
     return [_outline(np.minimum(levels / peak, 1.0)) for levels in binned]
 
@@ -84,7 +84,7 @@ def _outline(heights: npt.NDArray[np.float64]) -> str:
 
 
 def _distinct(leaks: Sequence[Twins]) -> list[Twins]:
-    """The closest pairs, of those that share the other folder's frame only the first."""
+    """The closest pairs, only the first for each frame of the other folder."""
     closest: dict[str, Twins] = {}
     for twins in leaks:
         closest.setdefault(twins.other.name, twins)
@@ -92,7 +92,7 @@ def _distinct(leaks: Sequence[Twins]) -> list[Twins]:
 
 
 def _contact_sheet(folder: FolderReport, label_map: LabelMap) -> list[Picture]:
-    """Frames without a fault, evenly spread over the folder in name order, so that every drive has its part."""
+    """Frames without a fault, evenly spread over the folder in name order, so that every drive is represented."""
     sound = [frame for frame in folder.frames if frame.image is not None and frame.counts is not None]
     chosen: npt.NDArray[np.int64] = np.unique(
         np.linspace(0, len(sound) - 1, min(SHEET_FRAMES, len(sound))).round().astype(int)

@@ -1,4 +1,4 @@
-"""What an inspection found, in one object, and its JSON form. Knows nothing of terminals or web pages."""
+"""The result of an inspection, and its JSON form. Knows nothing of terminals or web pages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FolderReport:
 
     Attributes:
         root: The folder.
-        name: What the folder is called on the page; two folders on one page have two names.
+        name: The folder's name on the page, where two folders have different names.
         frames: Its image and mask pairs.
         faults: Everything wrong with its files.
         total: Numbers over all frames.
@@ -67,12 +67,12 @@ class Report:
 
     @cached_property
     def gap(self) -> Gap | None:
-        """How far the two folders are apart."""
+        """The gap between the two folders."""
         return Gap.between(self.data.total, self.against.total) if self.against else None
 
     @property
     def faults(self) -> dict[str, tuple[Fault, ...]]:
-        """All faults by where they are: in one folder, or between two."""
+        """All faults by place: in a folder, or between the two."""
         places = {folder.name: folder.faults for folder in self.folders}
         if self.against:
             name = self.against.name
@@ -86,7 +86,7 @@ class Report:
 
     @property
     def warnings(self) -> list[str]:
-        """What is worth knowing but no fault."""
+        """What is worth knowing but not a fault."""
         texts = []
         for folder in self.folders:
             if folder.absent:
@@ -116,7 +116,7 @@ class Report:
 
 
 def make_report(data: Path, against: Path | None, label_map: LabelMap, progress: Callable[[str], Progress]) -> Report:
-    """Look at the folder, and at the other one if there is one.
+    """Inspect the folder, and the other one if given.
 
     Args:
         data: Folder with `Color_Images/` and `Segmentation/`.
@@ -135,7 +135,7 @@ def make_report(data: Path, against: Path | None, label_map: LabelMap, progress:
 
 
 def _names(data: Path, against: Path | None) -> tuple[str, str]:
-    """The folders' own names, or their paths if they are called alike."""
+    """The folders' names, or their paths if the names are the same."""
     first = data.resolve().name
     second = against.resolve().name if against else ""
     return (first, second) if first != second else (str(data), str(against))

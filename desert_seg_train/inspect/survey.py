@@ -1,6 +1,6 @@
-"""Going through a dataset folder: images beside masks, paired by name.
+"""Checks all files of a dataset folder: images and masks, paired by name.
 
-Every pair is looked at by itself, several at a time, so that one bad file hides no other. Knows nothing of reports.
+Pairs are checked independently and in parallel, so that a bad file does not hide others. Knows nothing of reports.
 
 Shape letters: K classes.
 """
@@ -58,7 +58,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Survey:
-    """A folder after all of its files were looked at: `frames` are the pairs, `faults` everything found wrong."""
+    """A checked folder: `frames` are its pairs, `faults` everything that is wrong."""
 
     root: Path
     frames: tuple[Frame, ...]
@@ -66,7 +66,7 @@ class Survey:
 
 
 def survey(root: Path, label_map: LabelMap, progress: Progress) -> Survey:
-    """Look at every file of a dataset folder.
+    """Check every file of a dataset folder.
 
     Raises:
         DataError: The folder of images or of masks is missing or holds no image at all.
@@ -93,20 +93,20 @@ def _look(image_path: Path, mask_path: Path, label_map: LabelMap) -> Frame:
 
 
 def _ambiguous(found: Pairing) -> Iterator[Fault]:
-    """A fault for every file whose name is as much like its partner's as that of another file."""
+    """A fault for every file named like another of its kind, so that its partner is ambiguous."""
     for alike in found.ambiguous:
         for first, *others in alike:
             for path in others:
-                told = f"{first.name} is named like it, so the pair is ambiguous"
-                yield Fault("named alike", path, told, "delete or rename one of the two")
+                reason = f"{first.name} is named like it, so the pair is ambiguous"
+                yield Fault("named alike", path, reason, "delete or rename one of the two")
 
 
 def _alone(found: Pairing, image_folder: str, mask_folder: str) -> Iterator[Fault]:
     for image in found.images_alone:
         similar = next((mask.name for mask in found.masks_alone if mask.name.startswith(image.stem)), None)
-        told = f"there is no mask {mask_folder}/{image.stem}.png"
-        told += f", though {similar} begins alike" if similar else ""
-        yield Fault("no mask", image, told, "add the mask, name it like the image or move the image away")
+        reason = f"there is no mask {mask_folder}/{image.stem}.png"
+        reason += f", though {similar} begins alike" if similar else ""
+        yield Fault("no mask", image, reason, "add the mask, name it like the image or move the image away")
     for mask in found.masks_alone:
-        told = f"there is no image {mask.stem} in {image_folder}/"
-        yield Fault("no image", mask, told, "add the image or move the mask away")
+        reason = f"there is no image {mask.stem} in {image_folder}/"
+        yield Fault("no image", mask, reason, "add the image or move the mask away")

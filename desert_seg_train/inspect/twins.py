@@ -1,7 +1,7 @@
-"""Images that are the same picture, or nearly: copies within a folder, and leakage between two folders.
+"""Finds identical and near-identical images: copies within a folder, and leakage between two folders.
 
 Frames of one drive follow each other closely, so near-twins inside a folder are normal. Between the two sides of a
-split they are leakage: the second side then measures memory, not understanding. Knows nothing of masks.
+split they are leakage: the second side then measures memorisation, not generalisation. Knows nothing of masks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ against renderings, two rendered worlds) the closest differ in 75.
 
 @dataclass(frozen=True)
 class Twins:
-    """A frame and the frame of the other folder that looks most like it.
+    """A frame and the most similar frame of the other folder.
 
     Attributes:
         frame: In the inspected folder.
@@ -40,7 +40,7 @@ class Twins:
     identical: bool
 
     def fault(self, other_folder: str) -> Fault:
-        """The leak, told of the inspected folder's frame."""
+        """The leak as a fault of the inspected folder's frame."""
         found = f"is {other_folder}/{self.other.name}, pixel for pixel"
         if not self.identical:
             found = f"shows what {other_folder}/{self.other.name} shows ({self.distance} of 256 bits differ)"
@@ -63,7 +63,7 @@ def find_copies(frames: Sequence[Frame]) -> list[Fault]:
 
 
 def find_leakage(frames: Sequence[Frame], others: Sequence[Frame]) -> list[Twins]:
-    """For every frame its nearest in the other folder, if that is near enough to be a twin; closest first."""
+    """For every frame the most similar one of the other folder, if similar enough; closest first."""
     known = [(other, other.image) for other in others if other.image is not None]
     if not known:
         return []

@@ -24,15 +24,16 @@ from desert_seg_train.written import refuse_foreign
 LABELS, PREVIEW = "labels.txt", "preview.png"
 
 FRAMES = "frames"
-"""Folder of the images and their labelme files; everything else is beside it, for labelme shows any image it finds."""
+"""Folder of the images and their labelme files; everything else is outside it, because labelme shows every image it
+finds."""
 
 
 def label(config: LabelConfig) -> None:
     """Choose frames, write proposals, and say why they were chosen and what to do next.
 
     Raises:
-        DataError: There is no frame, a setting makes no sense, the folder holds frames already, or frames could not be
-            read; all others are done by then.
+        DataError: There is no frame, a setting is invalid, the folder already holds frames, or frames could not be
+            read; by then all others are done.
         ArtifactError: The model is missing or damaged.
         EngineError: The engine cannot be had.
     """
@@ -72,7 +73,7 @@ def _check(config: LabelConfig) -> None:
 
 
 def _frames(chunks: list[Chunk], every: int) -> Iterator[tuple[str, Read]]:
-    """Name and decoder of every frame that is looked at; a name that is there already goes on with _2 and so on."""
+    """Name and decoder of every frame to assess; repeated names get the endings _2 and so on."""
     taken: set[str] = set()
     for index, (name, read) in enumerate(each for chunk in chunks for each in chunk.frames()):
         if index % every:
@@ -88,11 +89,11 @@ def _frames(chunks: list[Chunk], every: int) -> Iterator[tuple[str, Read]]:
 def _assess(
     config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, console: Console
 ) -> tuple[list[Candidate], list[str]]:
-    """Look at every frame; those that cannot be read are left out, each for a sentence."""
-    told = -(-sum(map(len, chunks)) // config.every)
+    """Assess every frame; those that cannot be read are left out, and their errors collected."""
+    num_frames = -(-sum(map(len, chunks)) // config.every)
     candidates, failures = [], []
     frames = _frames(chunks, config.every)
-    for name, read in console.track(frames, "looking at frames", told, transient=True):
+    for name, read in console.track(frames, "looking at frames", num_frames, transient=True):
         try:
             candidates.append(assess(name, read(), segmenter))
         except DesertSegError as error:

@@ -1,4 +1,4 @@
-"""What `desert-seg label` is told. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg label`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class LabelConfig:
 
     Attributes:
         inputs: Bags, folders of images, images, or quoted patterns.
-        model: Model artifact that proposes: a folder, or the name of a shipped model.
+        model: Model artifact that proposes the masks: a folder, or the name of a shipped model.
         out: New folder for frames/ (images, each with a labelme file), labels.txt and preview.png.
         count: Frames to choose.
-        every: Only every so many frames are looked at.
+        every: Assess only every Nth frame.
         topic: Image topic of the bags, needed if one has several.
         tta: View set for the proposals; full is three scales, each mirrored.
-        tolerance: How far outlines may be off, pixels; more = fewer points to drag.
-        min_pixels: Smaller pieces go to what is around them; more = fewer polygons.
+        tolerance: Largest error of an outline, pixels; more = fewer points to drag.
+        min_pixels: Smaller regions are merged into their surroundings; more = fewer polygons.
     """
 
     inputs: Positional[tuple[str, ...]]

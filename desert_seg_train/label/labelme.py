@@ -24,19 +24,19 @@ from desert_seg.labels import IGNORE, LabelSet
 from desert_seg_train.label.polygons import Polygon
 
 VERSION = "5.5.0"
-"""Of labelme, as written; nothing that is written here has changed its meaning since version 4."""
+"""Version of labelme in the files; nothing written here has changed its meaning since version 4."""
 
 IGNORED_LABEL, BACKGROUND_LABEL = "__ignore__", "_background_"
 
 CHECKED = "checked"
-"""Flag of a file, shown by labelme as a tick box, that says that a person has looked at the frame."""
+"""Flag of a file, a tick box in labelme, which says that a person has checked the frame."""
 
 _CIRCLE_POINTS = 64
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """What a labelme file says.
+    """The content of a labelme file.
 
     Attributes:
         image: Path of the image.
@@ -95,7 +95,7 @@ def read_labelme(path: Path, values: Mapping[str, int]) -> LabelledImage:
         values: What each label means, see `label_values`.
 
     Raises:
-        DataError: It is no labelme file, a label is unknown, or a shape is not an area.
+        DataError: It is not a labelme file, a label is unknown, or a shape is not an area.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,8 +1,7 @@
-"""Masks as polygons that a person can drag, and back: drawn in their order, later ones on top, they are the mask again.
+"""Masks as polygons that a person can edit, and back: drawn in order, later ones on top, they give the mask.
 
-Every connected piece of a class is one polygon without holes, and pieces in its holes come after it. A polygon also
-reaches a little under its neighbours that come later, so that simplified outlines leave no gaps. Knows nothing of
-files.
+Every connected region of a class is one polygon without holes; regions in its holes come after it. A polygon also
+extends a little under later neighbours, so that simplified outlines leave no gaps. Knows nothing of files.
 
 Shape letters: H, W, P points.
 """
@@ -23,7 +22,7 @@ Window = tuple[slice, slice]
 """Rows and columns of a part of a frame."""
 
 _FARTHEST = 1 << 15
-"""Points farther out than this are moved in, for cv2 draws with limited integers."""
+"""Coordinates are clipped to this, because cv2 draws with limited integers."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,17 @@ class Polygon:
 
 
 def to_polygons(mask: npt.NDArray[np.uint8], tolerance: float, min_pixels: int = 1) -> list[Polygon]:
-    """Outline every piece of a mask, in the order in which they are to be drawn.
+    """Outline every region of a mask, in drawing order.
 
     Args:
         mask: HxW uint8, class indices or `IGNORE`.
-        tolerance: How far outlines may be off, pixels; with 0 the mask is reproduced exactly.
-        min_pixels: Smaller pieces go to whatever is nearest to them.
+        tolerance: Largest error of an outline, pixels; with 0 the mask is reproduced exactly.
+        min_pixels: Smaller regions are merged into the nearest one.
     """
     mask = _without_specks(mask, min_pixels)
     pieces, windows = _pieces(mask)
     contours = [_contour(pieces[window] == index, window) for index, window in enumerate(windows)]
-    # Pieces are 4-connected, so of two whose filled areas meet one lies in a hole of the other, and is smaller.
+    # Regions are 4-connected, so if two filled regions overlap, one is in a hole of the other, and smaller.
     areas = [np.count_nonzero(_filled(contour, window)) for contour, window in zip(contours, windows, strict=True)]
     order = np.argsort(areas, kind="stable")[::-1]
     ranks = np.argsort(order)[pieces]
@@ -73,7 +72,7 @@ def to_mask(polygons: Iterable[Polygon], size: tuple[int, int]) -> npt.NDArray[n
 
 
 def _pieces(mask: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int32], list[Window]]:
-    """For every pixel the number of its 4-connected piece, from 0 on, HxW int32; for every piece where it is."""
+    """For every pixel the number of its 4-connected region, from 0, HxW int32; for every region its window."""
     pieces = np.zeros(mask.shape, np.int32)
     windows: list[Window] = []
     for value in np.unique(mask):
@@ -84,7 +83,7 @@ def _pieces(mask: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int32], list[Wi
 
 
 def _without_specks(mask: npt.NDArray[np.uint8], min_pixels: int) -> npt.NDArray[np.uint8]:
-    """The mask with the value of the nearest larger piece in every piece that is smaller than `min_pixels`."""
+    """The mask with every region smaller than `min_pixels` given the value of the nearest larger one."""
     pieces, _ = _pieces(mask)
     is_speck = (np.bincount(pieces.ravel()) < min_pixels)[pieces]
     if is_speck.all() or not is_speck.any():
@@ -97,7 +96,7 @@ def _without_specks(mask: npt.NDArray[np.uint8], min_pixels: int) -> npt.NDArray
 
 
 def _contour(area: npt.NDArray[np.bool_], window: Window) -> npt.NDArray[np.int32]:
-    """Outer outline of the connected area that a window shows: Px1x2 int32 x, y in the frame."""
+    """Outer outline of the connected area in a window: Px1x2 int32 x, y in the frame."""
     rows, columns = window
     (contour,), _ = cv2.findContours(
         area.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(columns.start, rows.start)
@@ -106,7 +105,7 @@ def _contour(area: npt.NDArray[np.bool_], window: Window) -> npt.NDArray[np.int3
 
 
 def _filled(contour: npt.NDArray[np.int32], window: Window) -> npt.NDArray[np.bool_]:
-    """What an outline encloses in a window, itself included, bool."""
+    """The inside of an outline in a window, including the outline, bool."""
     rows, columns = window
     canvas = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
     cv2.fillPoly(canvas, [contour], 1, offset=(-columns.start, -rows.start))
@@ -116,7 +115,7 @@ def _filled(contour: npt.NDArray[np.int32], window: Window) -> npt.NDArray[np.bo
 def _undercut(
     contour: npt.NDArray[np.int32], window: Window, ranks: npt.NDArray[np.intp], rank: int, reach: int
 ) -> npt.NDArray[np.int32]:
-    """The outline of a piece that reaches under later ones, if it can do so without covering an earlier one."""
+    """The outline of a region, extended under later ones where that covers no earlier one."""
     rows, columns = (slice(max(0, side.start - reach), side.stop + reach) for side in window)
     near = ranks[rows, columns]
     wider_window = slice(rows.start, rows.start + near.shape[0]), slice(columns.start, columns.start + near.shape[1])

@@ -1,4 +1,4 @@
-"""The chosen frames on one sheet, each beside its proposal, so that one look shows what there is to correct.
+"""The chosen frames on one sheet, each beside its proposal, as an overview of what has to be corrected.
 
 Shape letters: H, W of a frame.
 """
@@ -24,7 +24,7 @@ _INK, _PAPER = (32, 32, 32), 255
 
 @dataclass(frozen=True)
 class Proposal:
-    """A frame, HxWx3 uint8 RGB, with its caption and what is proposed for it."""
+    """A frame, HxWx3 uint8 RGB, with its caption and its proposed mask."""
 
     caption: str
     rgb: npt.NDArray[np.uint8]
@@ -61,7 +61,7 @@ def _legend(entries: Sequence[tuple[str, tuple[int, int, int]]]) -> list[npt.NDA
 
 
 def _text(entries: Sequence[tuple[str, tuple[int, int, int] | None]]) -> npt.NDArray[np.uint8]:
-    """A line of words, each behind a patch of its colour if it has one."""
+    """A line of words, each after a patch of its colour if it has one."""
     line = np.full((_LINE, 2 * _WIDTH, 3), _PAPER, np.uint8)
     x = _LINE // 3
     for name, color in entries:

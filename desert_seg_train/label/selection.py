@@ -1,4 +1,4 @@
-"""Which frames are worth a person's time: those the model is unsure of and that are unlike the ones chosen before.
+"""Chooses the frames worth labelling: those that the model is unsure of and that differ from those chosen before.
 
 The greedy k-centre rule (Sener and Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set
 Approach", 2018), with distances weighted by uncertainty. Knows nothing of files.
@@ -28,7 +28,7 @@ class Candidate:
     Attributes:
         name: Of the frame.
         uncertainty: Mean entropy of the class probabilities, 0..1.
-        hesitation: The two classes between which most of it lies.
+        hesitation: The two classes that most of it is between.
         description: D float64, see `desert_seg.calibration.describe`.
     """
 
@@ -50,7 +50,7 @@ class Choice:
 
 
 def assess(name: str, rgb: npt.NDArray[np.uint8], segmenter: Segmenter) -> Candidate:
-    """Look at a frame, HxWx3 uint8 RGB, in a single view."""
+    """Assess a frame, HxWx3 uint8 RGB, in a single view."""
     (scored,) = segmenter.score([rgb], SegmentOptions())
     doubt = entropy(scored.scores / np.float32(segmenter.calibration.temperature))
     ranking = np.argsort(scored.scores, axis=0)
@@ -62,7 +62,7 @@ def assess(name: str, rgb: npt.NDArray[np.uint8], segmenter: Segmenter) -> Candi
 
 
 def choose(candidates: Sequence[Candidate], count: int) -> list[Choice]:
-    """Choose at most `count` of at least one candidates, the best first; fewer where the rest shows nothing new."""
+    """Choose at most `count` of at least one candidates, the best first; fewer if the rest shows nothing new."""
     descriptions = np.stack([candidate.description for candidate in candidates])
     uncertainty = np.array([candidate.uncertainty for candidate in candidates])
     statistics = FrameStatistics.of(descriptions)

@@ -17,7 +17,7 @@ from desert_seg.recordings.drive import Drive, open_drive, refuse
 
 
 def is_bag(path: Path) -> bool:
-    """True for a bag folder and for a bare file of one."""
+    """True for a bag folder and for a single bag file."""
     return bag.is_bag(path)
 
 
@@ -31,9 +31,9 @@ def bag_frames(
 ) -> Iterator[tuple[str, Callable[[], npt.NDArray[np.uint8]]]]:
     """Names and decoders (HxWx3 uint8 RGB) of some frames; None takes all from the first on.
 
-    A name is the stamp in nanoseconds; the second frame of a stamp ends in _2, and so on, for which all frames before
-    count. A message that cannot be read is named by its position, and its decoder raises the DataError; so does one
-    at the end for damage of the bag.
+    A name is the stamp in nanoseconds; the second frame with a stamp ends in _2, and so on, counted from the first
+    frame of the bag. A message that cannot be read is named by its position, and its decoder raises the DataError;
+    damage to the bag adds such an entry at the end.
     """
     num_seen: Counter[int] = Counter()
     for index, frame in enumerate(islice(drive.read(), None if length is None else first + length)):

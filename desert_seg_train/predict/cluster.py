@@ -1,7 +1,7 @@
-"""Handing chunks to the workers of a Ray cluster. A chunk whose worker is lost is done again by its successor.
+"""Distributes chunks to the workers of a Ray cluster. A chunk whose worker is lost is repeated by its successor.
 
-Doing a frame twice does no harm and what is done is skipped, so nothing is lost or doubled. The machines of the cluster
-must see the same files. Ray is an optional package.
+Predicting a frame twice is harmless and finished frames are skipped, so nothing is lost or duplicated. The machines of
+the cluster must see the same files. Ray is an optional package.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from desert_seg_train.predict.inputs import Chunk
 from desert_seg_train.predict.worker import Done, Job, Worker
 
 MAX_LOSSES = 5
-"""Times that a worker is started again and a chunk is tried again; what kills more of them will not work at all."""
+"""How often a worker is restarted and a chunk is retried before giving up."""
 
 
 def do_on_cluster(job: Job, chunks: Sequence[Chunk], address: str, num_workers: int) -> Iterator[Done]:
     """Do all chunks on a cluster.
 
     Args:
-        job: What is the same for all chunks; of its threads, 0 shares the processors among the workers.
+        job: The settings for all chunks; 0 threads shares the processors among the workers.
         chunks: The work.
-        address: Of the cluster; `local` starts one on this machine, which ends with this process.
+        address: Address of the cluster; `local` starts one on this machine, which ends with this process.
         num_workers: 0 = one per machine.
 
     Yields:
-        What became of every frame, in no particular order.
+        The outcome of every frame, in no particular order.
 
     Raises:
         DesertSegError: Ray is not installed, there is no such cluster, or workers were lost again and again.

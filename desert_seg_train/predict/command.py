@@ -2,7 +2,7 @@
 
     desert-seg predict --model models/light --input FOLDER --output DIR
 
-The same inference path as the robot's.
+It uses the robot's own inference path.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ def predict(config: PredictConfig) -> None:
     """Predict every frame that is not done yet, and say where the masks are.
 
     Raises:
-        DataError: There is nothing to predict, the folder holds other predictions or something else, or frames could
-            not be read; all others are done by then.
+        DataError: There is nothing to predict, the folder holds other predictions or other files, or frames could not
+            be read; by then all others are done.
         ArtifactError: The model is missing or damaged.
         EngineError: The engine cannot be had.
     """
     console = Console()
     artifact = load_artifact(config.model)
     chunks = find_chunks(config.input, config.topic)
-    told = sum(map(len, chunks))
+    num_declared = sum(map(len, chunks))
     output = Output(config.output.resolve(), _kinds(config))
     settings = {name: getattr(config, name) for name in ("tta", "engine", "device", "precision")}
     manifest = Manifest(artifact.digest, _absolute(config.input), settings)
     refuse_input_in(output.root, chunks)
     written = prepare(output.root, manifest, config.overwrite)
-    manifest.write(output.root, told, [], written, finished=False)
+    manifest.write(output.root, num_declared, [], written, finished=False)
     job = Job(
         config.model.resolve(), output, config.tta, config.engine, config.device, config.precision, config.threads
     )
@@ -52,7 +52,7 @@ def predict(config: PredictConfig) -> None:
         console=console,
         transient=True,
     )
-    task = progress.add_task("", total=told, rate="")
+    task = progress.add_task("", total=num_declared, rate="")
     try:
         with progress:
             for done in _work(job, chunks, config):
@@ -66,7 +66,7 @@ def predict(config: PredictConfig) -> None:
                 progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
         finished = True
     finally:
-        manifest.write(output.root, total if finished else told, failures, written, finished)
+        manifest.write(output.root, total if finished else num_declared, failures, written, finished)
     if not total:
         raise DataError(f"{config.input}: found no frame; give an image, a folder or a bag that has images")
     there = f", {num_there} of them there already" if num_there else ""
@@ -95,5 +95,5 @@ def _kinds(config: PredictConfig) -> tuple[str, ...]:
 
 
 def _absolute(text: str) -> str:
-    """The input as it is found from anywhere; a pattern stays one."""
+    """The input as an absolute path or pattern."""
     return str(Path(text).absolute())

@@ -1,4 +1,4 @@
-"""What a prediction is told, as a frozen dataclass. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg predict`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """Write masks for an image, a folder, a pattern or a bag; a run that was cut off goes on where it stopped.
+    """Write masks for an image, a folder, a pattern or a bag; a run that was interrupted continues where it stopped.
 
     Attributes:
         model: Model artifact: a folder, or the name of a shipped model.
         input: An image, a folder of images or a dataset folder, a quoted pattern like 'runs/*/left*.png', or a bag.
         output: Folder for color/, raw/ (class indices, 255 = unknown) and predictions.json.
         tta: View set; full is three scales, each mirrored.
-        overlay: Also write overlay/, the colours laid over the image.
+        overlay: Also write overlay/, the colours over the image.
         confidence: Also write confidence/, 0..255 for probability 0..1.
         topic: Image topic of a bag, needed if it has several.
-        overwrite: Begin anew in a folder that another model, input or setting wrote.
+        overwrite: Replace predictions of another model, input or setting.
         engine: Inference engine.
         device: What it runs on.
         precision: Arithmetic.

@@ -1,6 +1,6 @@
-"""What there is to predict: image files or the frames of a bag, in chunks that can be done anywhere.
+"""The inputs of a prediction: image files or frames of a bag, in chunks that any worker can do.
 
-Listing costs no decoding. Every frame has a name of its own, from which the names of its output files follow.
+Listing does not decode. Every frame has a unique name, from which its output files are named.
 
 Shape letters: H, W.
 """
@@ -26,7 +26,7 @@ from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag
 
 FILES_PER_CHUNK = 8
 BAG_FRAMES_PER_CHUNK = 64
-"""Of a bag that is divided among workers. More, because each has to pass over everything before its chunk."""
+"""Frames per chunk of a bag that is divided among workers; more, because each reads everything before its chunk."""
 
 Read = Callable[[], npt.NDArray[np.uint8]]
 """Decodes a frame: HxWx3 uint8 RGB."""
@@ -51,19 +51,19 @@ class FileChunk:
 class BagChunk:
     """`length` frames of a bag from the `first` on, None for all; their names are their stamps in nanoseconds.
 
-    How many these are is only `told` by the bag, unless there is a length. `drive` is the bag that was opened on this
-    machine, so that it is unpacked once; None opens it where the frames are read.
+    Without a length, their number is `declared`, which is what the bag claims. `drive` is the bag as opened on this
+    machine, so that it is unpacked only once; None = open it where the frames are read.
     """
 
     path: Path
     topic: str
-    told: int
+    declared: int
     first: int = 0
     length: int | None = None
     drive: Drive | None = None
 
     def __len__(self) -> int:
-        return min(max(0, self.told if self.length is None else self.length), sys.maxsize)
+        return min(max(0, self.declared if self.length is None else self.length), sys.maxsize)
 
     def frames(self) -> Iterator[tuple[str, Read]]:
         """Name and decoder of every frame; a decoder raises FrameError for a broken image, DataError for a message."""
@@ -74,14 +74,14 @@ Chunk = FileChunk | BagChunk
 
 
 def find_chunks(text: str, topic: str) -> list[Chunk]:
-    """Find out what an input is; a bag is one chunk, so that it is read once. Warns of what is amiss with a bag.
+    """Find the frames of an input; a bag is one chunk, so that it is read once. Logs the faults of a bag.
 
     Args:
         text: An image, a folder of images, a pattern, or a bag.
         topic: Image topic of a bag; empty = the only one.
 
     Raises:
-        DataError: There is nothing there that could be predicted.
+        DataError: There is nothing to predict.
     """
     path = Path(text).absolute()
     if is_bag(path):
@@ -102,7 +102,7 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
 
 
 def divided(chunks: list[Chunk]) -> list[Chunk]:
-    """The same frames in chunks small enough to be shared out; a bag is read once to count its frames."""
+    """The same frames in chunks small enough to distribute; a bag is read once to count its frames."""
     parts: list[Chunk] = []
     for chunk in chunks:
         if isinstance(chunk, BagChunk):
@@ -115,9 +115,9 @@ def divided(chunks: list[Chunk]) -> list[Chunk]:
 
 
 def _matching(pattern: Path) -> Iterator[Path]:
-    """Images whose paths match; ** goes through no links, so that folders that link to each other have an end."""
+    """Images whose paths match; ** follows no links, so that circular links end."""
     try:
-        # A hidden file or folder has to be named.
+        # Hidden files and folders match only if the pattern names them.
         for path in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))):
             hidden = {part for part in path.parts if part.startswith(".")}
             if is_image_name(path) and hidden <= set(pattern.parts):
@@ -127,7 +127,7 @@ def _matching(pattern: Path) -> Iterator[Path]:
 
 
 def refuse_input_in(root: Path, chunks: list[Chunk]) -> None:
-    """Raise DataError if any of what is to be predicted lies in the folder that the predictions go to."""
+    """Raise DataError if any input lies in the output folder."""
     for chunk in chunks:
         for path in [chunk.path] if isinstance(chunk, BagChunk) else [file for _, file in chunk.files]:
             if Path(os.path.realpath(path)).is_relative_to(root):
@@ -138,7 +138,7 @@ def refuse_input_in(root: Path, chunks: list[Chunk]) -> None:
 
 
 def frame_names(paths: list[Path]) -> list[str]:
-    """A name for every file: its stem; where stems repeat, as much of the path as tells the files apart."""
+    """A unique name for every file: its stem, and where stems repeat, as much of the path as necessary."""
     names = [path.stem for path in paths]
     for depth in range(max((len(path.parts) for path in paths), default=0)):
         counts = Counter(names)
@@ -147,7 +147,7 @@ def frame_names(paths: list[Path]) -> list[str]:
             # a.jpg and a.png become a_jpg and a_png; left/a.png and right/a.png become left_a_png and right_a_png.
             folders = paths[i].parts[1:-1]
             names[i] = "_".join([*folders[max(0, len(folders) - depth) :], paths[i].name.replace(".", "_")])
-    # What is left differs only in where a folder's name ends: a_b/c.png and a/b_c.png.
+    # The rest differs only in where a folder's name ends: a_b/c.png and a/b_c.png.
     taken: set[str] = set()
     for i in range(len(names)):
         while names[i] in taken:

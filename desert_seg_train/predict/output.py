@@ -1,6 +1,6 @@
-"""The folder predictions go to: which files a frame has, whether they are there, and predictions.json beside them.
+"""The output folder of a prediction: the files of a frame, whether they exist, and predictions.json beside them.
 
-Files are replaced in one go, so a file that is there is whole, and doing a frame twice does no harm.
+Files are replaced atomically, so an existing file is complete, and predicting a frame twice is harmless.
 
 Shape letters: H, W.
 """
@@ -27,7 +27,7 @@ from desert_seg_train.written import refuse_foreign, refuse_links, remove_writte
 OVERLAY_ALPHA = 0.5
 
 KINDS = ("color", "raw", "overlay", "confidence")
-"""Names of the folders that there may be in the output."""
+"""Names of the folders in the output."""
 
 RECORD = "predictions.json"
 
@@ -49,15 +49,15 @@ class Output:
         return {kind: self.root / kind / f"{name}.png" for kind in self.kinds}
 
     def is_done(self, name: str) -> bool:
-        """True if all files of a frame are there."""
+        """True if all files of a frame exist."""
         return all(path.is_file() for path in self.paths(name).values())
 
     def write(self, name: str, rgb: npt.NDArray[np.uint8], result: Segmentation, labels: LabelSet) -> None:
         """Write the files of a frame.
 
         Args:
-            name: Of the frame.
-            rgb: HxWx3 uint8, as predicted from.
+            name: Name of the frame.
+            rgb: HxWx3 uint8, the frame.
             result: Its masks.
             labels: The classes, for their colours.
         """
@@ -77,12 +77,12 @@ class Output:
 
 @dataclass(frozen=True)
 class Manifest:
-    """predictions.json: what the masks of a folder were made with and from.
+    """predictions.json: the model, settings and input of the masks in a folder.
 
     Attributes:
         model: Digest of the artifact.
-        input: What was predicted from.
-        settings: View set, engine, device and precision that were asked for.
+        input: The input.
+        settings: The requested view set, engine, device and precision.
     """
 
     model: str
@@ -90,7 +90,7 @@ class Manifest:
     settings: dict[str, str]
 
     def check(self, root: Path) -> None:
-        """Refuse a folder of predictions whose masks were made otherwise.
+        """Refuse a folder of predictions that were made with other settings.
 
         Raises:
             DataError: They were, or predictions.json is damaged.
@@ -116,7 +116,7 @@ class Manifest:
         Args:
             root: The folder.
             num_frames: Frames of the input.
-            failures: Name and sentence of every frame that could not be done.
+            failures: Name and error of every frame that failed.
             written: Names of the frames whose masks are in the folder.
             finished: Whether every other frame is done.
         """
@@ -124,21 +124,20 @@ class Manifest:
         content: dict[str, Any] = {**vars(self), "frames": num_frames, "finished": finished, "failed": failed}
         content["written"] = sorted(written)
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        # A file name may hold bytes that are no text; as an escape, JSON keeps them.
+        # A file name may contain bytes that are not text; JSON keeps them as escapes.
         write_bytes(root / RECORD, text.encode(errors="backslashreplace"))
 
 
 def prepare(root: Path, manifest: Manifest, overwrite: bool) -> set[str]:
-    """See that predictions may be written to a folder, and remove earlier ones if they are to be replaced.
+    """Check that predictions may be written to a folder, and remove earlier ones that are to be replaced.
 
-    A folder is ours by its predictions.json: without one, or where it does not list a file, the file is somebody
-    else's and stays.
+    Only files that predictions.json lists are ours; any other file is never replaced.
 
     Returns:
-        Names of the frames that are there already.
+        Names of the frames that exist already.
 
     Raises:
-        DataError: The folder holds predictions that were made otherwise, or something else where masks would go.
+        DataError: The folder holds predictions with other settings, or other files where masks would go.
     """
     refuse_links(root, KINDS, "--output")
     if not (root / RECORD).exists():
@@ -155,7 +154,7 @@ def prepare(root: Path, manifest: Manifest, overwrite: bool) -> set[str]:
 
 
 def _read(root: Path) -> dict[str, Any]:
-    """The content of predictions.json; raises DataError if it is none."""
+    """The content of predictions.json; raises DataError if it is invalid."""
     path = root / RECORD
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Doing chunks: the same work in this process or in a worker of a cluster. Knows nothing of who hands them out."""
+"""Predicts chunks, in this process or in a worker of a cluster. Knows nothing of how they are distributed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from desert_seg_train.predict.output import Output
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for all chunks; see `PredictConfig`."""
+    """The settings for all chunks; see `PredictConfig`."""
 
     model: Path
     output: Output
@@ -27,7 +27,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a frame: `failure` is the sentence of an error, or empty."""
+    """The outcome of a frame: `failure` is an error's message, or empty."""
 
     name: str
     failure: str = ""
@@ -35,7 +35,7 @@ class Done:
 
 
 class Worker:
-    """A model, loaded once, that does chunk after chunk."""
+    """A model, loaded once, that predicts chunk after chunk."""
 
     def __init__(self, job: Job) -> None:
         """Load the model; raises ArtifactError or EngineError."""
@@ -44,7 +44,7 @@ class Worker:
         self._options = SegmentOptions(views=job.tta, want_confidence="confidence" in job.output.kinds)
 
     def do(self, chunk: Chunk) -> Iterator[Done]:
-        """Predict the frames of a chunk that are not done yet; one that cannot be used does not end the others."""
+        """Predict the frames of a chunk that are not done yet; one that cannot be used does not stop the others."""
         output = self._job.output
         for name, read in chunk.frames():
             try:

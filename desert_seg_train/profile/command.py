@@ -1,6 +1,6 @@
-"""`desert-seg profile`: where the time of a frame goes, by camera size, on every engine that runs here.
+"""`desert-seg profile`: where the time of a frame goes, by camera size, on every engine of this machine.
 
-The stages of a frame are timed within the frame, so their shares hold on a busy machine too; times are medians.
+The stages are timed within each frame, so their shares hold on a busy machine, too; times are medians.
 
 Shape letters: H, W frame size.
 """
@@ -36,7 +36,7 @@ from desert_seg_train.profile.stages import Stages, rgb_message, time_frame
 
 STAGES = tuple(field.name for field in fields(Stages))
 COLUMNS = STAGES[:-1]
-"""What the table shows: all but the rest, which is next to nothing."""
+"""The stages in the table: all but the rest, which is negligible."""
 
 _COLORS = dict(zip(STAGES, ("cyan", "blue", "green", "magenta", "yellow", "red", "bright_black"), strict=True))
 _BAR = 10
@@ -49,7 +49,7 @@ class Profile:
     """One engine at one camera size.
 
     Attributes:
-        engine: As it describes itself.
+        engine: Its description.
         runner: Engine and precision.
         size: (H, W) of the camera's frames.
         stages_ms: Median by stage; publish is 0 where there is no ROS.
@@ -68,7 +68,7 @@ class Profile:
 
     @classmethod
     def of(cls, engine: str, runner: Runner, size: tuple[int, int], frames: Sequence[Stages]) -> Profile:
-        """Sum up at least one frame."""
+        """Summarise at least one frame."""
         return cls(
             engine,
             runner.name,
@@ -85,7 +85,7 @@ def profile(config: ProfileConfig) -> None:
 
     Raises:
         ArtifactError: The artifact is missing or damaged.
-        DesertSegError: A setting is impossible, or no engine runs the artifact.
+        DesertSegError: A setting is invalid, or no engine runs the artifact.
     """
     console = Console()
     sizes = [_size(text) for text in config.sizes]
@@ -117,17 +117,17 @@ def profile(config: ProfileConfig) -> None:
         "not_run": not_run,
     }
     write_text(path, json.dumps(content, indent=2) + "\n")
-    _say(console, artifact, profiles, not_run, path)
+    _print_table(console, artifact, profiles, not_run, path)
 
 
 def test_picture(size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """HxWx3 uint8 RGB without any edge that is sharper than a camera's; always the same."""
+    """HxWx3 uint8 RGB without edges sharper than a camera's; always the same."""
     coarse = np.random.default_rng(0).integers(0, 256, (9, 16, 3), np.uint8)
     return np.asarray(cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _publish_ms(sizes: Sequence[tuple[int, int]], not_run: dict[str, str]) -> list[float]:
-    """What publishing a mask of each size takes, asked of the robot's side; 0 where it cannot say."""
+    """Milliseconds to publish a mask of each size, measured by desert_seg_ros; 0 where it cannot."""
     command = [sys.executable, "-m", "desert_seg_ros.publish_time", *(f"{width}x{height}" for height, width in sizes)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -149,7 +149,7 @@ def _profiles(
     for _ in range(_NUM_WARM):
         for message in messages:
             time_frame(segmenter, message, options)
-    # The sizes take turns, so that other load on the machine falls on all of them.
+    # The sizes alternate, so that other load on the machine affects them all.
     rounds = [
         [time_frame(segmenter, message, options, taken) for message, taken in zip(messages, publish_ms, strict=True)]
         for _ in range(config.frames)
@@ -158,7 +158,7 @@ def _profiles(
     return [Profile.of(engine.description, runner, size, frames) for size, frames in columns]
 
 
-def _say(
+def _print_table(
     console: Console, artifact: Artifact, profiles: Sequence[Profile], not_run: Mapping[str, str], path: Path
 ) -> None:
     height, width = artifact.card.input_size

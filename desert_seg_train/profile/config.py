@@ -1,4 +1,4 @@
-"""What a profile is told, as a frozen dataclass. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg profile`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import tyro
 
 @dataclass(frozen=True)
 class ProfileConfig:
-    """Show where the time of a frame goes, stage by stage, on every engine that runs here.
+    """Show where the time of a frame goes, stage by stage, on every engine of this machine.
 
     Attributes:
         model: Model artifact: a folder, or the name of a shipped model.
         sizes: Camera sizes, each as WIDTHxHEIGHT.
         engines: Engines by name; default: all that are installed.
         views: View set: none, flip, scales or full.
-        frames: Frames of every size that are timed on every engine.
+        frames: Frames to time for every size and engine.
         threads: CPU threads of the engines, 0 = all cores.
         out: Folder for profile.json.
     """

@@ -1,4 +1,4 @@
-"""Which engines at which precisions there are to try on this machine. Knows nothing of what is done with them."""
+"""The engines and precisions to try on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Runner:
 
 
 def runners(engines: Collection[str] = ()) -> Iterator[Runner]:
-    """Every pair to try; whether this machine and an artifact have it shows when it is loaded.
+    """Every pair to try; whether this machine and an artifact support it shows when it is loaded.
 
     Args:
         engines: Names; empty for all that are installed.

@@ -1,4 +1,4 @@
-"""One frame from message to message, timed stage by stage; messages are known by their fields alone.
+"""One frame from message to message, timed stage by stage; only the fields of messages are used.
 
 Shape letters: H, W frame size.
 """
@@ -21,7 +21,7 @@ PLAIN = SegmentOptions()
 
 @dataclass
 class ImageMessage:
-    """What the fields of a sensor_msgs/Image are called; the real one, too, does no more than hold them."""
+    """Stands in for sensor_msgs/Image, with the same fields."""
 
     header: Any = None
     height: int = 0
@@ -34,7 +34,7 @@ class ImageMessage:
 
 @dataclass(frozen=True)
 class Stages:
-    """Milliseconds of one frame, by what they were spent on.
+    """Milliseconds of one frame, by stage.
 
     Attributes:
         message: Message to pixels.
@@ -42,8 +42,8 @@ class Stages:
         engine: Network, all views.
         mask: Scores to a mask of the camera's size.
         encode: Mask into a message's `array.array`.
-        publish: Handing that to DDS, with somebody listening; measured on its own, since it takes ROS.
-        rest: Whatever lies between the stages.
+        publish: Publishing that through DDS to a subscriber; measured separately, because it needs ROS.
+        rest: The time between the stages.
     """
 
     message: float
@@ -56,12 +56,12 @@ class Stages:
 
     @property
     def total(self) -> float:
-        """All stages together, as the clock saw them."""
+        """The time of all stages together."""
         return float(sum(astuple(self)))
 
 
 def rgb_message(rgb: npt.NDArray[np.uint8]) -> ImageMessage:
-    """HxWx3 uint8 RGB as a camera's driver would send it: rgb8, rows without padding."""
+    """HxWx3 uint8 RGB as a camera driver sends it: rgb8, rows without padding."""
     message = ImageMessage()
     fill_image(message, rgb, "rgb8", None)
     return message
@@ -76,7 +76,7 @@ def time_frame(
         segmenter: Loaded and warm.
         message: From `rgb_message`.
         options: As for `Segmenter.segment`.
-        publish_ms: What publishing such a mask takes.
+        publish_ms: Milliseconds that publishing such a mask takes.
     """
     began = time.perf_counter()
     rgb = decode_image(message)

@@ -1,8 +1,8 @@
-"""`desert-seg read-labels`: corrected labelme files as a labelled folder that a model can learn from.
+"""`desert-seg read-labels`: turns corrected labelme files into a labelled folder for training.
 
     desert-seg read-labels out/label --model models/light --out out/label/dataset
 
-The folder gets a label map of its own: the one of the labels, in which the value of unlabelled pixels is ignored.
+The folder gets its own label map: that of the labels, plus an ignored value for unlabelled pixels.
 
 Shape letters: H, W, K classes.
 """
@@ -33,7 +33,7 @@ LABEL_MAP = "label_map.yaml"
 
 
 def read_labels(config: ReadLabelsConfig) -> None:
-    """Write images and masks, and say how to teach them to the model.
+    """Write images and masks, and print how to adapt the model to them.
 
     Raises:
         DataError: A labelme file or its image is unusable, or the folder holds something else.
@@ -44,7 +44,7 @@ def read_labels(config: ReadLabelsConfig) -> None:
     label_map, unlabelled = _with_unlabelled(own)
     content = yaml.safe_dump(label_map.to_dict(), sort_keys=False).encode()
     _check_out(config.out, content)
-    files, told = _labelled_files(config, label_values(label_map.labels), console)
+    files, remarks = _labelled_files(config, label_values(label_map.labels), console)
     table = np.full(256, unlabelled, np.uint16)
     table[: len(label_map.labels)] = raw_values(label_map)
     names = {
@@ -69,17 +69,17 @@ def read_labels(config: ReadLabelsConfig) -> None:
     adapt = f"desert-seg adapt {config.model} --frames {config.out} --label-map {config.out / LABEL_MAP}"
     for line in (
         f"{num_written} frames in {config.out}: {LAYOUTS[0][0]}/, {LAYOUTS[0][1]}/, {LABEL_MAP}; {share}",
-        *told,
+        *remarks,
         f"teach them to the model: {adapt} --out runs/{config.out.resolve().name}",
     ):
         console.print(line)
 
 
 def raw_values(label_map: LabelMap) -> npt.NDArray[np.uint16]:
-    """The mask value to write for each class, K uint16: where it has several, the one that other label maps agree on.
+    """The mask value to write for each class, K uint16: of several, the one that most label maps agree on.
 
     Raises:
-        DataError: A class has none.
+        DataError: A class has no value.
     """
     shipped = _shipped()
 
@@ -102,7 +102,7 @@ def _meaning(label_map: LabelMap, value: int) -> str | None:
 
 
 def _with_unlabelled(own: LabelMap) -> tuple[LabelMap, int]:
-    """The label map with a value to ignore that is a class in no label map, and that value."""
+    """The label map with an ignored value that no label map uses for a class, and that value."""
     if own.in_color:
         own = LabelMap(own.name, own.labels, {index: index for index in range(len(own.labels))})
     known = [own, *_shipped()]
@@ -116,7 +116,7 @@ def _shipped() -> list[LabelMap]:
 
 
 def _check_out(out: Path, label_map: bytes) -> None:
-    """Refuse a folder that holds anything but an earlier reading with the same classes."""
+    """Refuse a folder that holds anything but earlier output with the same classes."""
     path = out / LABEL_MAP
     if out.exists() and any(out.iterdir()) and not (path.is_file() and path.read_bytes() == label_map):
         raise DataError(f"{out}: holds something else, or frames with other classes; choose another --out")
@@ -125,7 +125,7 @@ def _check_out(out: Path, label_map: bytes) -> None:
 def _labelled_files(
     config: ReadLabelsConfig, values: Mapping[str, int], console: Console
 ) -> tuple[dict[Path, LabelledImage], list[str]]:
-    """The labelme files to take, all of them checked, and what is to be said about the others."""
+    """The labelme files to use, after checking them all, and sentences about the others."""
     folder = config.labels / FRAMES if (config.labels / FRAMES).is_dir() else config.labels
     paths = sorted(folder.glob("*.json"))
     if not paths:
@@ -143,12 +143,12 @@ def _labelled_files(
         raise DataError(
             f"{folder}: none of {len(files)} frames is {'ticked `checked`' if config.checked else 'labelled'}"
         )
-    told = []
+    remarks = []
     if len(taken) < len(files):
-        told.append(f"left out: {len(files) - len(taken)} frames without a shape or a tick")
+        remarks.append(f"left out: {len(files) - len(taken)} frames without a shape or a tick")
     if unchecked and not config.checked:
-        told.append(
+        remarks.append(
             f"warning: {unchecked} of {len(files)} frames are not ticked `checked`, so their masks may be as proposed; "
             "tick those you have looked at and leave out the others with --checked"
         )
-    return taken, told
+    return taken, remarks

@@ -1,4 +1,4 @@
-"""What `desert-seg read-labels` is told. Imports nothing heavy, so that `--help` is instant."""
+"""Settings of `desert-seg read-labels`. Imports nothing heavy, so that `--help` is instant."""
 
 from __future__ import annotations
 

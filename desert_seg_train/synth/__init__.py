@@ -1,1 +1,1 @@
-"""`desert-seg synth`: deserts made to order, from a scene described as data to geometry to a labelled frame."""
+"""`desert-seg synth`: procedural deserts, from a scene described as data to geometry to labelled frames."""

@@ -1,6 +1,6 @@
-"""The camera: its intrinsics, and its pose on a vehicle that follows the ground. Knows nothing of what it sees.
+"""The camera: its intrinsics, and its pose on a vehicle that follows the ground. Knows nothing of scenes.
 
-Camera frame as ROS has it: optical, x right, y down, z ahead. Pixel centres are at whole numbers, as in OpenCV.
+The camera frame is ROS's optical frame: x right, y down, z forward. Pixel centres are at whole numbers, as in OpenCV.
 
 Shape letters: N points, H, W.
 """
@@ -17,7 +17,7 @@ from desert_seg_train.synth.terrain import Terrain
 
 _WHEELBASE_M, _TRACK_WIDTH_M = 2.6, 1.6
 _PITCH_FOLLOWS, _ROLL_FOLLOWS = 0.6, 0.5
-"""Share of the ground's slope that the suspension lets through."""
+"""Share of the ground's slope that passes through the suspension."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Camera:
         return np.array([[f, 0, (self.width - 1) / 2], [0, f, (self.height - 1) / 2], [0, 0, 1]])
 
     def project(self, pose: Floats, points: Floats) -> tuple[Floats, Floats]:
-        """Where points of the world are in the image.
+        """Project points of the world into the image.
 
         Args:
             pose: 4x4, camera to world.
@@ -79,7 +79,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Stance:
-    """Where a vehicle stands and how its camera is held: metres along and left of the track, radians, metres."""
+    """Position of a vehicle and pose of its camera: metres along and left of the track, radians, metres."""
 
     along_m: float
     left_m: float = 0.0

@@ -1,4 +1,4 @@
-"""`desert-seg synth`: render labelled frames or a drive, and pack a drive into a bag if asked to.
+"""`desert-seg synth`: render labelled frames or a drive, and optionally pack a drive into a bag.
 
 The one module of this package that knows of bags; the renderer does not.
 """
@@ -12,10 +12,10 @@ from desert_seg_train.synth.dataset import render
 
 
 def synth(config: SynthConfig) -> None:
-    """Render, pack, and say where everything is.
+    """Render, pack, and print where everything is.
 
     Raises:
-        DataError: An option is wrong, or something that must not be overwritten is in the way.
+        DataError: An option is invalid, or an existing file would be overwritten.
         DesertSegError: The machine has no OpenGL.
     """
     if config.bag is not None and not config.drive:

@@ -12,20 +12,20 @@ class SynthConfig:
     """Render labelled frames of a procedural desert, or a drive through one.
 
     Attributes:
-        out: Folder to write; frames that are there already are kept.
+        out: Folder to write; existing frames are kept.
         world: A shipped world by name, or the path of a world's YAML file.
         frames: Number of frames; a drive has HZ x SECONDS instead.
-        seed: Seed of everything random.
+        seed: Seed of all randomness.
         drive: One camera drive along a track instead of unordered frames.
         hz: Frames per second of a drive.
         seconds: Length of a drive.
-        randomise: Draw the world of every scene between this one and another shipped one.
+        randomise: Interpolate the world of every scene between this one and a random shipped one.
         depth: Also write depth/, uint16 millimetres, 0 = sky or beyond 65.5 m.
-        processes: Processes that render, 0 = one per core.
-        image_format: Of the colour images; masks and depth are always PNG.
+        processes: Number of rendering processes, 0 = one per core.
+        image_format: Format of the colour images; masks and depth are always PNG.
         width: Pixels.
         height: Pixels.
-        bag: Also pack the drive into this bag: a folder, or a bare file ending in .mcap.
+        bag: Also pack the drive into this bag: a folder, or a single file ending in .mcap.
         bag_mb: Limit of the bag's size, 10^6 bytes; JPEG quality is lowered until it fits.
     """
 

@@ -1,4 +1,4 @@
-"""Six frames of a world on one sheet, each beside its mask: what docs/worlds/ shows.
+"""Six frames of a world on one sheet, each beside its mask, for docs/worlds/.
 
 python -m desert_seg_train.synth.contact_sheet --world dusk --out docs/worlds
 """
@@ -32,7 +32,7 @@ class ContactSheetConfig:
 
     Attributes:
         out: Folder for the sheets, NAME.jpg each.
-        world: A shipped world by name, or the path of a world's YAML file; all that are shipped if left out.
+        world: A shipped world by name, or the path of a world's YAML file; default: all shipped ones.
         seed: Seed of the scenes.
     """
 
@@ -59,7 +59,7 @@ def contact_sheet(config: ContactSheetConfig) -> None:
 
 
 def _jpeg(image: npt.NDArray[np.uint8]) -> bytes:
-    """The best quality that keeps within the size."""
+    """JPEG at the best quality within the size limit."""
     for quality in _QUALITIES:
         encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         if encoded.size <= _MAX_BYTES:

@@ -1,4 +1,4 @@
-"""Writes a rendered set in the reference's folder layout, over several processes, and goes on where it was cut off.
+"""Writes a rendered set in the reference's folder layout, with several processes, and resumes where it stopped.
 
     OUT/Color_Images/NAME.jpg    the frames
     OUT/Segmentation/NAME.png    their masks: uint16, the ten raw values
@@ -6,8 +6,8 @@
     OUT/camera.json              intrinsics, and the pose of every frame (4x4, camera to world, optical frame)
     OUT/world.yaml               the world, and in its first line the command that makes the same bytes again
 
-A frame is a function of the recipe and its number alone, so neither the number of processes nor what was rendered
-before changes a byte. Nothing here knows how a frame is drawn.
+A frame depends only on the recipe and its number, not on the number of processes or what was rendered before. Knows
+nothing of how a frame is drawn.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _ENTRIES = ("Color_Images", "Segmentation", "depth", "camera.json", "world.yaml"
 
 @dataclass(frozen=True)
 class Rendered:
-    """What there is of a set: its folder, its frames, and how many of them were there already."""
+    """A rendered set: its folder, its number of frames, and how many of them existed already."""
 
     folder: Path
     num_frames: int
@@ -62,7 +62,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class _Job:
-    """What one process is handed at a time."""
+    """A unit of work for one process."""
 
     config: SynthConfig
     name: str
@@ -70,10 +70,10 @@ class _Job:
 
 
 def render(config: SynthConfig) -> Rendered:
-    """Render the set, or what is missing of it.
+    """Render the frames of the set that are missing.
 
     Raises:
-        DataError: The world or an option is wrong, or the folder holds something else.
+        DataError: The world or an option is invalid, or the folder holds something else.
         DesertSegError: The machine has no OpenGL.
     """
     _check(config)
@@ -106,7 +106,7 @@ def render(config: SynthConfig) -> Rendered:
 
 
 def raw_mask(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-    """Class indices to the values that masks are stored as, HxW."""
+    """Class indices to the raw values of masks, HxW."""
     values = np.zeros(len(LABELS.labels), np.uint16)
     for value, index in LABELS.values.items():
         values[index] = value
@@ -145,7 +145,7 @@ def _recipe(config: SynthConfig, world: World) -> str:
 
 
 def _claim(out: Path, recipe: str) -> None:
-    """Write world.yaml, or see that the folder was begun with the same."""
+    """Write world.yaml, or check that the folder was begun with the same."""
     path = out / "world.yaml"
     if path.is_file() and path.read_text(encoding="utf-8") != recipe:
         raise DataError(f"{path}: this folder was begun with other options; give another one, or delete this")
@@ -177,12 +177,12 @@ def _run(jobs: list[_Job], processes: int) -> Iterator[tuple[list[dict[str, Any]
 
 
 def _one_core_each() -> None:
-    """Mesa's software renderer would start a thread for every core in every process."""
+    """Keep Mesa's software renderer from starting a thread for every core in every process."""
     os.environ["LP_NUM_THREADS"] = "0"
 
 
 def _render(job: _Job) -> tuple[list[dict[str, Any]], int]:
-    """Render and write what is missing of a take; describe all its frames, and count those that were there."""
+    """Render the missing frames of a take; describe all its frames, and count those that existed."""
     config, take = job.config, job.take
     scene = _scene(take.world, take.scene_seed, take.length_m)
     described, num_there = [], 0
@@ -207,7 +207,7 @@ def _render(job: _Job) -> tuple[list[dict[str, Any]], int]:
 
 
 def write_frame(paths: list[Path], frame: Frame) -> None:
-    """Write depth (if there are three paths), mask and image of a frame, each in full or not at all."""
+    """Write depth (if there are three paths), mask and image of a frame, each completely or not at all."""
     if len(paths) == 3:
         millimetres = np.where(frame.depth < _DEEPEST_M, np.rint(frame.depth * 1000), 0)
         write_image(paths[0], millimetres.astype(np.uint16))

@@ -1,6 +1,6 @@
-"""OpenGL without a window: the context, the shader programs and the noise texture. Knows nothing of scenes.
+"""Headless OpenGL: the context, the shader programs and the noise texture. Knows nothing of scenes.
 
-The context comes through EGL, from Mesa's software renderer or a GPU's driver, whichever the machine has.
+The context comes through EGL, from Mesa's software renderer or a GPU's driver, whichever is available.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from desert_seg.errors import DesertSegError
 from desert_seg_train.synth.noise import spectral_noise
 
 THING_FORMAT = ("4f 4f 4f/i", "at_yaw", "scale_shade", "slope_hue")
-"""How the rows of `Things.places` reach a vertex shader; THING_BYTES each."""
+"""Layout of the rows of `Things.places` for vertex shaders; THING_BYTES each."""
 
 THING_BYTES = 48
 
 _EGL: dict[str, Any] = {"backend": "egl", "libgl": "libGL.so.1", "libegl": "libEGL.so.1"}
-"""The libraries by the names that Debian's runtime packages have; without this moderngl looks for the -dev ones."""
+"""Library names of Debian's runtime packages; by default moderngl looks for those of the -dev packages."""
 
 _SHADERS = Path(__file__).parent / "shaders"
 _NOISE_SIDE = 512
@@ -36,7 +36,7 @@ _PROGRAMS = {
     "contact": (("contact.vert",), ("contact.frag",)),
     "resolve": (("screen.vert",), ("resolve.frag",)),
 }
-"""Files of each program's vertex and fragment shader."""
+"""Source files of each program's vertex and fragment shader."""
 
 
 def open_context() -> moderngl.Context:
@@ -63,7 +63,7 @@ def load_programs(context: moderngl.Context) -> dict[str, moderngl.Program]:
 
 
 def set_uniforms(program: moderngl.Program, values: Mapping[str, Any]) -> None:
-    """Set the uniforms that the program uses, and pass over the others; matrices are row-major, as numpy has them."""
+    """Set the uniforms that the program uses and ignore the others; matrices are row-major, as in numpy."""
     for name, value in values.items():
         if name in program:
             uniform = program[name]

@@ -1,6 +1,6 @@
-"""The mesh kit: blades, leaves, tubes, limbs and spheres that plants and stones are put together from.
+"""The mesh kit: blades, leaves, tubes, limbs and spheres that plants and stones are made of.
 
-A mesh has its origin on the ground, z up, metres, and a colour per vertex in linear light. The kit knows no species.
+A mesh has its origin on the ground, z up, metres, and a colour per vertex in linear light. Knows nothing of species.
 
 Shape letters: V vertices, F triangles, N pieces added at once.
 """
@@ -24,12 +24,12 @@ def unit(vectors: Floats) -> Floats:
 
 
 def mix(first: npt.ArrayLike, second: npt.ArrayLike, share: Floats | float) -> Floats:
-    """Straight line from `first` at share 0 to `second` at share 1."""
+    """Linear interpolation from `first` at share 0 to `second` at share 1."""
     return np.asarray(first, np.float64) * (1.0 - share) + np.asarray(second, np.float64) * share
 
 
 class Mesh:
-    """Triangles that grow by pieces; every vertex has a position, a normal and a colour."""
+    """Triangles, added piece by piece; every vertex has a position, a normal and a colour."""
 
     def __init__(self) -> None:
         self._vertices: list[Floats] = []
@@ -76,7 +76,7 @@ def add_blades(
     tip: npt.ArrayLike,
     segments: int,
 ) -> None:
-    """Tapered blades that grow out of a disc and bend outwards; `lean` is their reach in parts of the height."""
+    """Tapered blades that grow out of a disc and bend outwards; `lean` is their reach relative to the height."""
     angle, distance = generator.uniform(0, 2 * np.pi, count), radius * np.sqrt(generator.random(count))
     heading = angle + generator.normal(0, 0.9, count)
     zero = np.zeros(count)
@@ -186,21 +186,21 @@ def add_limbs(
     rise: float,
     thinnest: int,
 ) -> list[tuple[Floats, Floats, int]]:
-    """A limb and those that branch off it.
+    """A limb and its branches.
 
     Args:
-        mesh: Where it is added.
-        generator: Of its shape.
+        mesh: The mesh to add it to.
+        generator: Randomness of its shape.
         start: Its foot, metres.
-        direction: Where it points at first; unit vector.
+        direction: Initial direction, unit vector.
         length: Metres.
         radius: At the foot, metres.
-        depth: How often it branches, 0 = a bare limb.
-        color: Of the bark.
+        depth: Levels of branching, 0 = a bare limb.
+        color: Colour of the bark.
         spread: How far branches turn away from their limb.
-        rise: How much they turn up.
-        thinnest: Limbs of a smaller depth are not drawn; the random numbers are used all the same, so that every
-            level of detail is the same tree.
+        rise: How far branches turn upwards.
+        thinnest: Limbs of a smaller depth are not drawn; their random numbers are still consumed, so that every level
+            of detail is the same tree.
 
     Returns:
         Start, end and depth of every limb.

@@ -1,4 +1,4 @@
-"""Noise that is a pure function of place and seed, for terrain, patches of plants and surfaces. Knows of no scene.
+"""Noise as a pure function of position and seed, for terrain, patches of plants and surfaces.
 
 Value noise on a hashed lattice and its fractal sum; spectral noise that tiles. Arrays of any one shape go in, the
 same shape comes out, float64 in [0, 1].
@@ -14,7 +14,7 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 _LACUNARITY = 2.03
-"""Not exactly 2, so that the lattices of the octaves do not line up."""
+"""Not exactly 2, so that the lattices of the octaves do not coincide."""
 
 
 def smoothstep(start: float, end: float, x: Floats) -> Floats:

@@ -19,9 +19,9 @@ _NUM_GEOLOGIES = 3
 def draw_world(base: World, generator: np.random.Generator) -> World:
     """A world between `base` and a shipped one.
 
-    Ground, light, weather and camera are mixed by one share, and soil and light change colour; each layer of either
-    world is kept with the probability of that world's share, and changed in density and colour; the rocks are any of
-    the catalogue.
+    Ground, light, weather and camera are interpolated by one share, and soil and light change colour; each layer of
+    either world is kept with the probability of that world's share, and changed in density and colour; rocks are drawn
+    from the whole catalogue.
     """
     others = [name for name in shipped_worlds() if name != base.name]
     other = load_world(others[generator.integers(len(others))])
@@ -46,7 +46,7 @@ def draw_world(base: World, generator: np.random.Generator) -> World:
 
 
 def _mix(first: Any, second: Any, share: float) -> Any:
-    """Numbers on the straight line between two records; what is no number is taken from the nearer one."""
+    """Linear interpolation of the numbers of two records; anything else is taken from the nearer one."""
     if dataclasses.is_dataclass(first):
         names = [field.name for field in dataclasses.fields(first)]
         return replace(first, **{n: _mix(getattr(first, n), getattr(second, n), share) for n in names})  # type: ignore[type-var]
@@ -64,7 +64,7 @@ def _vary(layer: Layer, generator: np.random.Generator) -> Layer:
 
 
 def _tint(record: Any, spread: float, generator: np.random.Generator) -> Any:
-    """The record with all its colours multiplied by one random colour, of logarithms with this deviation."""
+    """The record with all its colours multiplied by one random colour, log-normal with this deviation."""
     tint = np.exp(generator.normal(0, spread, 3))
     colors = {
         field.name: tuple(float(c * t) for c, t in zip(value, tint, strict=True))

@@ -1,7 +1,7 @@
-"""Frozen dataclasses <-> plain data (what YAML and JSON hold), strictly: unknown or missing keys are refused by name.
+"""Frozen dataclasses <-> plain data as in YAML and JSON; unknown or missing keys are refused by name.
 
-Fields may be numbers, strings, Literals, tuples, dataclasses, or a union of dataclasses, which is told apart by a
-`kind` key that holds the snake-case name of the class. Knows nothing of what the records mean.
+Fields may be numbers, strings, Literals, tuples, dataclasses, or a union of dataclasses, which a `kind` key with the
+snake-case name of the class distinguishes. Knows nothing of what the records mean.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def from_data(cls: type[T], data: Any, where: str) -> T:
 
 
 def kind_of(cls: type) -> str:
-    """Name of a dataclass as data has it: `BroadTree` is `broad_tree`."""
+    """Name of a dataclass in data: `BroadTree` is `broad_tree`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 

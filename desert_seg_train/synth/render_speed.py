@@ -1,8 +1,8 @@
-"""How fast this machine makes frames, and where the time goes.
+"""How fast this machine renders frames, and where the time goes.
 
     python -m desert_seg_train.synth.render_speed --world mojave --frames 16
 
-Times one process on one core, step by step, then the whole command with a process for each core.
+Times one process on one core, step by step, then the whole command with one process per core.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class BenchmarkConfig:
 
 
 class Stopwatch:
-    """Seconds by the clock, and of processor time, which other programs on the machine do not add to."""
+    """Wall-clock seconds, and processor time, which other programs do not add to."""
 
     def __init__(self) -> None:
         self.wall_s, self.cpu_s = 0.0, 0.0

@@ -1,4 +1,4 @@
-"""Draws a scene: shadow maps, contact map, picture with four samples a pixel, and from these one labelled frame.
+"""Draws a scene: shadow maps, contact map and an image with four samples per pixel give one labelled frame.
 
 Colour, class and depth come from the same triangles in the same pass, so they agree to the pixel. The same scene,
 pose and size give the same bytes on one machine. Knows nothing of files.
@@ -25,16 +25,16 @@ from desert_seg_train.synth.worlds import LABELS
 
 _NEAR_M, _FAR_M = 0.25, 4000.0
 _SKY_CLIP = 0.99999
-"""In the depth buffer the sky is behind this; the furthest ground, at 2.2 km, is in front of it."""
+"""Depth-buffer value between the furthest ground, at 2.2 km, and the sky."""
 
 _SAMPLES = 4
 _LEAST_ANGLE = 0.002
-"""Things smaller than this, size over distance in radians, are left out: 1.4 pixels at 960 wide."""
+"""Things smaller than this angle (size over distance, radians) are left out: 1.4 pixels at a width of 960."""
 
 
 @dataclass(frozen=True)
 class _ShadowMap:
-    """One of the two: how far ahead its middle is, half its size, its depth, and what casts a shadow into it."""
+    """One of the two shadow maps: distance of its centre ahead, half its size, its depth, and what casts shadows."""
 
     pixels: int
     ahead_m: float
@@ -52,7 +52,7 @@ _SHADOW_MAPS = (
 )
 _CONTACT_PIXELS, _CONTACT_HALF_M, _CONTACT_AHEAD_M = 1024, 21.0, 19.0
 _CONTACT_REACH = 1.5
-"""Radius of the darkened ground in parts of the thing's footprint."""
+"""Radius of the darkened ground relative to the thing's footprint."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Frame:
         image: HxWx3 uint8 RGB.
         labels: HxW uint8, index of the class in `LABELS.labels`.
         depth: HxW float32, metres along the optical axis, inf in the sky.
-        num_triangles: How many were drawn into the picture.
+        num_triangles: Number of triangles drawn into the image.
     """
 
     image: npt.NDArray[np.uint8]
@@ -74,7 +74,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class _Visible:
-    """What one frame needs of an item: the places in the picture, nearest first, and those in each shadow map."""
+    """The visible instances of an item: those in the image, nearest first, and those in each shadow map."""
 
     item: Item
     seen: npt.NDArray[np.float32]
@@ -82,10 +82,10 @@ class _Visible:
 
 
 class Renderer:
-    """Frames of one size; keeps the last scene in graphics memory."""
+    """Renders frames of one size; keeps the last scene in graphics memory."""
 
     def __init__(self, width: int, height: int) -> None:
-        """Open the graphics.
+        """Open the OpenGL context.
 
         Raises:
             DesertSegError: The machine has no OpenGL.
@@ -116,13 +116,13 @@ class Renderer:
 
     @property
     def description(self) -> str:
-        """What draws: the graphics card or the software renderer."""
+        """Name of the graphics card or software renderer."""
         return str(self._context.info["GL_RENDERER"])
 
     def load(self, scene: Scene) -> UploadedScene:
-        """Put a scene into graphics memory, unless it is there."""
+        """Upload a scene to graphics memory, unless it is there."""
         if self._uploaded is None or self._uploaded.scene is not scene:
-            with self._context:  # there may be another one in this process
+            with self._context:  # this process may have another context
                 if self._uploaded:
                     self._uploaded.release()
                 self._uploaded = UploadedScene(self._context, self._programs, scene, self._corners)
@@ -134,7 +134,7 @@ class Renderer:
         Args:
             scene: What to draw.
             pose: 4x4, camera to world.
-            grain_seed: Of the image's noise.
+            grain_seed: Seed of the image's noise.
         """
         uploaded = self.load(scene)
         camera = Camera(*self._size, scene.world.camera.fov_deg)
@@ -144,7 +144,7 @@ class Renderer:
         texel = 2 * _CONTACT_HALF_M / _CONTACT_PIXELS
         contact_middle = np.round((eye + ahead * _CONTACT_AHEAD_M)[:2] / texel) * texel
         visible = [_visible(item, camera, pose) for item in uploaded.items]
-        visible.sort(key=lambda entry: -entry.item.angles[0])  # near first: the depth test then rejects what is behind
+        visible.sort(key=lambda entry: -entry.item.angles[0])  # near first: the depth test then rejects the rest
         with self._context:
             self._draw_shadows(visible, suns)
             self._draw_contacts(visible, contact_middle)
@@ -262,7 +262,7 @@ def _visible(item: Item, camera: Camera, pose: Floats) -> _Visible:
 
 
 def _in_view(camera: Camera, pose: Floats, points: npt.NDArray[Any], radii: Floats) -> npt.NDArray[np.bool_]:
-    """Which spheres reach between the image's left and right edge, extended: N booleans."""
+    """Which spheres intersect the volume between the image's left and right edge: N booleans."""
     offsets = points - pose[:3, 3]
     ahead, sideways = offsets @ pose[:3, 2], np.abs(offsets @ pose[:3, 0])
     half_width = camera.width / 2 / camera.focal_px
@@ -277,7 +277,7 @@ def _sun_view(sun: Floats, centre: Floats, plan: _ShadowMap) -> Floats:
     view[:3, :3] = np.stack([side, np.cross(sun, side), sun])
     origin = view[:3, :3] @ centre
     texel = 2 * plan.half_m / plan.pixels
-    origin[:2] = np.round(origin[:2] / texel) * texel  # whole texels: shadows do not swim from frame to frame
+    origin[:2] = np.round(origin[:2] / texel) * texel  # whole texels, so that shadows do not flicker between frames
     view[:3, 3] = -origin
     return np.asarray(np.diag([1 / plan.half_m, 1 / plan.half_m, -1 / plan.depth_m, 1]) @ view, np.float64)
 

@@ -1,7 +1,7 @@
-"""Rocks: what they are made of (a geology) and the stones, gravel and boulders broken from it.
+"""Rocks: their material (a geology), and stones, gravel and boulders of it.
 
 Shape and colour variation are made here; the surface (speckles, bands, veins, pits, varnish) is drawn by
-`shaders/rock.frag` from the same geology. Nothing here knows where a stone lies.
+`shaders/rock.frag` from the same geology. Knows nothing of where stones lie.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from desert_seg_train.synth.noise import Floats, fractal_noise, smoothstep
 from desert_seg_train.synth.species import Color
 
 _STONE_LEVELS, _STONE_ANGLES = (4, 3, 2, 1, 0), (0.25, 0.06, 0.02, 0.006)
-"""Subdivisions of the sphere at each level of detail, and the angles in radians at which the next one takes over."""
+"""Subdivisions of the sphere at each level of detail, and the angles in radians at which the next level begins."""
 
 _GRAVEL_LEVELS, _GRAVEL_ANGLES = (2, 1, 0, None), (0.035, 0.012, 0.005)
 """The same for gravel; None is a pyramid."""
 
 _GRAVEL_SHAPES = 7
-"""Different stones on one spot of gravel."""
+"""Number of different stones in one patch of gravel."""
 
 _FAR_GRAVEL_SHARE, _FAR_GRAVEL_GROWTH = 0.15, 2.2
 """The furthest level of gravel has fewer, larger stones."""
@@ -38,21 +38,21 @@ class Geology:
     """A kind of rock.
 
     Attributes:
-        name: For people.
+        name: Display name.
         color: Albedo, linear light.
         accent: Colour of speckles, veins and light bands.
         angularity: 0 = worn round, 1 = blocks cut by planes.
         lumpiness: How far the surface departs from a sphere or block.
-        height: Height in parts of the width: 0.2 is a slab, 1 a block.
-        length: Length in parts of the width, at most.
+        height: Height relative to the width: 0.2 is a slab, 1 a block.
+        length: Largest length relative to the width.
         speckles: Grains of the accent colour, as in granite: 0..1.
         bands: Layers, as in sandstone: 0..1.
-        bands_per_m: How many layers there are to the metre.
+        bands_per_m: Layers per metre.
         veins: Thin lines of the accent colour, as in marble: 0..1.
         pits: Dark holes, as in basalt: 0..1.
-        varnish: Dark coat on what faces the sky, as on old desert stones: 0..1.
+        varnish: Dark coating of surfaces that face the sky, as on old desert stones: 0..1.
         roughness: Depth of the small relief: 0..1.
-        soil: Share of its colour that is the soil's, which it weathers into: 0..1.
+        soil: Share of the soil's colour in its own, from weathering: 0..1.
     """
 
     name: str
@@ -76,11 +76,11 @@ class Geology:
             raise ValueError(f"soil is {self.soil}, expected a share, 0 to 1")
 
     def on_soil(self, color: Color) -> Geology:
-        """The same rock where the soil has this colour, linear light."""
+        """The same rock on soil of this colour, linear light."""
         return replace(self, color=_blend(self.color, color, self.soil), accent=_blend(self.accent, color, self.soil))
 
     def surface(self) -> dict[str, float | Color]:
-        """What `shaders/rock.frag` is told, by the names of its uniforms."""
+        """Uniforms of `shaders/rock.frag` by name."""
         return {
             "accent": self.accent,
             "angularity": self.angularity,
@@ -96,13 +96,13 @@ class Geology:
 
 @dataclass(frozen=True)
 class Rock:
-    """One stone, or gravel: a spot strewn with small stones. The layer's scale is the radius of the largest, metres.
+    """One stone, or gravel: a patch of small stones. The layer's scale is the radius of the largest, metres.
 
     Attributes:
-        stones: How many on one spot.
-        spread: Radius of the spot in radii of its largest stone; 0 for a single stone.
+        stones: Number of stones in one patch.
+        spread: Radius of the patch in radii of its largest stone; 0 for a single stone.
         smallest: Radius of the smallest stone in radii of the largest.
-        tilt_deg: How far a stone of gravel leans, at most.
+        tilt_deg: Largest tilt of a stone of gravel.
     """
 
     stones: int = 1
@@ -112,16 +112,16 @@ class Rock:
 
     @property
     def lod_angles(self) -> tuple[float, ...]:
-        """Angles (size over distance) at which the next level of detail takes over."""
+        """Angles (size over distance) at which the next level of detail begins."""
         return _STONE_ANGLES if self.stones == 1 else tuple(a * (1 + self.spread) for a in _GRAVEL_ANGLES)
 
     @property
     def solid(self) -> bool:
-        """True if a camera must not stand in it."""
+        """True if a camera must not be inside it."""
         return self.stones == 1
 
     def build(self, generator: np.random.Generator, lod: int, geology: Geology) -> Mesh:
-        """Make one stone, or one spot of gravel."""
+        """Make one stone, or one patch of gravel."""
         mesh = Mesh()
         if self.stones == 1:
             stone = _make_stone(generator, geology, _STONE_LEVELS[lod])
@@ -192,5 +192,5 @@ def _blend(first: Color, second: Color, share: float) -> Color:
 
 
 def _fork(generator: np.random.Generator) -> np.random.Generator:
-    """A generator that takes the same amount from its parent however much it is used."""
+    """A child generator, so that the parent advances equally however much it is used."""
     return np.random.default_rng(generator.integers(1 << 32))

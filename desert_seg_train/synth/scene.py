@@ -1,4 +1,4 @@
-"""A scene: one world with everything in its place, drawn from a seed. Knows nothing of cameras or of OpenGL.
+"""A scene: a world with everything placed, drawn from a seed. Knows nothing of cameras or of OpenGL.
 
 Shape letters: N things of a layer.
 """
@@ -28,12 +28,12 @@ _OBSTACLE_M = 0.3
 
 @dataclass(frozen=True)
 class Things:
-    """Where the things of a layer are.
+    """The instances of a layer.
 
     Attributes:
         places: Nx12 float32: x, y, z, yaw; scale along x, y, z, brightness; slope of the ground along x and y,
             hue -0.5..0.5, and an unused 0.
-        variants: N, which of the layer's meshes.
+        variants: N indices of the layer's meshes.
     """
 
     places: npt.NDArray[np.float32]
@@ -42,7 +42,7 @@ class Things:
 
 @dataclass(frozen=True)
 class Variant:
-    """One mesh of a layer in all its levels of detail, nearest first, and the places it is put at (Nx12)."""
+    """One mesh of a layer in all its levels of detail, nearest first, and its instances (Nx12)."""
 
     layer: Layer
     geology: Geology | None
@@ -51,17 +51,17 @@ class Variant:
 
 
 class Scene:
-    """Everything that one seed makes of a world.
+    """A world as one seed places it.
 
     Attributes:
-        world: What it was made from.
-        seed: What it was drawn from.
+        world: Its world.
+        seed: Its seed.
         terrain: The ground.
         sun: Unit vector to the sun.
-        exposure: Of the camera.
-        clouds: Share of the sky.
-        haze_per_m: Share of a surface's light lost in a metre of air.
-        things: Those of every layer, in the world's order.
+        exposure: Exposure of the camera.
+        clouds: Share of the sky that clouds cover.
+        haze_per_m: Share of a surface's light lost per metre of air.
+        things: The instances of every layer, in the world's order.
     """
 
     def __init__(self, world: World, seed: int, length_m: float = TRACK_M) -> None:
@@ -85,7 +85,7 @@ class Scene:
         return self.terrain.mesh(self._patches(0, x, y) if self.world.layers else np.zeros_like(x))
 
     def variants(self) -> Iterator[Variant]:
-        """Build the meshes of every layer, one variant at a time; those that stand nowhere are left out."""
+        """Build the meshes of every layer, one variant at a time; those without an instance are left out."""
         for i, (layer, things) in enumerate(zip(self.world.layers, self.things, strict=True)):
             for variant in range(layer.variants):
                 places = things.places[things.variants == variant]
@@ -96,7 +96,7 @@ class Scene:
                 yield Variant(layer, geology, levels, places)
 
     def is_free(self, x: float, y: float) -> bool:
-        """True if a camera at this place stands in no rock, bush, tree or log."""
+        """True if a camera at this place is not inside a rock, bush, tree or log."""
         for layer, things in zip(self.world.layers, self.things, strict=True):
             size = things.places[:, 4]
             clearance = np.where(size > _OBSTACLE_M, 1.1 * size + 0.8, 0.0)
@@ -114,7 +114,7 @@ class Scene:
         return shape.build(generator, lod)
 
     def _patches(self, index: int, x: Floats, y: Floats) -> Floats:
-        """How full the patches of a layer are at each place, 0..1."""
+        """Density of the patches of a layer at each place, 0..1."""
         layer = self.world.layers[index]
         noise_seed = self.terrain.noise_seed + 100 + 13 * index
         return smoothstep(*layer.patch, fractal_noise(x / layer.patch_m, y / layer.patch_m, noise_seed, 4))

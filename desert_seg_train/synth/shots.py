@@ -1,6 +1,6 @@
-"""Which frames are taken: unordered ones, a few from every scene, or a drive along one track.
+"""Plans the frames: unordered ones, a few from every scene, or a drive along one track.
 
-Everything is a function of the plan: a frame is the same whichever process takes it, and whichever others are taken.
+A frame depends only on the plan, not on the process that renders it or on other frames.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_DRIVE_S = 75.0
 _START_M = 4.0
 _STILL_LEFT_M = 6.0
 _WEAVE = np.array([0.25, 0.03, 0.006, 0.005])
-"""Of a drive: metres to the side, radians of yaw, pitch and roll."""
+"""Deviations of a drive: metres to the side, radians of yaw, pitch and roll."""
 
 _WEAVE_HZ = np.array([0.11, 0.13, 1.7, 1.3])
 
@@ -55,12 +55,12 @@ class Take:
     count: int
 
     def scene(self) -> Scene:
-        """Put everything in its place; takes a second."""
+        """Place everything; takes a second."""
         return Scene(self.world, self.scene_seed, self.length_m)
 
 
 def plan_stills(config: SynthConfig, worlds: list[World]) -> list[Take]:
-    """Takes of unordered frames; `worlds` has the world of every scene in turn, and starts over at its end."""
+    """Takes of unordered frames; `worlds` has the world of every scene in turn, repeated cyclically."""
     return [
         Take(
             worlds[scene % len(worlds)],
@@ -92,17 +92,17 @@ def plan_drive(config: SynthConfig, world: World) -> list[Take]:
 
 
 def num_frames(config: SynthConfig) -> int:
-    """How many frames the set has."""
+    """Number of frames of the set."""
     return round(config.hz * config.seconds) if config.drive else config.frames
 
 
 def num_scenes(config: SynthConfig) -> int:
-    """How many scenes the set has."""
+    """Number of scenes of the set."""
     return 1 if config.drive else -(-config.frames // FRAMES_PER_SCENE)
 
 
 def still_shots(take: Take, scene: Scene) -> list[Shot]:
-    """Anywhere near the track where nothing is in the way, looking roughly along it."""
+    """Random free places near the track, looking roughly along it."""
     generator = np.random.default_rng([take.scene_seed, 3])
     rig = take.world.camera
     shots = []

@@ -1,7 +1,7 @@
-"""What grows and lies about: grass, bushes, trees, flowers, litter and logs, each a few numbers that make a mesh.
+"""Plants and what falls from them: grass, bushes, trees, flowers, litter and logs, each a few numbers that make a mesh.
 
 A species is data, and `build` turns it into one plant; level of detail 0 is the nearest, higher ones have fewer and
-larger pieces for the same cover. Sizes are those of a plant of scale 1. Nothing here knows where a plant stands.
+larger pieces for the same cover. Sizes are for a plant of scale 1. Knows nothing of where plants stand.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from desert_seg_train.synth.meshes import UP, Mesh, add_blades, add_leaves, add_limbs, add_tube, mix, unit
 
 Color: TypeAlias = tuple[float, float, float]
-"""Linear light, 0..1 each."""
+"""RGB, linear light, 0..1 each."""
 
 _ONE_PIECE_IN = (1, 4, 28, 90)
-"""At each level of detail one leaf in so many stays, and grows so that the cover does not change."""
+"""At each level of detail one leaf in this many remains, enlarged so that the cover does not change."""
 
 _LEAF_GROWTH = 0.48
 
@@ -29,10 +29,10 @@ class Grass:
     Attributes:
         base: Colour at the root.
         tip: Colour at the tip.
-        height_m: Of the longest blades.
-        blades: How many.
-        lean: Sideways reach of a blade in parts of its height.
-        radius_m: Of the tuft at the ground.
+        height_m: Height of the longest blades.
+        blades: Number of blades.
+        lean: Sideways reach of a blade relative to its height.
+        radius_m: Radius of the tuft at the ground.
         width_m: Half the width of a blade at its root.
     """
 
@@ -57,17 +57,17 @@ class Grass:
 
 @dataclass(frozen=True)
 class Bush:
-    """Lumps of leaves over twigs.
+    """Clumps of leaves over twigs.
 
     Attributes:
         dark: Leaf colour inside and below.
         light: Leaf colour outside and above.
         wood: Colour of the twigs.
         radii_m: Half axes of the crown.
-        leaves: How many.
+        leaves: Number of leaves.
         leaf_m: Half the length of a leaf.
-        twigs: How many; they stick out of the leaves.
-        leaf_aspect: Width of a leaf in parts of its length.
+        twigs: Number of twigs, which stick out of the leaves.
+        leaf_aspect: Width of a leaf relative to its length.
     """
 
     dark: Color
@@ -143,7 +143,7 @@ class JoshuaTree:
         light: Colour at its tip.
         bark: Colour of trunk and limbs.
         branchings: How often limbs branch.
-        spikes: On each limb.
+        spikes: Number of spikes on each limb.
     """
 
     dark: Color
@@ -210,12 +210,12 @@ class Flowers:
 
 @dataclass(frozen=True)
 class Litter:
-    """Dead leaves and twigs on a spot of about a metre.
+    """Dead leaves and twigs in a patch of about a metre.
 
     Attributes:
-        colors: Of the leaves; twigs have the first.
-        leaves: Of each colour.
-        twigs: How many.
+        colors: Colours of the leaves; twigs have the first.
+        leaves: Number of leaves of each colour.
+        twigs: Number of twigs.
     """
 
     colors: tuple[Color, ...]

@@ -1,9 +1,9 @@
-"""The lie of the land: a height field with a track through it, and the grid of triangles it is drawn as.
+"""The terrain: a height field with a track through it, and the grid of triangles it is drawn as.
 
-World frame as in REP-103: metres, x along the track, y left, z up. The grid is fine near the track and stretches
-out to the mountains; whatever stands on the ground stands on the grid's triangles, not on the field behind them.
+World frame as in REP-103: metres, x along the track, y left, z up. The grid is fine near the track and coarser out to
+the mountains; things stand on the grid's triangles, not on the underlying height field.
 
-Shape letters: N points, G grid lines a side, B blocks, Q quads in a block.
+Shape letters: N points, G grid lines per side, B blocks, Q quads per block.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from desert_seg_train.synth.noise import Floats, fractal_noise, smoothstep, valu
 from desert_seg_train.synth.worlds import Ground
 
 _BLOCKS, _QUADS = 14, 35
-"""Blocks on a side of the grid, and quads on a side of a block; a block is drawn or left out as a whole."""
+"""Blocks per side of the grid, and quads per side of a block; a block is drawn or culled as a whole."""
 
 _HALF_WIDTH_M = 1500.0
 _FINE_X_M, _FINE_Y_M = 55.0, 28.0
-"""Distance from the middle up to which the grid lines are about evenly spaced."""
+"""Distance from the centre up to which the grid lines are about evenly spaced."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class TerrainMesh:
     Attributes:
         vertices: G*Gx9 float32: position, unit normal, colour.
         faces: Bx(6*Q) uint32, the triangles of each block.
-        centres: Bx3, middles of the blocks, metres.
-        radii: B, of the spheres around the middles that hold the blocks, metres.
+        centres: Bx3, centres of the blocks, metres.
+        radii: B, radii of bounding spheres around the centres, metres.
     """
 
     vertices: npt.NDArray[np.float32]
@@ -59,12 +59,12 @@ class Terrain:
         self._z = self._field(self._x[:, None], self._y[None, :])
 
     def track_y(self, x: Floats | float) -> Floats:
-        """Where the middle of the track is at x, metres."""
+        """y of the track's centre line at x, metres."""
         waves = [size * np.sin(2 * np.pi * np.asarray(x) / wave + phase) for size, wave, phase in self._bends]
         return np.asarray(sum(waves), np.float64)
 
     def off_track(self, x: Floats, y: Floats) -> Floats:
-        """Distance from the middle of the track, metres."""
+        """Distance from the track's centre line, metres."""
         slope = self.track_y(x + 0.5) - self.track_y(x - 0.5)
         return np.abs(y - self.track_y(x)) / np.sqrt(1 + slope**2)
 
@@ -146,7 +146,7 @@ class Terrain:
         return i, j
 
     def _cell(self, x: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
-        """Heights of the corners (this, next x, next y, both) of the quad around a place, and where in it, 0..1."""
+        """Corner heights (this, next x, next y, both) of the quad around a place, and the position in it, 0..1."""
         i, j = self._index(x, y)
         a = (x - self._x[i]) / (self._x[i + 1] - self._x[i])
         b = (y - self._y[j]) / (self._y[j + 1] - self._y[j])
@@ -155,5 +155,5 @@ class Terrain:
 
 
 def _stretch(lines: Floats, fine_m: float) -> Floats:
-    """Grid lines from -1..1 to metres: evenly spaced in the middle, ever wider outside."""
+    """Grid lines from -1..1 to metres: evenly spaced in the middle, increasingly wide outside."""
     return np.asarray(fine_m * np.sinh(np.arcsinh(_HALF_WIDTH_M / fine_m) * lines), np.float64)

@@ -1,4 +1,4 @@
-"""A scene in the graphics memory: its ground, and every mesh with the places it stands at.
+"""A scene in graphics memory: its ground, and every mesh with its instances.
 
 Shape letters: N places of a mesh.
 """
@@ -29,18 +29,18 @@ class Item:
     """One mesh of one level of detail.
 
     Attributes:
-        layer: What it belongs to.
-        surface: Uniforms of the program that depend on what it is made of.
+        layer: Its layer.
+        surface: Uniforms of the program that depend on its material.
         label: Class index.
         angles: Size over distance, radians: least (inclusive) and most at which this level is drawn.
         places: Nx12 float32, see `Things`.
-        sizes: N, radii of the spheres around the places that hold the mesh, metres.
-        closed: Whether the backs of its triangles are never seen.
+        sizes: N, radii of bounding spheres around the places, metres.
+        closed: Whether the backs of its triangles are never visible.
         footprint: Radius of the mesh seen from above, at scale 1.
         num_faces: Triangles.
-        places_buffer: Room for all places.
-        program: What it is drawn with.
-        picture: Vertex array that draws it.
+        places_buffer: Buffer for all places.
+        program: Its shader program.
+        picture: Vertex array that draws it into the image.
         shadow: Vertex array that draws it into a shadow map.
         contact: Vertex array that darkens the ground around it.
     """
@@ -62,14 +62,14 @@ class Item:
 
 
 class UploadedScene:
-    """Graphics objects of one scene; `release` them before the next.
+    """OpenGL objects of one scene; `release` them before the next.
 
     Attributes:
         scene: What was uploaded.
         items: Every mesh.
         ground: Vertex array of the ground.
         block_vertices: Indices in one block of the ground.
-        centres: Bx3, middles of the blocks, metres.
+        centres: Bx3, centres of the blocks, metres.
         radii: B, metres.
     """
 

@@ -1,8 +1,8 @@
 """Worlds: a desert described as data, read from YAML and written back to it.
 
-A world says what there is and how much of it, never where: places are drawn from a seed by `scene.py`. Colours are
-linear light (not sRGB), lengths metres, angles degrees. Shipped worlds are the files in `worlds/`, and
-`geologies.yaml` is the catalogue of rocks they name; a world may also describe a rock of its own in place.
+A world says what exists and how much of it, but not where: `scene.py` draws the places from a seed. Colours are linear
+light (not sRGB), lengths metres, angles degrees. Shipped worlds are the files in `worlds/`, and `geologies.yaml` is the
+catalogue of rocks they name; a world may also describe rocks of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from desert_seg_train.synth.rocks import Geology, Rock
 from desert_seg_train.synth.species import BroadTree, Bush, Color, Flowers, Grass, JoshuaTree, Litter, Log
 
 LABELS = load_label_map("falcon10")
-"""The classes of a rendered mask and the raw values they are stored as."""
+"""The classes of a rendered mask and their raw values."""
 
 Range: TypeAlias = tuple[float, float]
 """Smallest and largest."""
@@ -36,16 +36,16 @@ class Ground:
 
     Attributes:
         color: Albedo.
-        second_color: Albedo that it changes to from place to place.
+        second_color: Albedo of other places.
         track_color: Albedo of the track.
         track: How visible the track is, 0..1.
         ripples: Wind ripples, 0..1.
         gravel: Grain of the soil, 0..1.
         straw: Dead stalks lying on the soil, 0..1.
-        relief_m: Height of the bumps of some 70 m.
-        hills_m: Height of the hills of some 400 m.
-        mountains_m: Height of what stands at the horizon.
-        mountains: Its shape.
+        relief_m: Height of bumps with a wavelength of about 70 m.
+        hills_m: Height of hills with a wavelength of about 400 m.
+        mountains_m: Height of the mountains at the horizon.
+        mountains: Shape of the mountains.
         strata: Colour bands on slopes, 0..1.
     """
 
@@ -68,12 +68,12 @@ class Light:
     """Sun and sky.
 
     Attributes:
-        elevation_deg: Of the sun.
-        sun: Its light.
-        zenith: Of the sky.
-        horizon: Of the sky.
+        elevation_deg: Elevation of the sun.
+        sun: Light of the sun.
+        zenith: Light of the sky at the zenith.
+        horizon: Light of the sky at the horizon.
         ambient: Share of the sky's light that reaches a surface.
-        exposure: Of the camera.
+        exposure: Exposure of the camera.
     """
 
     elevation_deg: Range
@@ -86,11 +86,11 @@ class Light:
 
 @dataclass(frozen=True)
 class Weather:
-    """What is between the sun and the ground.
+    """Haze and clouds.
 
     Attributes:
-        haze_per_m: Share of a surface's light lost in a metre of air.
-        clouds: Share of the sky, 0..1.
+        haze_per_m: Share of a surface's light lost per metre of air.
+        clouds: Share of the sky that they cover, 0..1.
     """
 
     haze_per_m: float = 0.001
@@ -102,8 +102,8 @@ class Rig:
     """The camera on the vehicle.
 
     Attributes:
-        height_m: Over the ground.
-        pitch_deg: Over the vehicle's, up is positive; a drive has the middle.
+        height_m: Height above the ground.
+        pitch_deg: Pitch relative to the vehicle, up is positive; a drive has the middle of the range.
         fov_deg: Horizontal field of view.
     """
 
@@ -114,22 +114,22 @@ class Rig:
 
 @dataclass(frozen=True)
 class Layer:
-    """One kind of thing strewn over the land.
+    """One kind of thing scattered over the land.
 
     Attributes:
         label: Its class.
-        shape: What it looks like.
-        per_m2: How many to the square metre where a patch is full.
+        shape: The shape of each instance.
+        per_m2: Number per square metre where a patch is full.
         size: Scale of the shape.
         patch_m: Wavelength of the patches.
         patch: Value of the noise where patches begin, and where they are full; 0..1.
         reach_m: Furthest distance from the track.
         clear_m: Nearest distance to the middle of the track.
-        thin_per_m: Share that is left out, the rest being wider for it, per metre beyond 12 m from the track.
-        sink: Depth in the ground in parts of the size.
+        thin_per_m: Share left out per metre beyond 12 m from the track; the rest become wider instead.
+        sink: Depth in the ground relative to the size.
         contact: How much it darkens the ground around it, 0..1.
-        shadow: Whether it casts one.
-        variants: Different meshes.
+        shadow: Whether it casts a shadow.
+        variants: Number of different meshes.
     """
 
     label: str
@@ -163,15 +163,15 @@ class World:
     """A desert.
 
     Attributes:
-        name: For people and file names.
-        about: A sentence.
+        name: Name, also for file names.
+        about: A sentence about it.
         ground: Soil and land.
         light: Sun and sky.
         weather: Haze and clouds.
-        camera: On the vehicle.
-        geologies: The rocks that there are.
-        geologies_per_scene: How many of them one scene has.
-        layers: What is strewn over the land.
+        camera: Camera on the vehicle.
+        geologies: The rocks that occur.
+        geologies_per_scene: Number of them in one scene.
+        layers: What is scattered over the land.
     """
 
     name: str
@@ -229,7 +229,7 @@ def dump_world(world: World) -> str:
 
 
 def _with_catalogue(data: Any, path: Path) -> Any:
-    """Replace the names of catalogued geologies by what they stand for."""
+    """Replace the names of catalogued geologies by their definitions."""
     if not isinstance(data, dict) or not isinstance(data.get("geologies"), list):
         return data
     catalogue = shipped_geologies()
