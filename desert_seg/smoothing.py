@@ -3,7 +3,7 @@
 The average is exponential. Between two frames with known poses the older scores are moved as the picture of a plane
 moves: what is below the horizon as the ground at the camera's height under it, what is above as things far away
 (Hartley and Zisserman, "Multiple View Geometry", 2004, chapter 13). Without poses nothing is moved. A large motion, a
-gap in time or another grid begins anew. Knows nothing of ROS or of networks.
+gap in time, another world or another grid begins anew. Knows nothing of ROS or of networks.
 
 Shape letters: K classes, h, w score grid.
 """
@@ -31,12 +31,14 @@ class Viewpoint:
         intrinsics: 3x3 float, for pixels of a frame of `size`.
         size: (H, W) of the frames that the intrinsics are for.
         height_m: Of the camera over the ground.
+        world: Its name; poses in different worlds tell no motion.
     """
 
     pose: npt.NDArray[np.float64]
     intrinsics: npt.NDArray[np.float64]
     size: tuple[int, int]
     height_m: float
+    world: str = ""
 
 
 class Smoother:
@@ -88,7 +90,9 @@ def _blend(
 def _where_it_was(
     before: Viewpoint, now: Viewpoint, grid: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
-    """Column and row on the earlier grid of every place on the present one, hw each; None after a large motion."""
+    """Column and row on the earlier grid of every place on the present one, hw each; None if nothing leads there."""
+    if before.world != now.world:
+        return None
     motion = np.linalg.inv(before.pose) @ now.pose
     rotation, translation = motion[:3, :3], motion[:3, 3]
     angle = np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))

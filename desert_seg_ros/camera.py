@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped
 from rclpy._rclpy_pybind11 import RMWError
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -21,11 +18,13 @@ from std_msgs.msg import Header
 from desert_seg.errors import FrameError
 from desert_seg.ground import GroundError
 from desert_seg.smoothing import Viewpoint
+from desert_seg_ros.camera_poses import CameraPoses
 from desert_seg_ros.ground_points import Sight, ground_points
 from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.input_kind import input_mistakes
 from desert_seg_ros.messages import camera_info_message, cloud_message, image_message, timing_message
 from desert_seg_ros.qos_watch import QosWatch
+from desert_seg_ros.transform_listener import TransformListener
 from desert_seg_ros.transport import Transport
 from desert_seg_ros.video import MAX_WAITING, VideoReceiver
 from desert_seg_ros.worker import CLOUDS, IMAGES, Lane, SegmentedFrame
@@ -37,20 +36,20 @@ camera_qos = functools.partial(QoSProfile, depth=1, reliability=ReliabilityPolic
 output_qos = functools.partial(QoSProfile, depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """A reliable publisher matches reliable and best-effort subscribers."""
 
-POSE_TOLERANCE_S = 0.05
-"""A pose that is farther in time from a frame does not tell where the frame was taken."""
-
 
 class Camera:
     """See the module."""
 
-    def __init__(self, node: LifecycleNode, name: str, qos_watch: QosWatch) -> None:
+    def __init__(
+        self, node: LifecycleNode, name: str, qos_watch: QosWatch, transforms: TransformListener | None
+    ) -> None:
         """Create the publishers.
 
         Args:
             node: Whose publishers they are.
             name: Of the camera; empty for the only one.
             qos_watch: Hears of peers that cannot be connected to.
+            transforms: The robot's; None = they are not asked.
         """
         self.name = name
         self.health = Health()
@@ -59,11 +58,11 @@ class Camera:
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
         self._misfit, self._groundless = "", ""
-        self._poses: deque[PoseStamped] = deque(maxlen=200)
+        self._poses = CameraPoses(node, self._below("camera_pose"), transforms)
         self._inputs: list[Any] = []
         self._video: VideoReceiver | None = None
         self._outputs: dict[str, Any] = {}
-        prefix = f"~/{name}/" if name else "~/"
+        prefix = "~/" + self._below("")
         kinds = dict.fromkeys(IMAGES, Image) | dict.fromkeys(CLOUDS, PointCloud2)
         kinds |= {"camera_info": CameraInfo, "timing": DiagnosticArray}
         for output, kind in kinds.items():
@@ -104,8 +103,7 @@ class Camera:
             on_crash: Called when the thread that decodes video dies of a bug.
         """
         self._transport = transport
-        prefix = f"{self.name}/" if self.name else ""
-        self.input_topic = self._node.resolve_topic_name(prefix + transport.topic)
+        self.input_topic = self._node.resolve_topic_name(self._below(transport.topic))
         on_message: Callable[[Any], None] = functools.partial(on_image, self.name)
         qos = camera_qos()
         if transport.is_video:
@@ -129,7 +127,7 @@ class Camera:
 
         image = self._node.create_subscription(
             transport.message_type,
-            prefix + transport.topic,
+            self._below(transport.topic),
             on_bytes,
             qos,
             raw=True,  # else rclpy drops what it cannot read, and nobody hears of it
@@ -137,15 +135,16 @@ class Camera:
             event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic, self.health.frames_lost),
         )
         self._inputs = [
-            self._node.create_subscription(CameraInfo, f"{prefix}camera_info", self._on_info, camera_qos()),
-            self._node.create_subscription(PoseStamped, f"{prefix}camera_pose", self._on_pose, 50),
+            self._node.create_subscription(CameraInfo, self._below("camera_info"), self._on_info, camera_qos()),
             self._qos_watch.watched(image),
         ]
+        self._poses.subscribe()
 
     def unsubscribe(self) -> None:
         """Stop listening."""
         for subscription in self._inputs:
             self._node.destroy_subscription(subscription)
+        self._poses.unsubscribe()
         if self._video is not None:
             self._video.stop()
         self._inputs, self.input_topic, self._video = [], "", None
@@ -157,12 +156,13 @@ class Camera:
             self._node.destroy_publisher(publisher)
         self._outputs = {}
 
-    def mismatches(self) -> list[str]:
+    def mismatches(self, *, is_smoothing: bool) -> list[str]:
         """Sentences about inputs that do not fit, or are missing for an output that somebody listens to."""
         mistakes = []
         if self.input_topic and self._transport is not None:
             mistakes = input_mistakes(self._node, self.input_topic, self._transport.name)
-        return [*mistakes, *(sentence for sentence in (self._misfit, self._groundless) if sentence)]
+        motionless = self._poses.problem if is_smoothing else ""
+        return [*mistakes, *filter(None, (self._misfit, self._groundless, motionless))]
 
     def num_publishers(self) -> int:
         """How many publishers the input topic has."""
@@ -171,8 +171,9 @@ class Camera:
     def _on_info(self, message: CameraInfo) -> None:
         self._info = message
 
-    def _on_pose(self, message: PoseStamped) -> None:
-        self._poses.append(message)
+    def _below(self, topic: str) -> str:
+        """The topic's name among those of this camera."""
+        return f"{self.name}/{topic}" if self.name else topic
 
     def _wanted(self) -> frozenset[str]:
         return frozenset(name for name, publisher in self._outputs.items() if publisher.get_subscription_count() > 0)
@@ -203,8 +204,8 @@ class Camera:
         if not wanted:
             return ""
         parameters, costs = frame.settings.parameters, frame.settings.model.costs.costs(frame.segmentation.mask)
-        viewpoint = self._viewpoint(_seconds(frame.header.stamp), parameters.camera_height_m)
-        sight = Sight(self.input_topic, self._info, viewpoint, bool(self._poses))
+        viewpoint = self._viewpoint(frame.header, parameters.camera_height_m)
+        sight = Sight(self.input_topic, self._info, viewpoint, self._poses.are_expected)
         try:
             clouds = ground_points(costs, sight, parameters, wanted)
         except GroundError as error:
@@ -231,32 +232,5 @@ class Camera:
         if self._outputs["timing"].get_subscription_count() > 0:
             self._outputs["timing"].publish(timing_message(timing, self._node.get_fully_qualified_name(), header))
 
-    def _viewpoint(self, stamp_s: float, height_m: float) -> Viewpoint | None:
-        """From where a frame was taken: the pose nearest in time, and the calibration."""
-        info, poses = self._info, list(self._poses)
-        if info is None or not info.width or not info.k[0] or not poses:
-            return None
-        nearest = min(poses, key=lambda pose: abs(_seconds(pose.header.stamp) - stamp_s))
-        if abs(_seconds(nearest.header.stamp) - stamp_s) > POSE_TOLERANCE_S:
-            return None
-        matrix = _matrix(nearest.pose)
-        return Viewpoint(matrix, np.array(info.k, float).reshape(3, 3), (info.height, info.width), height_m)
-
-
-def _seconds(stamp: Any) -> float:
-    return float(stamp.sec + stamp.nanosec * 1e-9)
-
-
-def _matrix(pose: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """4x4 of a geometry_msgs/Pose."""
-    q, p = pose.orientation, pose.position
-    x, y, z, w = np.array([q.x, q.y, q.z, q.w]) / (np.linalg.norm([q.x, q.y, q.z, q.w]) or 1.0)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w), p.x],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w), p.y],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y), p.z],
-            [0, 0, 0, 1],
-        ],
-        float,
-    )
+    def _viewpoint(self, header: Any, height_m: float) -> Viewpoint | None:
+        return self._poses.viewpoint(header, self._info, height_m)

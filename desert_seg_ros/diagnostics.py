@@ -61,7 +61,7 @@ class Diagnostics:
                 busy_s=worker.busy_s() if worker is not None else None,
                 effort=str(worker.effort) if worker is not None and less else "",
                 is_active=worker is not None,
-                mismatches=[*mismatches, *camera.mismatches()],
+                mismatches=[*mismatches, *camera.mismatches(is_smoothing=parameters.smoothing > 0)],
                 failure="" if failure is None else str(failure) or type(failure).__name__,
             )
             name = f"{node}: segmentation" + (f" {camera.name}" if camera.name else "")

@@ -30,6 +30,7 @@ from desert_seg_ros.model import Model, Settings
 from desert_seg_ros.parameters import NodeParameters
 from desert_seg_ros.qos_watch import QosWatch
 from desert_seg_ros.reload import ReloadService
+from desert_seg_ros.transform_listener import TransformListener
 from desert_seg_ros.transport import Transport, load_transport
 from desert_seg_ros.worker import FrameWorker
 
@@ -71,6 +72,7 @@ class SegmentationNode(LifecycleNode):
         self._model: Model | None = None
         self._worker: FrameWorker | None = None
         self._transport: Transport | None = None
+        self._transforms: TransformListener | None = None
         self._cameras: list[Camera] = []
         self._lock = threading.RLock()  # between a reload, in its own thread, and everything else
         self._to_close: list[Callable[[], object]] = []
@@ -97,13 +99,15 @@ class SegmentationNode(LifecycleNode):
         """Load the model, warm it up, create the publishers."""
         try:
             self._transport = load_transport(self.parameters.image_transport)
+            world_frame = self.parameters.world_frame
+            self._transforms = TransformListener(self, world_frame, self._qos_watch) if world_frame else None
             model = self._load()
         except DesertSegError as error:
             self.get_logger().fatal(str(error))
             return TransitionCallbackReturn.FAILURE
         if not self.context.ok():
             return TransitionCallbackReturn.FAILURE
-        self._cameras = [Camera(self, name, self._qos_watch) for name in self.parameters.cameras]
+        self._cameras = [Camera(self, name, self._qos_watch, self._transforms) for name in self.parameters.cameras]
         self._class_list = ClassList(self)
         self._diagnostics = Diagnostics(self, self._qos_watch)
         reloading = ReloadService(self, self._load, self._swap)
@@ -139,6 +143,8 @@ class SegmentationNode(LifecycleNode):
             JumpThreshold(min_forward=Duration(seconds=5), min_backward=Duration(nanoseconds=-1), on_clock_change=True),
             post_callback=self._on_clock_jump,
         )
+        if self._transforms is not None:
+            self._transforms.subscribe()
         for camera in self._cameras:
             camera.subscribe(self._transport, worker.put, worker.refuse, self._on_crash)
             self.get_logger().info(f"waiting for images on {camera.input_topic}")
@@ -167,6 +173,8 @@ class SegmentationNode(LifecycleNode):
         """Take no more images; returns the worker, which may still have a frame in hand."""
         for camera in self._cameras:
             camera.unsubscribe()
+        if self._transforms is not None:
+            self._transforms.unsubscribe()
         worker, self._worker = self._worker, None
         if worker is not None:
             self._clock_jumps.unregister()
@@ -227,6 +235,8 @@ class SegmentationNode(LifecycleNode):
 
     # ------------------------------------------------------------------------------------------------ health
     def _on_clock_jump(self, jump: Any) -> None:
+        if self._transforms is not None:
+            self._transforms.forget()
         if jump.clock_change == ClockChange.ROS_TIME_NO_CHANGE:
             for camera in self._cameras:
                 camera.health.clock_jumped()

@@ -104,10 +104,13 @@ class NodeParameters:
     )
     smoothing: float = _parameter(
         0.0,
-        "Weight of the past when scores are averaged over time, moved with `camera_pose` if it comes; 0 = off.",
+        "Weight of the past when scores are averaged over time, moved with the camera if its pose is known; 0 = off.",
         live=True,
         minimum=0.0,
         maximum=0.95,
+    )
+    world_frame: str = _parameter(
+        "", "Frame with z up, like odom, in which /tf tells where the camera is; '' = /tf is not read."
     )
     camera_height_m: float = _parameter(
         1.5,
@@ -118,7 +121,7 @@ class NodeParameters:
     )
     camera_pitch_deg: float = _parameter(
         0.0,
-        "How far the camera looks down, degrees, for ~/obstacles and ~/free_space while no `camera_pose` comes.",
+        "How far the camera looks down, degrees, for ~/obstacles and ~/free_space while its pose is not known.",
         live=True,
         minimum=-MAX_TILT_DEG,
         maximum=MAX_TILT_DEG,

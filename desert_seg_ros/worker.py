@@ -50,7 +50,7 @@ class Lane:
         health: Where its frames are counted.
         decode: Message to HxWx3 uint8 RGB; raises FrameError.
         wanted: Names of the outputs that somebody listens to.
-        view: From where the frame with a stamp (seconds) was taken by a camera so many metres up, if that is known.
+        view: From where the frame with a header was taken by a camera so many metres up, if that is known.
         publish: Called with each result.
         publish_timing: Called with each result's header and timing, after it.
     """
@@ -58,7 +58,7 @@ class Lane:
     health: Health
     decode: Callable[[Any], npt.NDArray[np.uint8]]
     wanted: Callable[[], frozenset[str]]
-    view: Callable[[float, float], Viewpoint | None]
+    view: Callable[[Any, float], Viewpoint | None]
     publish: Callable[[SegmentedFrame], None]
     publish_timing: Callable[[Any, Timing], None]
 
@@ -198,8 +198,7 @@ class FrameWorker:
         shift = settings.model.segmenter.domain_shift(scored)
         parameters = settings.parameters
         if parameters.smoothing and scored.not_finite is None:
-            stamp_s = _nanoseconds(frame.header.stamp) * 1e-9
-            viewpoint = frame.lane.view(stamp_s, parameters.camera_height_m)
+            viewpoint = frame.lane.view(frame.header, parameters.camera_height_m)
             scores = frame.smoother.update(scored.scores, frame.time_s, parameters.smoothing, viewpoint)
             scored = replace(scored, planes=scores)
         segmentation = settings.model.segmenter.decode(scored, options)

@@ -1,5 +1,6 @@
 """Start the segmentation node: `ros2 launch desert_seg_ros segment.launch.py image:=/my_camera/image_raw`.
 
+Several cameras are lists: `cameras:=front,left image:=/front/image_raw,/left/image_raw`.
 `ros2 launch desert_seg_ros segment.launch.py --show-args` lists the arguments.
 """
 
@@ -33,18 +34,50 @@ PARAMETERS = {
 }
 
 
+# What rviz shows of the first camera, beside its images.
+SHOWN = ("mask_color", "overlay")
+
+OTHERS = ("namespace", "name", "cameras", "image", "camera_info", "params_file", "dds_profile", "rviz", "on_exit")
+
+
+def items(text):
+    """The items of a list, written as front,left or as YAML has it."""
+    return [item for part in text.strip(" []").split(",") if (item := part.strip(" '\""))]
+
+
+def topics(argument):
+    """Pairs of a topic of the node and what it is remapped to, those of its first camera first."""
+    cameras, images, infos = (items(argument[name]) for name in ("cameras", "image", "camera_info"))
+    if len(images) != len(cameras or [""]):
+        raise RuntimeError(
+            f"image: found {len(images)} topics for {len(cameras)} names in cameras; give one for each, like "
+            "cameras:=front,left image:=/front/image_raw,/left/image_raw"
+        )
+    infos = infos or [f"{image[: image.rfind('/') + 1]}camera_info" for image in images]
+    if len(infos) != len(images):
+        raise RuntimeError(
+            f"camera_info: found {len(infos)} topics for {len(images)} images; give one for each or none"
+        )
+    for camera, image, info in zip(cameras or [""], images, infos, strict=True):
+        prefix = f"{camera}/" if camera else ""
+        yield f"{prefix}image", image
+        for kind in ("compressed", "ffmpeg", "foxglove"):
+            yield f"{prefix}image/{kind}", f"{image}/{kind}"
+        yield f"{prefix}camera_info", info
+
+
 def start(context):
     """The actions for the arguments as they are now."""
-    argument = {
-        name: LaunchConfiguration(name).perform(context)
-        for name in (*PARAMETERS, "namespace", "name", "image", "params_file", "dds_profile", "rviz", "on_exit")
-    }
+    argument = {name: LaunchConfiguration(name).perform(context) for name in (*PARAMETERS, *OTHERS)}
     for name in ("params_file", "dds_profile"):
         if argument[name] and not Path(argument[name]).is_file():
             raise RuntimeError(f"{name}: there is no file {argument[name]!r}; give the path of one")
     overrides = {name: argument[name] for name in PARAMETERS if argument[name]}
     if "use_sim_time" in overrides:
         overrides["use_sim_time"] = overrides["use_sim_time"] in TRUE
+    if cameras := items(argument["cameras"]):
+        overrides["cameras"] = cameras
+    remappings = list(topics(argument))
     # Fast DDS 2, still called Fast RTPS, knows only the one name, version 3 warns about it.
     prefixes = os.environ["AMENT_PREFIX_PATH"].split(os.pathsep)
     old = any(library for prefix in prefixes for library in Path(prefix, "lib").glob("libfastrtps.so*"))
@@ -55,11 +88,7 @@ def start(context):
         namespace=argument["namespace"],
         name=argument["name"],
         parameters=[argument["params_file"], *([overrides] if overrides else [])],
-        remappings=[
-            ("image", argument["image"]),
-            *((f"image/{name}", f"{argument['image']}/{name}") for name in ("compressed", "ffmpeg", "foxglove")),
-            ("camera_info", LaunchConfiguration("camera_info")),
-        ],
+        remappings=remappings,
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         additional_env={profile: argument["dds_profile"]} if argument["dds_profile"] else {},
         on_exit=Shutdown() if argument["on_exit"] == "shutdown" else None,
@@ -81,9 +110,8 @@ def start(context):
             name="desert_seg_rviz",
             arguments=["-d", PathJoinSubstitution([CONFIG, "desert_seg.rviz"])],
             remappings=[
-                ("/camera/image_raw", argument["image"]),
-                ("/segment/mask_color", f"{argument['name']}/mask_color"),
-                ("/segment/overlay", f"{argument['name']}/overlay"),
+                ("/camera/image_raw", remappings[0][1]),
+                *((f"/segment/{output}", "/".join([argument["name"], *cameras[:1], output])) for output in SHOWN),
             ],
         ),
     ]
@@ -104,9 +132,21 @@ def generate_launch_description():
         [
             DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node."),
             DeclareLaunchArgument("name", default_value="segment", description="Name of the node."),
-            DeclareLaunchArgument("image", default_value="/camera/image_raw", description="Camera image topic."),
             DeclareLaunchArgument(
-                "camera_info", default_value="/camera/camera_info", description="Topic of the camera's calibration."
+                "cameras",
+                default_value="",
+                description="Names of several cameras, like front,left: outputs are under NAME/CAMERA. Empty: one, "
+                "without a name, or as in params_file.",
+            ),
+            DeclareLaunchArgument(
+                "image",
+                default_value="/camera/image_raw",
+                description="Camera image topic; with cameras a list of as many.",
+            ),
+            DeclareLaunchArgument(
+                "camera_info",
+                default_value="",
+                description="Topic of the camera's calibration, or as many. Empty: camera_info beside the image.",
             ),
             *(
                 DeclareLaunchArgument(

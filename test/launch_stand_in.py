@@ -215,8 +215,9 @@ class Node:
 
     def write_parameters(self, context: Context, values: dict[str, Any]) -> str:
         """A temporary file for these parameters, for this node only if its full name is known."""
-        if not values or not all(isinstance(value, str | bool) for value in values.values()):
-            raise TypeError(f"found parameters {values}, expected strings and booleans")
+        each = [item for value in values.values() for item in (value if isinstance(value, list) else [value])]
+        if not each or not all(isinstance(item, str | bool) for item in each):
+            raise TypeError(f"found parameters {values}, expected strings, booleans and lists of these")
         key = "/**"
         if self.name is not None and self.namespace is not None:
             key = f"{self.absolute_namespace(context).rstrip('/')}/{text(context, self.name)}"

@@ -137,6 +137,7 @@ def test_every_argument_reaches_the_command_line(
         "name": "eyes",
         "image": "cam/image",
         "camera_info": "cam/info",
+        "cameras": "front",
         "artifact": "/models/mine",
         "engine": "torch",
         "device": "cpu",
@@ -161,11 +162,11 @@ def test_every_argument_reaches_the_command_line(
         *("-r", "__ns:=/front"),
         *("--params-file", str(params_file)),
         *("--params-file", overrides),
-        *("-r", "image:=cam/image"),
-        *("-r", "image/compressed:=cam/image/compressed"),
-        *("-r", "image/ffmpeg:=cam/image/ffmpeg"),
-        *("-r", "image/foxglove:=cam/image/foxglove"),
-        *("-r", "camera_info:=cam/info"),
+        *("-r", "front/image:=cam/image"),
+        *("-r", "front/image/compressed:=cam/image/compressed"),
+        *("-r", "front/image/ffmpeg:=cam/image/ffmpeg"),
+        *("-r", "front/image/foxglove:=cam/image/foxglove"),
+        *("-r", "front/camera_info:=cam/info"),
     )
     assert yaml.safe_load(Path(overrides).read_text()) == {
         "/front/eyes": {
@@ -176,6 +177,7 @@ def test_every_argument_reaches_the_command_line(
                 "tta": "full",
                 "image_transport": "compressed",
                 "use_sim_time": True,
+                "cameras": ["front"],
             }
         }
     }
@@ -186,9 +188,78 @@ def test_every_argument_reaches_the_command_line(
         *("-r", "__node:=desert_seg_rviz"),
         *("-r", "__ns:=/front"),
         *("-r", "/camera/image_raw:=cam/image"),
-        *("-r", "/segment/mask_color:=eyes/mask_color"),
-        *("-r", "/segment/overlay:=eyes/overlay"),
+        *("-r", "/segment/mask_color:=eyes/front/mask_color"),
+        *("-r", "/segment/overlay:=eyes/front/overlay"),
     )
+
+
+def remappings_of(process: Process) -> set[str]:
+    """What its topics are remapped to."""
+    return {word for word in process.command if ":=" in word and not word.startswith("__")}
+
+
+def remapped(camera: str, image: str, camera_info: str) -> set[str]:
+    """The same as it is to be for one camera."""
+    kinds = {f"{camera}/image/{kind}:={image}/{kind}" for kind in ("compressed", "ffmpeg", "foxglove")}
+    return {f"{camera}/image:={image}", f"{camera}/camera_info:={camera_info}"} | kinds
+
+
+@pytest.mark.parametrize(
+    ("cameras", "image"),
+    [
+        ("front,left", "/front/image_raw,left/image_raw"),
+        ("[front, left]", "[/front/image_raw, left/image_raw]"),
+        ("['front', \"left\"]", "['/front/image_raw', 'left/image_raw']"),
+    ],
+)
+def test_every_camera_of_a_list_has_its_own_topics(
+    cameras: str, image: str, processes: Callable[..., list[Process]]
+) -> None:
+    (node,) = processes(cameras=cameras, image=image)
+    assert parameters_of(node) == {"cameras": ["front", "left"]}
+    left = remapped("left", "left/image_raw", "left/camera_info")
+    assert remappings_of(node) == remapped("front", "/front/image_raw", "/front/camera_info") | left
+    (node,) = processes(cameras=cameras, image=image, camera_info="/one,/two")
+    left = remapped("left", "left/image_raw", "/two")
+    assert remappings_of(node) == remapped("front", "/front/image_raw", "/one") | left
+
+
+@pytest.mark.parametrize(
+    ("image", "camera_info"), [("/cam/image_raw", "/cam/camera_info"), ("/image", "/camera_info"), ("i", "camera_info")]
+)
+def test_a_calibration_that_is_not_named_is_the_one_beside_the_image(
+    image: str, camera_info: str, processes: Callable[..., list[Process]]
+) -> None:
+    (node,) = processes(image=image)
+    assert {f"image:={image}", f"camera_info:={camera_info}"} <= remappings_of(node)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"cameras": "front,left"}, "image: found 1 topics for 2 names in cameras; give one for each, like"),
+        ({"image": "/front,/left"}, "image: found 2 topics for 0 names in cameras"),
+        ({"image": ""}, "image: found 0 topics for 0 names"),
+        ({"cameras": "a,b", "image": "c,d", "camera_info": "e"}, "camera_info: found 1 topics for 2 images"),
+    ],
+)
+def test_lists_of_different_lengths_stop_the_launch(
+    wrong: dict[str, str], message: str, processes: Callable[..., list[Process]]
+) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        processes(**wrong)
+
+
+def test_the_documentation_s_launch_file_for_several_cameras_starts_one_node_for_them(
+    processes: Callable[..., list[Process]], tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "integration.md").read_text()
+    path = tmp_path / "robot.launch.py"
+    path.write_text(page.split("```python\n")[1].split("```")[0])
+    (node,) = processes(path=path)
+    assert parameters_of(node) == {"cameras": ["front", "left"]}
+    left = remapped("left", "/left/image_raw", "/left/camera_info")
+    assert remappings_of(node) == remapped("front", "/front/image_raw", "/front/camera_info") | left
 
 
 def test_an_argument_that_is_not_given_leaves_the_params_file_alone(processes: Callable[..., list[Process]]) -> None:
@@ -247,7 +318,7 @@ def test_of_the_two_instances_in_the_documentation_neither_has_the_other_s_argum
 ) -> None:
     page = (ROOT / "docs" / "integration.md").read_text()
     path = tmp_path / "two.launch.py"
-    path.write_text(page.split("```python\n")[1].split("```")[0])
+    path.write_text(page.split("```python\n")[2].split("```")[0])
     front, rear = processes(path=path)
     assert {"__ns:=/front", "image:=/front/image_raw"} <= set(front.command)
     assert {"__ns:=/rear", "image:=/rear/image_raw", "camera_info:=/rear/camera_info"} <= set(rear.command)

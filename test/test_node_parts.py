@@ -342,7 +342,7 @@ class Bench:
             health=self.health,
             decode=self.decode,
             wanted=frozenset,
-            view=lambda stamp_s, height_m: None,
+            view=lambda header, height_m: None,
             publish=lambda frame: self.published.append(frame),
             publish_timing=lambda header, timing: self.timings.append(timing),
         )

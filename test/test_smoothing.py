@@ -1,5 +1,7 @@
 """Averaging scores over time: an exponential average, moved with the camera, begun anew when the past is no guide."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,8 +88,9 @@ def test_with_poses_what_was_seen_of_the_ground_is_moved_to_where_it_is_now(moti
         (0.1, looking_ahead(forward_m=MAX_TRANSLATION_M + 0.1), (3, *GRID)),
         (0.1, looking_ahead(yaw_deg=MAX_ROTATION_DEG + 1), (3, *GRID)),
         (0.1, looking_ahead(), (3, 24, 40)),
+        (0.1, replace(looking_ahead(), world="map"), (3, *GRID)),
     ],
-    ids=["gap", "bag begins again", "jump", "turn", "another grid"],
+    ids=["gap", "bag begins again", "jump", "turn", "another grid", "another world"],
 )
 def test_where_the_past_is_no_guide_the_average_begins_anew(stamp_s, view, shape):
     smoother = Smoother()
