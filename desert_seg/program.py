@@ -39,8 +39,11 @@ def run_program(name: str, prepare: Callable[[Sequence[str]], Work], arguments: 
         SystemExit: Unless everything was done.
     """
     told_to_stop: list[int] = []
+    process = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:  # a fork that reads data, which has nothing to clean up
+            os._exit(128 + number)
         told_to_stop.append(number)
         raise KeyboardInterrupt
 
