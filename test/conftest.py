@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,6 +39,10 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["ROS_DOMAIN_ID"] = str(claim_domain())
 _prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
 os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join(filter(None, dict.fromkeys([sys.prefix, *_prefixes])))
+
+# A machine that is busy is slow, and that is no fault of what is tested.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 # Before anything imports torch: threads that wait give their core away, or tiny trainings crawl on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -363,9 +363,10 @@ def test_a_node_that_dies_ends_the_run_with_its_last_words(compressed_mcap: Path
     subject = Subject("compressed", command=node_command({"image_transport": "compressed"}), log=log)
 
     def kill(sent: int, masks: int) -> None:
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
         (pid,) = [
-            int(each) for each in children if b"desert_seg_ros.start" in Path(f"/proc/{each}/cmdline").read_bytes()
+            each
+            for each in children(os.getpid())
+            if b"desert_seg_ros.start" in Path(f"/proc/{each}/cmdline").read_bytes()
         ]
         os.kill(pid, signal.SIGKILL)
 

@@ -215,7 +215,7 @@ def test_images_that_cannot_be_converted_are_counted_one_by_one(drive: Drive, ea
     seen: list[int] = []
     replayer = Replayer(ear.mouth, open_drive(tmp_path / "broken"), options)
     replayer.run(lambda stamp_ns, _index, _frame: seen.append(stamp_ns), should_stop=lambda: len(seen) >= 7)
-    assert [str(error).split(" of ")[0] for error in replayer.bad] == ["found 9 bytes", "found 9 bytes"]
+    assert ["found 9 bytes" in str(error) for error in replayer.bad] == [True, True]
 
 
 @needs_ros

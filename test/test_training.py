@@ -265,7 +265,9 @@ def test_absurd_steps_are_skipped_counted_and_leave_the_weights_alone(config):
     assert log_rows(config.out)[0]["skipped_steps"] == "2"
     torch.manual_seed(absurd.seed)
     network = start_network(TINY, "random", FALCON)
-    assert torch.equal(weights(config.out)["segmentation_head.0.weight"], network.model.segmentation_head[0].weight)
+    assert torch.equal(
+        weights(config.out)["model.segmentation_head.0.weight"], network.model.segmentation_head[0].weight
+    )
 
 
 def test_classes_nobody_shows_it_are_named(config, capsys):
@@ -356,7 +358,7 @@ def test_a_faulty_file_in_the_middle_ends_a_training_before_it_begins(config, da
         (copy / path.parent.name / path.name).write_bytes(path.read_bytes())
     spoilt = copy / "Color_Images" / "a4.png"
     spoilt.write_bytes(spoilt.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"a4\.png: is not an image"):
+    with pytest.raises(DataError, match=r"a4\.png: is not a whole image"):
         train(replace(config, sources=((copy, "falcon7", 1.0),)))
     assert not config.out.exists()
 
