@@ -76,7 +76,7 @@ def nonsense(generator):
     return message
 
 
-def test_between_a_thousand_malformed_images_every_good_one_is_answered_and_every_bad_one_counted(start, frame):
+def test_among_malformed_images_every_good_one_is_answered_and_every_bad_one_counted(start, frame):
     """The node takes images best effort and keeps one, so it may never see some; what it saw, it accounts for."""
     process, peer = start("images")
     peer.until_ready()
