@@ -61,7 +61,7 @@ class Settings:
     Attributes:
         parameters: The node's.
         model: The model that processes them.
-        bias: Of the suppressed classes.
+        bias: Score bias of the suppressed classes.
     """
 
     parameters: NodeParameters

@@ -49,8 +49,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         node = SegmentationNode()
         logging.getLogger("desert_seg").addHandler(_ToRosout(node))
-        # A multi-threaded executor takes ten times as long to deliver an image, time that the engine then lacks. Left
-        # before the node is destroyed: what it was about to hand over is in use until then, and would outlive it.
+        # A multi-threaded executor takes ten times as long to deliver an image, time that the engine then lacks. It
+        # ends before the node is destroyed, because what it was about to deliver is in use until then.
         with SingleThreadedExecutor() as executor:
             executor.add_node(node)
             if not node.parameters.autostart or starting.run(node):

@@ -77,7 +77,7 @@ class Contender(AbstractContextManager["Contender"]):
         """Prepare.
 
         Args:
-            name: For messages.
+            name: Name for messages.
             module: Whose function `load` makes a `Program` in the new process.
             arguments: Arguments of `load`.
             log: File for the output of the process.

@@ -43,7 +43,7 @@ def write_report(out: Path, figures: Sequence[Figure], facts: Mapping[str, Any],
 
     Args:
         out: Folder.
-        figures: By section.
+        figures: Figures by section.
         facts: `model`, and by name `machine`, `engines` and, with the reason, `not_run`.
         console: Records what it prints.
     """

@@ -72,7 +72,7 @@ def test_no_unsure_or_sky_pixel_erases_an_obstacle_from_a_tile_of_nav2s_costmap(
             assert cost_of_tile(camera, pixels) == 255, pixels
 
 
-def test_every_tile_of_the_sample_drive_that_holds_an_obstacle_is_lethal_though_some_pixels_are_unsure(sample_drive):
+def test_every_tile_with_an_obstacle_is_lethal_though_some_pixels_are_unsure(sample_drive):
     label_map = load_label_map("falcon7_stones")
     frame = next(open_drive(sample_drive).frames())
     mask = label_map.apply(frame.ground_truth(), "truth")[::4, ::4]
@@ -121,7 +121,7 @@ def test_a_class_nobody_gave_a_cost_is_lethal():
 OWN = LabelSet(("free", "rock", "Sky"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)))
 
 
-def test_the_shipped_policy_serves_a_model_of_other_classes_and_says_which_are_lethal_for_want_of_a_cost(caplog):
+def test_the_shipped_policy_serves_other_classes_and_names_those_without_a_cost(caplog):
     assert class_costs(OWN) == {"free": 254, "rock": 254, "Sky": 255}
     assert "the shipped traversability.yaml gives no cost to free, rock, which therefore count as lethal" in caplog.text
 

@@ -187,7 +187,7 @@ def test_images_go_out_in_the_form_that_somebody_listens_to(drive: Drive, ear: E
 
 
 @needs_ros
-def test_the_command_leaves_out_a_broken_message_and_says_where_it_published_and_that_nobody_listened(
+def test_the_command_leaves_out_a_broken_message_and_says_where_it_published(
     drive: Drive, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from desert_seg_ros.replay import main

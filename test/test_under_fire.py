@@ -79,7 +79,7 @@ def nonsense(generator):
 @pytest.mark.parametrize(
     "num_malformed", [400, pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
 )
-def test_between_malformed_images_every_good_one_is_answered_and_every_bad_one_counted(start, frame, num_malformed):
+def test_among_malformed_images_every_good_one_is_answered_and_every_bad_one_counted(start, frame, num_malformed):
     """The node takes images best effort and keeps one, so it may never see some; what it saw, it accounts for."""
     process, peer = start("images")
     peer.until_ready()

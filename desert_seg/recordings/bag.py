@@ -133,7 +133,7 @@ class BagWriter(AbstractContextManager["BagWriter"]):
         Args:
             path: The bag folder to make.
             storage: The file format inside it.
-            version: Of the metadata; 9 is read by jazzy and newer, 8 by humble.
+            version: Version of the metadata: 9 is read by jazzy and newer, 8 by humble.
             overwrite: Replace an existing bag; anything else is never replaced.
 
         Raises:

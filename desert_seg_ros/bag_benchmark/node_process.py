@@ -58,9 +58,9 @@ def node_command(parameters: Mapping[str, str], image_topic: str = IMAGE_TOPIC, 
     """The command line that starts the node directly, without other processes that would be measured, too.
 
     Args:
-        parameters: Of the node, by name.
+        parameters: The node's parameters by name.
         image_topic: Base name of the topic to take images from.
-        name: Of the node.
+        name: The node's name.
     """
     remaps = {
         "__node": name,
@@ -80,9 +80,9 @@ def launch_command(parameters: Mapping[str, str], image_topic: str, name: str) -
     """The command line that starts the node through `ros2 launch`.
 
     Args:
-        parameters: Of the node, by name; those that the launch file has arguments for.
+        parameters: The node's parameters by name, of those that the launch file has arguments for.
         image_topic: Base name of the topic to take images from.
-        name: Of the node.
+        name: The node's name.
     """
     arguments = {
         "name": name,

@@ -35,12 +35,12 @@ class Options:
         bag: What to replay; empty for the sample drive.
         out: Folder to write to.
         model: The node's artifact, whose label map reads the ground truth; None = unknown, of a running node.
-        parameters: Of the node, by name.
+        parameters: The node's parameters by name.
         node: Name of a running node; empty to start one.
         pid: Its process, if known.
         image_topic: Topic to publish on; empty for a topic of its own.
         paces: One run each.
-        length: Of every run.
+        length: Length of every run.
         deterministic: Compare the masks of the two runs.
         topic: Image topic of the bag.
         hz: Frame rate of a folder of images.

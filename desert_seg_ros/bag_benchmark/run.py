@@ -81,7 +81,7 @@ def measure(
         subject: The node.
         read: Yields the frames of one pass over the drive, at least one.
         pace: How fast.
-        length: For how long.
+        length: Length of the run.
         mask_bag: Bag to write; an older one is replaced.
         progress: Called with the number of images sent and of masks received so far.
 

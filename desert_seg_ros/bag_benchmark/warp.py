@@ -99,9 +99,9 @@ def find_surroundings(path: Path, image_topic: str, frame_id: str) -> Surroundin
     """Look for depth and poses in a bag; if something is missing, a phrase says what.
 
     Args:
-        path: Of the bag.
+        path: The bag.
         image_topic: The camera's images.
-        frame_id: Of the camera's images; the odometry must be of this frame.
+        frame_id: The images' frame id, which the odometry must have.
     """
     with Bag(path) as bag:
         depth = [
@@ -189,7 +189,7 @@ def compare(
         mask: HxW uint8 classes; `IGNORE` is not compared.
         depth: HxW, metres along the optical axis; 0 where unknown.
         pose: 4x4, camera to world; x right, y down, z ahead.
-        earlier_mask: Of another frame, as `mask`.
+        earlier_mask: The mask of another frame, as `mask`.
         earlier_depth: As `depth`.
         earlier_pose: As `pose`.
         matrix: 3x3 camera matrix of both frames.

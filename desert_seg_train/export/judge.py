@@ -56,7 +56,7 @@ class Judge:
         """Run the network over the images.
 
         Args:
-            network: With the weights as they were trained.
+            network: The network with its trained weights.
             card: Its classes and input size.
             frames: At least one image.
             console: Shows the progress.

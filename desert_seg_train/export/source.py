@@ -29,7 +29,7 @@ class Source:
     """What is exported.
 
     Attributes:
-        network: With its weights, in float32.
+        network: The network with its weights, in float32.
         card: The description for its artifact.
         notes: Sentences on what was read and decided.
     """

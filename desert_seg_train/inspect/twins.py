@@ -28,8 +28,8 @@ class Twins:
     """A frame and the most similar frame of the other folder.
 
     Attributes:
-        frame: In the inspected folder.
-        other: In the other folder.
+        frame: Frame of the inspected folder.
+        other: Frame of the other folder.
         distance: Bits in which their fingerprints differ, 0..256.
         identical: Every pixel is the same.
     """

@@ -41,7 +41,7 @@ class LabelledImage:
     Attributes:
         image: Path of the image.
         size: Its (H, W).
-        polygons: In drawing order.
+        polygons: Polygons in drawing order.
         is_checked: Whether the flag `CHECKED` is set.
     """
 

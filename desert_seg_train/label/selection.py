@@ -26,7 +26,7 @@ class Candidate:
     """A frame in a few numbers.
 
     Attributes:
-        name: Of the frame.
+        name: Name of the frame.
         uncertainty: Mean entropy of the class probabilities, 0..1.
         hesitation: The two classes that most of it is between.
         description: D float64, see `desert_seg.calibration.describe`.
