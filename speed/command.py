@@ -83,7 +83,7 @@ def run(options: BenchOptions) -> list[Figure]:
     figures = [replace(figure, bar=bars.get((figure.section, figure.name))) for figure in figures]
     facts = {
         "model": f"{card.name}, network {_size(card.input_size)}, camera {_size(frames.rgb[0].shape)}",
-        "command": shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "speed", *sys.argv[1:]]),
         "machine": about,
         "engines": {name: contender.facts.engine for name, contender in contenders.items()},
         "not_run": not_run,
@@ -129,10 +129,10 @@ def _started(
             (f"{engine} {precision}", engine, precision) for engine, precision in product(ENGINES[1:], PRECISIONS[1:])
         ]
     programs: list[tuple[str, str, tuple[Any, ...]]] = [
-        (name, "bench.ours", (frames.rgb, artifact, engine, precision, options.device))
+        (name, "speed.ours", (frames.rgb, artifact, engine, precision, options.device))
         for name, engine, precision in pairs
     ]
-    programs.append((rounds.SCRIPT, "bench.straightforward", (frames.rgb, artifact, options.device)))
+    programs.append((rounds.SCRIPT, "speed.straightforward", (frames.rgb, artifact, options.device)))
     contenders = {}
     for name, module, arguments in programs:
         contender = Contender(name, module, arguments, options.out / "logs" / f"{name.replace(' ', '_')}.log")

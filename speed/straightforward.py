@@ -72,7 +72,7 @@ class Script:
 
 
 def load(frames: Sequence[npt.NDArray[np.uint8]], artifact: Path, device: str) -> Program:
-    """Load the model and run it once; see `bench.ours.load` for the arguments."""
+    """Load the model and run it once; see `speed.ours.load` for the arguments."""
     script = Script(artifact, device)
     script.predict(frames[0])
     tasks = {COLOR: lambda number: script.predict(frames[number])[2]}

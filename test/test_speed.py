@@ -120,7 +120,7 @@ def test_every_key_that_is_read_from_the_bag_benchmark_is_one_of_its_keys():
 
 
 def test_an_engine_that_cannot_be_had_says_why_instead_of_ending_the_benchmark(tmp_path):
-    contender = Contender("torch", "bench.ours", ([], MODEL, "nonsense", "f32", "cpu"), tmp_path / "log")
+    contender = Contender("torch", "speed.ours", ([], MODEL, "nonsense", "f32", "cpu"), tmp_path / "log")
     with pytest.raises(DesertSegError, match="there is no engine 'nonsense'"), contender:
         pass
 
@@ -175,7 +175,7 @@ def test_a_node_that_takes_longer_than_one_is_patient_is_measured_all_the_same(
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("bench")
-    command = [sys.executable, "-m", "bench", "--quick", "--no-node", "--rounds", "1", "--check", "--out", str(out)]
+    command = [sys.executable, "-m", "speed", "--quick", "--no-node", "--rounds", "1", "--check", "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done, json.loads((out / "bench.json").read_text()), (out / "table.txt").read_text()
 
