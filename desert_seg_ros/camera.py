@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
-from rclpy._rclpy_pybind11 import RMWError
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -22,6 +21,7 @@ from desert_seg.errors import FrameError
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.input_kind import input_mistakes
+from desert_seg_ros.input_reader import InputReader
 from desert_seg_ros.messages import camera_info_message, image_message, timing_message
 from desert_seg_ros.qos_watch import QosWatch
 from desert_seg_ros.transport import Transport
@@ -61,16 +61,16 @@ class Camera:
         self._inputs: list[Any] = []
         self._video: VideoReceiver | None = None
         self._outputs: dict[str, Any] = {}
-        prefix = f"~/{name}/" if name else "~/"
+        self._prefix = f"{name}/" if name else ""
         kinds = dict.fromkeys(IMAGES, Image) | {"camera_info": CameraInfo, "timing": DiagnosticArray}
         for output, kind in kinds.items():
             self._outputs[output] = qos_watch.watched(
                 node.create_publisher(
                     kind,
-                    prefix + output,
+                    f"~/{self._prefix}{output}",
                     output_qos(),
                     qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-                    event_callbacks=qos_watch.publisher_callbacks(prefix + output),
+                    event_callbacks=qos_watch.publisher_callbacks(f"~/{self._prefix}{output}"),
                 )
             )
 
@@ -78,7 +78,7 @@ class Camera:
         """How the worker reaches this camera."""
         return Lane(
             health=self.health,
-            decode=transport.decode,
+            decode=functools.partial(self._decode, transport, self._reader(transport)),
             wanted=self._wanted,
             view=self._viewpoint,
             publish=self._publish,
@@ -88,7 +88,7 @@ class Camera:
     def subscribe(
         self,
         transport: Transport,
-        on_image: Callable[[str, Any], None],
+        on_image: Callable[[str, int, Any], None],
         on_bad_frame: Callable[[str, FrameError], None],
         on_crash: Callable[[Exception], None],
     ) -> None:
@@ -96,46 +96,45 @@ class Camera:
 
         Args:
             transport: What to listen to.
-            on_image: Called with the camera's name and each image message, or each frame of video.
+            on_image: Called with the camera's name, a stamp in nanoseconds, and the bytes of each image message or each
+                frame of video; what the camera's lane decodes.
             on_bad_frame: Called with the camera's name where bytes came that are no message of the transport's type.
             on_crash: Called when the thread that decodes video dies of a bug.
         """
         self._transport = transport
-        prefix = f"{self.name}/" if self.name else ""
-        self.input_topic = self._node.resolve_topic_name(prefix + transport.topic)
-        on_message: Callable[[Any], None] = functools.partial(on_image, self.name)
-        qos = camera_qos()
+        reader, qos = self._reader(transport), camera_qos()
+        self.input_topic = reader.topic
         if transport.is_video:
             self._video = VideoReceiver(
                 make_header=lambda stamp, frame_id: Header(stamp=stamp, frame_id=frame_id),
-                on_frame=on_message,
+                on_frame=lambda frame: on_image(self.name, _nanoseconds(frame.header.stamp), frame),
                 on_overload=functools.partial(self.health.drop, "overload"),
                 on_crash=on_crash,
             )
-            on_message, qos = self._video.put, camera_qos(depth=MAX_WAITING)  # all packets are needed, not the newest
+            qos = camera_qos(depth=MAX_WAITING)  # all packets are needed, not the newest
+        video = self._video
 
         def on_bytes(data: bytes) -> None:
             try:
-                message = deserialize_message(data, transport.message_type)
-            except RMWError:
-                kind = transport.message_type.__name__
-                reason = f"found {len(data)} bytes on {self.input_topic} that are no {kind} message"
-                on_bad_frame(self.name, FrameError(f"{reason}; publish it with a ROS 2 client library"))
-            else:
-                on_message(message)
+                if video is not None:
+                    video.put(reader.message(data))
+                else:
+                    on_image(self.name, reader.stamp_ns(data), data)
+            except FrameError as error:
+                on_bad_frame(self.name, error)
 
         image = self._node.create_subscription(
             transport.message_type,
-            prefix + transport.topic,
+            self._prefix + transport.topic,
             on_bytes,
             qos,
-            raw=True,  # else rclpy drops what it cannot read, and nobody hears of it
+            raw=True,  # else rclpy reads all that is dropped anyway, and nobody hears of what it cannot read
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic, self.health.frames_lost),
         )
         self._inputs = [
-            self._node.create_subscription(CameraInfo, f"{prefix}camera_info", self._on_info, camera_qos()),
-            self._node.create_subscription(PoseStamped, f"{prefix}camera_pose", self._on_pose, 50),
+            self._node.create_subscription(CameraInfo, f"{self._prefix}camera_info", self._on_info, camera_qos()),
+            self._node.create_subscription(PoseStamped, f"{self._prefix}camera_pose", self._on_pose, 50),
             self._qos_watch.watched(image),
         ]
 
@@ -170,6 +169,14 @@ class Camera:
 
     def _on_pose(self, message: PoseStamped) -> None:
         self._poses.append(message)
+
+    def _reader(self, transport: Transport) -> InputReader:
+        return InputReader(self._node.resolve_topic_name(self._prefix + transport.topic), transport.message_type)
+
+    def _decode(self, transport: Transport, reader: InputReader, item: Any) -> tuple[Any, npt.NDArray[np.uint8]]:
+        """Header and HxWx3 uint8 RGB of what `subscribe` handed on; raises FrameError."""
+        message = item if transport.is_video else reader.message(item)
+        return message.header, transport.decode(message)
 
     def _wanted(self) -> frozenset[str]:
         return frozenset(name for name, publisher in self._outputs.items() if publisher.get_subscription_count() > 0)
@@ -222,6 +229,10 @@ class Camera:
             return None
         matrix = _matrix(nearest.pose)
         return Viewpoint(matrix, np.array(info.k, float).reshape(3, 3), (info.height, info.width), height_m)
+
+
+def _nanoseconds(stamp: Any) -> int:
+    return int(stamp.sec * 10**9 + stamp.nanosec)
 
 
 def _seconds(stamp: Any) -> float:

@@ -5,7 +5,6 @@ What the messages look like as objects is the business of `drive`; here they are
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from desert_seg.recordings.image_codec import decode
 
 MEMORY_SHARE = 0.5
 """Of the free memory, what prepared frames may take."""
-
-_STAMP = slice(4, 12)
-"""Where a CDR message whose first field is a header keeps its stamp: after the four bytes that name the encoding."""
 
 
 @dataclass(frozen=True)
@@ -104,23 +100,6 @@ def first_whole(frames: Iterable[PreparedFrame], transport: str) -> PreparedFram
             return frame
     assert first is not None, "a drive has a frame"
     return first
-
-
-def stamped(cdr: bytes, stamp_ns: int) -> bytes:
-    """A copy of a serialised message that begins with a header, with another stamp."""
-    stamp = struct.pack(_layout(cdr), *divmod(stamp_ns, 10**9))
-    return b"".join((cdr[: _STAMP.start], stamp, memoryview(cdr)[_STAMP.stop :]))
-
-
-def stamp_of(cdr: bytes) -> int:
-    """The stamp of a serialised message that begins with a header, in nanoseconds."""
-    seconds, nanoseconds = struct.unpack_from(_layout(cdr), cdr, _STAMP.start)
-    return int(seconds * 10**9 + nanoseconds)
-
-
-def _layout(cdr: bytes) -> str:
-    """How the stamp is written; the second byte of every CDR message says in which byte order."""
-    return "<iI" if cdr[1] & 1 else ">iI"
 
 
 def _free_memory() -> int:
