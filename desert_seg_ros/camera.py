@@ -23,7 +23,7 @@ from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.input_kind import input_mistakes
 from desert_seg_ros.input_reader import InputReader
 from desert_seg_ros.messages import camera_info_message, image_message, timing_message
-from desert_seg_ros.qos_watch import QosWatch
+from desert_seg_ros.qos_watch import QosWatch, no_publisher_events, subscription_events
 from desert_seg_ros.transport import Transport
 from desert_seg_ros.video import MAX_WAITING, VideoReceiver
 from desert_seg_ros.worker import IMAGES, Lane, SegmentedFrame
@@ -48,7 +48,7 @@ class Camera:
         Args:
             node: Whose publishers they are.
             name: Of the camera; empty for the only one.
-            qos_watch: Hears of peers that cannot be connected to.
+            qos_watch: Finds peers that cannot be connected to.
         """
         self.name = name
         self.health = Health()
@@ -70,7 +70,7 @@ class Camera:
                     f"~/{self._prefix}{output}",
                     output_qos(),
                     qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-                    event_callbacks=qos_watch.publisher_callbacks(f"~/{self._prefix}{output}"),
+                    event_callbacks=no_publisher_events(),
                 )
             )
 
@@ -130,17 +130,23 @@ class Camera:
             qos,
             raw=True,  # else rclpy reads all that is dropped anyway, and nobody hears of what it cannot read
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic, self.health.frames_lost),
+            event_callbacks=subscription_events(self.health.frames_lost),
         )
-        self._inputs = [
-            self._node.create_subscription(CameraInfo, f"{self._prefix}camera_info", self._on_info, camera_qos()),
-            self._node.create_subscription(PoseStamped, f"{self._prefix}camera_pose", self._on_pose, 50),
-            self._qos_watch.watched(image),
-        ]
+        info, pose = (
+            self._node.create_subscription(
+                kind, self._prefix + topic, on_message, qos, event_callbacks=subscription_events()
+            )
+            for kind, topic, on_message, qos in (
+                (CameraInfo, "camera_info", self._on_info, camera_qos()),
+                (PoseStamped, "camera_pose", self._on_pose, 50),
+            )
+        )
+        self._inputs = [self._qos_watch.watched(subscription) for subscription in (info, pose, image)]
 
     def unsubscribe(self) -> None:
         """Stop listening."""
         for subscription in self._inputs:
+            self._qos_watch.forget(subscription)
             self._node.destroy_subscription(subscription)
         if self._video is not None:
             self._video.stop()
@@ -150,6 +156,7 @@ class Camera:
     def close(self) -> None:
         """Free the publishers."""
         for publisher in self._outputs.values():
+            self._qos_watch.forget(publisher)
             self._node.destroy_publisher(publisher)
         self._outputs = {}
 
