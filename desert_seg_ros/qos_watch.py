@@ -1,7 +1,7 @@
 """Peers that an endpoint of ours cannot be connected to, by their quality of service, as the graph has it.
 
 DDS reports such peers as events, too, but each kind of event of each endpoint is one more thing that the executor looks
-at whenever an image comes; with those of all endpoints, that took longer than receiving the image.
+at, twice, whenever an image comes.
 """
 
 from __future__ import annotations
