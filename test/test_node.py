@@ -345,8 +345,8 @@ def test_the_node_ends_though_the_signal_woke_it_before_ros_was_shut_down(start)
 
 def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(start, frame):
     faulty = (
-        "import desert_seg_ros.camera as camera, desert_seg_ros.start as start; "
-        "camera.decode_image = lambda message: 1 / 0; start.main()"
+        "import desert_seg_ros.transport as transport, desert_seg_ros.start as start; "
+        "transport.decode_image = lambda message: 1 / 0; start.main()"
     )
     node, peer = start("faulty", program=("-c", faulty))
     peer.until(lambda: peer.send(frame) and node.process.poll() is not None, "the process to end")
@@ -433,9 +433,9 @@ def test_a_model_that_does_not_load_fails_the_transition_and_can_be_mended(start
 
 def test_a_node_that_is_deactivated_and_cleaned_up_finishes_the_frame_in_hand_however_slow(start, frame):
     slow = (
-        "import threading, desert_seg_ros.camera as camera, desert_seg_ros.start as start; "
-        "decode = camera.decode_image; "
-        "camera.decode_image = lambda message: threading.Event().wait(3) or decode(message); start.main()"
+        "import threading, desert_seg_ros.transport as transport, desert_seg_ros.start as start; "
+        "decode = transport.decode_image; "
+        "transport.decode_image = lambda message: threading.Event().wait(3) or decode(message); start.main()"
     )
     node, peer = start("slow", "-p", "autostart:=false", program=("-c", slow))
     assert change(peer, Transition.TRANSITION_CONFIGURE)
