@@ -22,8 +22,8 @@ import numpy.typing as npt
 from desert_seg.artifact import ModelCard, load_artifact
 from desert_seg.calibration import Calibration, describe
 from desert_seg.decode import confidence, decode, enlarge, not_finite, probabilities
-from desert_seg.engines.choice import create_engine
-from desert_seg.engines.engine import DeviceEngine, Engine
+from desert_seg.engines.choice import choose_engine
+from desert_seg.engines.engine import DeviceEngine, Engine, check_scores
 from desert_seg.errors import EngineError
 from desert_seg.labels import IGNORE
 from desert_seg.views import SIZE_MULTIPLE, View, fuse, view_set
@@ -127,6 +127,7 @@ class Segmenter:
         self.engine, self.card, self.digest = engine, card, digest
         self.labels = card.label_map.labels
         self.calibration = card.calibration or Calibration()
+        self._warm: set[tuple[str, tuple[int, int]]] = set()
 
     @classmethod
     def load(
@@ -138,29 +139,32 @@ class Segmenter:
         threads: int = 0,
         self_test: bool = True,
     ) -> Segmenter:
-        """Verify an artifact, build an engine for it, and run the artifact's self-test on that.
+        """Verify an artifact, build an engine for it, and try it on one frame, which makes the next ones fast.
 
         Args:
             artifact: Its folder.
-            engine: See `create_engine`, as for the next three.
+            engine: See `choose_engine`, as for the next three.
             device: See there.
             precision: See there.
             threads: See there.
-            self_test: False skips the self-test, which takes as long as one frame; an artifact may have none.
+            self_test: Compare the result of that frame with the artifact's self-test, if it has one.
 
         Raises:
             ArtifactError: The artifact is missing or damaged.
-            EngineError: The engine cannot be had, or misses the bar of its precision on the self-test.
+            EngineError: The engine cannot be had or cannot run the graph, its scores are not finite or not those of
+                the artifact's classes, or it misses the bar of its precision on the self-test.
         """
         loaded = load_artifact(artifact)
-        segmenter = cls(create_engine(loaded, engine, device, precision, threads), loaded.card, loaded.digest)
-        if self_test and loaded.self_test is not None:
-            mask = segmenter.segment(loaded.self_test.frame).mask
-            if missed := loaded.self_test.shortfall(mask, segmenter.engine.precision):
-                raise EngineError(
-                    f"{loaded.path}: on {segmenter.engine.description} {missed}; use another engine or precision, or "
-                    "export the model again"
-                )
+        segmenter = cls(choose_engine(loaded, engine, device, precision, threads), loaded.card, loaded.digest)
+        if not self_test or loaded.self_test is None:
+            segmenter.warm_up()
+            return segmenter
+        mask = segmenter._run_everything(loaded.self_test.frame, SegmentOptions()).mask
+        if missed := loaded.self_test.shortfall(mask, segmenter.engine.precision):
+            raise EngineError(
+                f"{loaded.path}: on {segmenter.engine.description} {missed}; use another engine or precision, or "
+                "export the model again"
+            )
         return segmenter
 
     def segment(self, rgb: npt.NDArray[np.uint8], options: SegmentOptions = SegmentOptions()) -> Segmentation:
@@ -203,6 +207,7 @@ class Segmenter:
         images = [_resized(rgb[window], size) for rgb, window in zip(frames, windows, strict=True)]
         resized = time.perf_counter()
         scores = self._fused(images, views)
+        check_scores(scores, images, len(self.labels), f"{self.card.name}: on {self.engine.description}")
         times = (resized - started) * 1e3, (time.perf_counter() - resized) * 1e3
         checked = [self._finite(planes, options) for planes in scores]
         return [
@@ -293,15 +298,24 @@ class Segmenter:
     def warm_up(self, options: SegmentOptions = SegmentOptions()) -> None:
         """Run one black frame through every view to every output, so that no real frame is slow or the first to fail.
 
+        Nothing is done where a frame has been run so before, at this size and with these views.
+
         Raises:
             EngineError: Scores are not finite.
         """
+        if (options.views, self.network_size(options)) not in self._warm:
+            self._run_everything(np.zeros((*self.card.input_size, 3), np.uint8), options)
+
+    def _run_everything(self, rgb: npt.NDArray[np.uint8], options: SegmentOptions) -> Segmentation:
+        """Segment a frame with every output there is."""
         everything = replace(
             options, want_confidence=True, want_unknown=True, want_probabilities=True, not_finite_is_unknown=False
         )
-        (scored,) = self.score([np.zeros((*self.card.input_size, 3), np.uint8)], everything)
+        (scored,) = self.score([rgb], everything)
         self.domain_shift(scored)
-        self.decode(scored, everything)
+        segmentation = self.decode(scored, everything)
+        self._warm.add((options.views, self.network_size(options)))
+        return segmentation
 
     def suppress(self, names: Collection[str]) -> npt.NDArray[np.float32] | None:
         """Bias that removes classes by name, for `SegmentOptions.bias`; None for no names.

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy._rclpy_pybind11 import RMWError
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -22,8 +22,9 @@ from desert_seg_ros.camera_poses import CameraPoses
 from desert_seg_ros.ground_points import Sight, ground_points
 from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.input_kind import input_mistakes
+from desert_seg_ros.input_reader import InputReader
 from desert_seg_ros.messages import camera_info_message, cloud_message, image_message, timing_message
-from desert_seg_ros.qos_watch import QosWatch
+from desert_seg_ros.qos_watch import QosWatch, no_publisher_events, subscription_events
 from desert_seg_ros.transform_listener import TransformListener
 from desert_seg_ros.transport import Transport
 from desert_seg_ros.video import MAX_WAITING, VideoReceiver
@@ -48,7 +49,7 @@ class Camera:
         Args:
             node: Whose publishers they are.
             name: Of the camera; empty for the only one.
-            qos_watch: Hears of peers that cannot be connected to.
+            qos_watch: Finds peers that cannot be connected to.
             transforms: The robot's; None = they are not asked.
         """
         self.name = name
@@ -62,17 +63,16 @@ class Camera:
         self._inputs: list[Any] = []
         self._video: VideoReceiver | None = None
         self._outputs: dict[str, Any] = {}
-        prefix = "~/" + self._below("")
         kinds = dict.fromkeys(IMAGES, Image) | dict.fromkeys(CLOUDS, PointCloud2)
         kinds |= {"camera_info": CameraInfo, "timing": DiagnosticArray}
         for output, kind in kinds.items():
             self._outputs[output] = qos_watch.watched(
                 node.create_publisher(
                     kind,
-                    prefix + output,
+                    f"~/{self._below(output)}",
                     output_qos(),
                     qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-                    event_callbacks=qos_watch.publisher_callbacks(prefix + output),
+                    event_callbacks=no_publisher_events(),
                 )
             )
 
@@ -80,7 +80,7 @@ class Camera:
         """How the worker reaches this camera."""
         return Lane(
             health=self.health,
-            decode=transport.decode,
+            decode=functools.partial(self._decode, transport, self._reader(transport)),
             wanted=self._wanted,
             view=self._viewpoint,
             publish=self._publish,
@@ -90,7 +90,7 @@ class Camera:
     def subscribe(
         self,
         transport: Transport,
-        on_image: Callable[[str, Any], None],
+        on_image: Callable[[str, int, Any], None],
         on_bad_frame: Callable[[str, FrameError], None],
         on_crash: Callable[[Exception], None],
     ) -> None:
@@ -98,51 +98,56 @@ class Camera:
 
         Args:
             transport: What to listen to.
-            on_image: Called with the camera's name and each image message, or each frame of video.
+            on_image: Called with the camera's name, a stamp in nanoseconds, and the bytes of each image message or each
+                frame of video; what the camera's lane decodes.
             on_bad_frame: Called with the camera's name where bytes came that are no message of the transport's type.
             on_crash: Called when the thread that decodes video dies of a bug.
         """
         self._transport = transport
-        self.input_topic = self._node.resolve_topic_name(self._below(transport.topic))
-        on_message: Callable[[Any], None] = functools.partial(on_image, self.name)
-        qos = camera_qos()
+        reader, qos = self._reader(transport), camera_qos()
+        self.input_topic = reader.topic
         if transport.is_video:
             self._video = VideoReceiver(
                 make_header=lambda stamp, frame_id: Header(stamp=stamp, frame_id=frame_id),
-                on_frame=on_message,
+                on_frame=lambda frame: on_image(self.name, _nanoseconds(frame.header.stamp), frame),
                 on_overload=functools.partial(self.health.drop, "overload"),
                 on_crash=on_crash,
             )
-            on_message, qos = self._video.put, camera_qos(depth=MAX_WAITING)  # all packets are needed, not the newest
+            qos = camera_qos(depth=MAX_WAITING)  # all packets are needed, not the newest
+        video = self._video
 
         def on_bytes(data: bytes) -> None:
             try:
-                message = deserialize_message(data, transport.message_type)
-            except RMWError:
-                kind = transport.message_type.__name__
-                reason = f"found {len(data)} bytes on {self.input_topic} that are no {kind} message"
-                on_bad_frame(self.name, FrameError(f"{reason}; publish it with a ROS 2 client library"))
-            else:
-                on_message(message)
+                if video is not None:
+                    video.put(reader.message(data))
+                else:
+                    on_image(self.name, reader.stamp_ns(data), data)
+            except FrameError as error:
+                on_bad_frame(self.name, error)
 
         image = self._node.create_subscription(
             transport.message_type,
             self._below(transport.topic),
             on_bytes,
             qos,
-            raw=True,  # else rclpy drops what it cannot read, and nobody hears of it
+            raw=True,  # else rclpy reads all that is dropped anyway, and nobody hears of what it cannot read
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-            event_callbacks=self._qos_watch.subscription_callbacks(self.input_topic, self.health.frames_lost),
+            event_callbacks=subscription_events(self.health.frames_lost),
         )
-        self._inputs = [
-            self._node.create_subscription(CameraInfo, self._below("camera_info"), self._on_info, camera_qos()),
-            self._qos_watch.watched(image),
-        ]
+        info = self._node.create_subscription(
+            CameraInfo,
+            self._below("camera_info"),
+            self._on_info,
+            camera_qos(),
+            event_callbacks=subscription_events(),
+        )
+        self._inputs = [self._qos_watch.watched(subscription) for subscription in (info, image)]
         self._poses.subscribe()
 
     def unsubscribe(self) -> None:
         """Stop listening."""
         for subscription in self._inputs:
+            self._qos_watch.forget(subscription)
             self._node.destroy_subscription(subscription)
         self._poses.unsubscribe()
         if self._video is not None:
@@ -153,6 +158,7 @@ class Camera:
     def close(self) -> None:
         """Free the publishers."""
         for publisher in self._outputs.values():
+            self._qos_watch.forget(publisher)
             self._node.destroy_publisher(publisher)
         self._outputs = {}
 
@@ -174,6 +180,14 @@ class Camera:
     def _below(self, topic: str) -> str:
         """The topic's name among those of this camera."""
         return f"{self.name}/{topic}" if self.name else topic
+
+    def _reader(self, transport: Transport) -> InputReader:
+        return InputReader(self._node.resolve_topic_name(self._below(transport.topic)), transport.message_type)
+
+    def _decode(self, transport: Transport, reader: InputReader, item: Any) -> tuple[Any, npt.NDArray[np.uint8]]:
+        """Header and HxWx3 uint8 RGB of what `subscribe` handed on; raises FrameError."""
+        message = item if transport.is_video else reader.message(item)
+        return message.header, transport.decode(message)
 
     def _wanted(self) -> frozenset[str]:
         return frozenset(name for name, publisher in self._outputs.items() if publisher.get_subscription_count() > 0)
@@ -234,3 +248,7 @@ class Camera:
 
     def _viewpoint(self, header: Any, height_m: float) -> Viewpoint | None:
         return self._poses.viewpoint(header, self._info, height_m)
+
+
+def _nanoseconds(stamp: Any) -> int:
+    return int(stamp.sec * 10**9 + stamp.nanosec)

@@ -10,6 +10,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 
 from desert_seg.smoothing import Viewpoint
+from desert_seg_ros.qos_watch import subscription_events
 from desert_seg_ros.transform_listener import TransformListener
 from desert_seg_ros.transforms import Matrix, TransformError, matrix
 
@@ -38,7 +39,9 @@ class CameraPoses:
 
     def subscribe(self) -> None:
         """Begin to listen."""
-        self._subscription = self._node.create_subscription(PoseStamped, self._topic, self._on_pose, 50)
+        self._subscription = self._node.create_subscription(
+            PoseStamped, self._topic, self._on_pose, 50, event_callbacks=subscription_events()
+        )
 
     def unsubscribe(self) -> None:
         """Stop listening, and forget everything."""

@@ -1,6 +1,7 @@
-"""What DDS reports about peers: those that cannot be connected to, and messages lost on the way.
+"""Peers that an endpoint of ours cannot be connected to, by their quality of service, as the graph has it.
 
-DDS reports that a peer's quality of service does not match; the graph tells which peer.
+DDS reports such peers as events, too, but each kind of event of each endpoint is one more thing that the executor looks
+at, twice, whenever an image comes.
 """
 
 from __future__ import annotations
@@ -18,51 +19,60 @@ except ImportError:  # humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 
+def no_publisher_events() -> PublisherEventCallbacks:
+    """For `create_publisher`, in place of rclpy's own, which log what `QosWatch` says."""
+    return PublisherEventCallbacks(use_default_callbacks=False)
+
+
+def subscription_events(on_lost: Callable[[int], None] | None = None) -> SubscriptionEventCallbacks:
+    """For `create_subscription`, likewise.
+
+    Args:
+        on_lost: Told how many more messages were published and did not get here.
+    """
+    return SubscriptionEventCallbacks(
+        message_lost=None if on_lost is None else lambda event: on_lost(event.total_count_change),
+        use_default_callbacks=False,
+    )
+
+
 class QosWatch:
-    """Collects the topics for which DDS reported an incompatible peer, and looks up that peer while it exists."""
+    """Looks up, for the endpoints it is told of, who cannot be connected to."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._endpoints: dict[str, Any] = {}
-        self._reported: set[str] = set()
-
-    def publisher_callbacks(self, topic: str) -> PublisherEventCallbacks:
-        """For `create_publisher`."""
-        return PublisherEventCallbacks(incompatible_qos=self._reporter(topic), use_default_callbacks=False)
-
-    def subscription_callbacks(self, topic: str, on_lost: Callable[[int], None]) -> SubscriptionEventCallbacks:
-        """For `create_subscription`; `on_lost` is called with the number of newly lost messages."""
-        return SubscriptionEventCallbacks(
-            incompatible_qos=self._reporter(topic),
-            message_lost=lambda event: on_lost(event.total_count_change),
-            use_default_callbacks=False,
-        )
 
     def watched(self, endpoint: Any) -> Any:
         """Remember a publisher or subscription, and return it."""
         self._endpoints[endpoint.topic_name] = endpoint
         return endpoint
 
+    def forget(self, endpoint: Any) -> None:
+        """The opposite of `watched`, before the endpoint is destroyed."""
+        self._endpoints.pop(endpoint.topic_name, None)
+
     def sentences(self) -> list[str]:
-        """Peers that cannot be connected to, and why; empty when none is left."""
-        return [sentence for topic in sorted(self._reported) for sentence in self._sentences(topic)]
+        """Who cannot be connected to, and why."""
+        return [sentence for topic in sorted(self._endpoints) for sentence in self._sentences(topic)]
 
     def _sentences(self, topic: str) -> list[str]:
-        endpoint = self._endpoints[topic]
-        own = endpoint.qos_profile
-        if isinstance(endpoint, Subscription):
-            does, peers = "publishes", self._node.get_publishers_info_by_topic(topic)
-            verdicts = [qos_check_compatible(peer.qos_profile, own) for peer in peers]
-        else:
-            does, peers = "subscribes to", self._node.get_subscriptions_info_by_topic(topic)
-            verdicts = [qos_check_compatible(own, peer.qos_profile) for peer in peers]
-        return [
-            f"{peer.node_namespace.rstrip('/')}/{peer.node_name} {does} {topic} with another quality of service, so "
-            f"nothing arrives ({reason.removeprefix('ERROR: ').rstrip('; ')})"
-            for peer, (verdict, reason) in zip(peers, verdicts, strict=True)
-            if verdict == QoSCompatibility.ERROR
-        ]
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        subscriptions = self._node.get_subscriptions_info_by_topic(topic)
+        listens = isinstance(self._endpoints[topic], Subscription)
+        found = []
+        # Ours is taken from the graph, too: what rclpy was given leaves some policies to the middleware.
+        for own in filter(self._is_ours, subscriptions if listens else publishers):
+            for peer in publishers if listens else subscriptions:
+                offered, wanted = (peer, own) if listens else (own, peer)
+                verdict, reason = qos_check_compatible(offered.qos_profile, wanted.qos_profile)
+                if verdict == QoSCompatibility.ERROR and peer.topic_type == own.topic_type:
+                    found.append(
+                        f"{peer.node_namespace.rstrip('/')}/{peer.node_name} "
+                        f"{'publishes' if listens else 'subscribes to'} {topic} with another quality of service, so "
+                        f"nothing arrives ({reason.removeprefix('ERROR: ').rstrip('; ')})"
+                    )
+        return found
 
-    def _reporter(self, topic: str) -> Any:
-        name = self._node.resolve_topic_name(topic)
-        return lambda event: self._reported.add(name)
+    def _is_ours(self, endpoint: Any) -> bool:
+        return (endpoint.node_namespace, endpoint.node_name) == (self._node.get_namespace(), self._node.get_name())

@@ -18,7 +18,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
 from desert_seg.errors import DesertSegError
-from desert_seg_ros.qos_watch import QosWatch
+from desert_seg_ros.qos_watch import QosWatch, subscription_events
 from desert_seg_ros.transforms import Matrix, Sample, TransformBuffer, TransformError
 
 MAX_WAITING = 5000
@@ -67,13 +67,14 @@ class TransformListener:
                 functools.partial(self._on_bytes, self._waiting[topic]),
                 transforms_qos(durability=durability),
                 raw=True,
-                event_callbacks=self._qos_watch.subscription_callbacks(topic, lambda count: None),
+                event_callbacks=subscription_events(),
             )
             self._subscriptions.append(self._qos_watch.watched(subscription))
 
     def unsubscribe(self) -> None:
         """Stop listening, and forget everything."""
         for subscription in self._subscriptions:
+            self._qos_watch.forget(subscription)
             self._node.destroy_subscription(subscription)
         with self._lock:
             self._subscriptions, self._waiting, self._refused = [], {}, ""

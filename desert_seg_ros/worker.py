@@ -1,8 +1,8 @@
 """The life of a frame between reception and publication, on a thread of its own. Imports no ROS.
 
-The executor's threads only swap messages into the mailbox; everything slow happens here, for all cameras. A frame
-that cannot be used is counted and skipped. Any other failure ends the process: a live node with a dead thread is the
-worst of all.
+The executor only swaps what it receives into the mailbox, images still as bytes; everything slow happens here, for all
+cameras, and only for frames that no newer one has replaced. A frame that cannot be used is counted and skipped. Any
+other failure ends the process: a live node with a dead thread is the worst of all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class Lane:
 
     Attributes:
         health: Where its frames are counted.
-        decode: Message to HxWx3 uint8 RGB; raises FrameError.
+        decode: What was received to its header and HxWx3 uint8 RGB; raises FrameError.
         wanted: Names of the outputs that somebody listens to.
         view: From where the frame with a header was taken by a camera so many metres up, if that is known.
         publish: Called with each result.
@@ -56,7 +56,7 @@ class Lane:
     """
 
     health: Health
-    decode: Callable[[Any], npt.NDArray[np.uint8]]
+    decode: Callable[[Any], tuple[Any, npt.NDArray[np.uint8]]]
     wanted: Callable[[], frozenset[str]]
     view: Callable[[Any, float], Viewpoint | None]
     publish: Callable[[SegmentedFrame], None]
@@ -65,7 +65,7 @@ class Lane:
 
 @dataclass
 class _Taken:
-    """A frame in hand."""
+    """A frame in hand; `time_s` is its stamp, or when it was received if it has none."""
 
     lane: Lane
     smoother: Smoother
@@ -86,8 +86,16 @@ class _Past:
     smoother: Smoother = field(default_factory=Smoother)
 
 
+class _Received(NamedTuple):
+    """What waits in the mailbox: the stamp, what there is to decode, and when it came."""
+
+    stamp_ns: int
+    item: Any
+    at_s: float
+
+
 class FrameWorker:
-    """Takes the newest message of every camera, turns them into masks together, hands each to its lane."""
+    """Takes the newest frame of every camera, turns them into masks together, hands each to its lane."""
 
     def __init__(
         self,
@@ -110,7 +118,7 @@ class FrameWorker:
         self.effort = Effort(settings.parameters.tta)
         self._lanes, self._now_ns = lanes, now_ns
         self._on_bad_frame, self._on_crash = on_bad_frame, on_crash
-        self._mailbox: Mailbox[tuple[Any, float]] = Mailbox()
+        self._mailbox: Mailbox[_Received] = Mailbox()
         self._past = {name: _Past() for name in lanes}
         self._budget = LatencyBudget()
         self._busy_since: float | None = None
@@ -139,11 +147,11 @@ class FrameWorker:
         since = self._busy_since
         return None if since is None else time.monotonic() - since
 
-    def put(self, camera: str, message: Any) -> None:
-        """Hand over a received message; never waits."""
-        health, stamp_ns = self._lanes[camera].health, _nanoseconds(message.header.stamp)
+    def put(self, camera: str, stamp_ns: int, item: Any) -> None:
+        """Hand over what was received, for the camera's `Lane.decode`; never waits."""
+        health = self._lanes[camera].health
         health.frame_in(stamp_ns * 1e-9, (self._now_ns() - stamp_ns) * 1e-9)
-        if self._mailbox.put(camera, (message, time.perf_counter())):
+        if self._mailbox.put(camera, _Received(stamp_ns, item, time.perf_counter())):
             health.drop("overload")
 
     def refuse(self, camera: str, error: FrameError) -> None:
@@ -160,10 +168,10 @@ class FrameWorker:
         except Exception as error:
             self._on_crash(error)
 
-    def _process(self, items: Mapping[str, tuple[Any, float]]) -> None:
+    def _process(self, items: Mapping[str, _Received]) -> None:
         settings = self.settings
         parameters = settings.parameters
-        frames = [frame for name, item in items.items() if (frame := self._take(name, *item, parameters))]
+        frames = [frame for name, received in items.items() if (frame := self._take(name, received, parameters))]
         if not frames:
             return
         self.effort = self._budget.effort(parameters.tta, parameters.latency_budget_ms)
@@ -172,23 +180,23 @@ class FrameWorker:
         for frame, scores in zip(frames, scored, strict=True):
             self._finish(frame, scores, options, settings)
 
-    def _take(self, camera: str, message: Any, received: float, parameters: NodeParameters) -> _Taken | None:
-        """Decode a message, unless there is a reason to drop it."""
+    def _take(self, camera: str, received: _Received, parameters: NodeParameters) -> _Taken | None:
+        """Decode what was received, unless there is a reason to drop it."""
         lane, past, began = self._lanes[camera], self._past[camera], time.perf_counter()
-        stamp_ns = _nanoseconds(message.header.stamp)
-        stamped = not is_unset(stamp_ns, past.last_stamp_ns)
-        if cause := self._reason_to_drop(stamp_ns, stamped, received, past, parameters):
+        stamped = not is_unset(received.stamp_ns, past.last_stamp_ns)
+        if cause := self._reason_to_drop(received, stamped, past, parameters):
             lane.health.drop(cause)
             return None
-        time_s = stamp_ns * 1e-9 if stamped else received
         try:
-            rgb = lane.decode(message)
+            header, rgb = lane.decode(received.item)
         except FrameError as error:
             lane.health.drop("bad_frame", str(error))
             self._report(camera, error)
             return None
         decode_ms = (time.perf_counter() - began) * 1e3
-        return _Taken(lane, past.smoother, message.header, time_s, rgb, received, (began - received) * 1e3, decode_ms)
+        at_s = received.at_s
+        time_s = received.stamp_ns * 1e-9 if stamped else at_s
+        return _Taken(lane, past.smoother, header, time_s, rgb, at_s, (began - at_s) * 1e3, decode_ms)
 
     def _report(self, camera: str, error: FrameError) -> None:
         self._on_bad_frame(f"{camera}: {error}" if camera else str(error))
@@ -217,21 +225,18 @@ class FrameWorker:
         frame.lane.publish_timing(frame.header, timing)
 
     def _reason_to_drop(
-        self, stamp_ns: int, stamped: bool, received: float, past: _Past, parameters: NodeParameters
+        self, received: _Received, stamped: bool, past: _Past, parameters: NodeParameters
     ) -> str | None:
+        stamp_ns, at_s = received.stamp_ns, received.at_s
         if not parameters.enabled:
             return "disabled"
         # Of a frame with stamp 0 nobody knows how old it is; an old stamp that comes again and again is old.
         if parameters.max_age_s and stamp_ns and self._now_ns() - stamp_ns > parameters.max_age_s * 1e9:
             return "stale"
         if parameters.max_rate_hz and past.last_stamp_ns is not None:
-            elapsed_s = (stamp_ns - past.last_stamp_ns) * 1e-9 if stamped else received - past.last_received
+            elapsed_s = (stamp_ns - past.last_stamp_ns) * 1e-9 if stamped else at_s - past.last_received
             # A stamp that goes back means that a bag was started again: such a frame is never too early.
             if 0 <= elapsed_s < 0.98 / parameters.max_rate_hz:
                 return "rate_limit"
-        past.last_stamp_ns, past.last_received = stamp_ns, received
+        past.last_stamp_ns, past.last_received = stamp_ns, at_s
         return None
-
-
-def _nanoseconds(stamp: Any) -> int:
-    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)

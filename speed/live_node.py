@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
-from desert_seg_ros.bag_benchmark.frames import stamped
 from desert_seg_ros.bag_benchmark.node_process import IMAGE_TOPIC, NODE_NAME, NodeError, node_command, running
+from desert_seg_ros.cdr import stamped
 from desert_seg_ros.side_node import spinning_node
 from speed.contender import Lap, Laps
 from speed.ours import WHOLE

@@ -316,7 +316,7 @@ class Bench:
 
     def __init__(self, waits=False, now=1000.0, cameras=("",), **parameters):
         self.health, self.published, self.bad, self.crashes = Health(), [], [], []
-        self.batches, self.timings = [], []
+        self.batches, self.timings, self.num_decoded = [], [], 0
         self.waits, self.now = waits, now
         self.segmenting, self.permission = threading.Semaphore(0), threading.Semaphore(0)
         self.worker = FrameWorker(
@@ -331,11 +331,16 @@ class Bench:
     def decode(self, message, options=None):
         if isinstance(message, ScoredFrame):
             return Segmentation(np.zeros((2, 2), np.uint8), None, 0.0, 1.0, 0.0)
+        self.num_decoded += 1
         if message.data == "broken":
             raise FrameError("the frame is broken")
         if message.data == "bug":
             raise ZeroDivisionError
-        return np.zeros((2, 2, 3), np.uint8)
+        return message.header, np.zeros((2, 2, 3), np.uint8)
+
+    def put(self, message, camera=""):
+        stamp = message.header.stamp
+        self.worker.put(camera, stamp.sec * 10**9 + stamp.nanosec, message)
 
     def lane(self, camera):
         return Lane(
@@ -366,7 +371,7 @@ class Bench:
     def feed(self, *messages):
         """Put messages one by one, each when the fate of the one before is known; returns the stamps published."""
         for each in messages:
-            self.worker.put("", each)
+            self.put(each)
             deadline = time.monotonic() + 10
             while (counts := self.counts())[0] > counts[1] + sum(counts[2].values()):
                 assert time.monotonic() < deadline, counts
@@ -376,15 +381,16 @@ class Bench:
 
 def test_while_a_frame_is_segmented_only_the_newest_of_the_others_waits():
     bench = Bench(waits=True)
-    bench.worker.put("", message(1))
+    bench.put(message(1))
     assert bench.segmenting.acquire(timeout=10)
     for second in (2, 3, 4):
-        bench.worker.put("", message(second))
+        bench.put(message(second))
     bench.permission.release(2)
     assert bench.segmenting.acquire(timeout=10)
     bench.worker.stop()
     assert [frame.header.stamp.sec for frame in bench.published] == [1, 4]
     assert bench.counts() == (4, 2, {"overload": 2})
+    assert bench.num_decoded == 2, "what is replaced costs nothing but its place"
 
 
 def test_a_broken_frame_is_counted_named_and_skipped():
@@ -410,7 +416,8 @@ def test_a_frame_without_finite_scores_is_unknown_and_counted_and_leaves_nothing
     segmenter = Segmenter(BlindToSky(), whole.card, whole.digest)
     parameters = NodeParameters().changed({"smoothing": 0.5})
     bench.worker.settings = Settings(parameters, SimpleNamespace(segmenter=segmenter), None)
-    bench.decode = lambda message: np.full((2, 2, 3), {"dark": 30, "bright": 180}[message.data], np.uint8)
+    brightness = {"dark": 30, "bright": 180}
+    bench.decode = lambda message: (message.header, np.full((2, 2, 3), brightness[message.data], np.uint8))
     bench.worker._lanes[""] = bench.lane("")
     bench.feed(message(1.0, "dark"), message(1.1, "bright"), message(1.2, "dark"))
     assert [np.unique(frame.segmentation.mask).tolist() for frame in bench.published] == [[1], [IGNORE], [1]]
@@ -420,7 +427,7 @@ def test_a_frame_without_finite_scores_is_unknown_and_counted_and_leaves_nothing
 
 def test_any_other_failure_is_handed_on_so_that_the_process_can_end():
     bench = Bench()
-    bench.worker.put("", message(1, "bug"))
+    bench.put(message(1, "bug"))
     bench.worker._thread.join(10)
     assert [type(error) for error in bench.crashes] == [ZeroDivisionError]
 
@@ -443,7 +450,7 @@ def test_without_stamps_the_rate_limit_goes_by_the_time_of_arrival(seconds):
     bench = Bench(max_rate_hz=1000.0)
     for number in (1, 2, 3):
         begun = time.perf_counter()
-        bench.worker.put("", message(seconds))
+        bench.put(message(seconds))
         while bench.counts()[1] < number or time.perf_counter() < begun + 0.001:  # as long as the limit asks for
             assert time.perf_counter() < begun + 10, bench.counts()
     bench.worker.stop()
@@ -466,11 +473,11 @@ def test_a_disabled_node_drops_and_says_so():
 
 def test_frames_of_several_cameras_that_wait_together_are_segmented_together_and_none_starves():
     bench = Bench(waits=True, cameras=("front", "left"))
-    bench.worker.put("front", message(1))
+    bench.put(message(1), "front")
     assert bench.segmenting.acquire(timeout=10)
-    bench.worker.put("left", message(2))
+    bench.put(message(2), "left")
     for second in (3, 4, 5):
-        bench.worker.put("front", message(second))
+        bench.put(message(second), "front")
     bench.permission.release(2)
     assert bench.segmenting.acquire(timeout=10)
     bench.worker.stop()
@@ -482,7 +489,7 @@ def test_frames_of_several_cameras_that_wait_together_are_segmented_together_and
 def test_how_long_a_frame_has_been_in_hand_is_known_from_outside():
     bench = Bench(waits=True)
     assert bench.worker.busy_s() is None
-    bench.worker.put("", message(1))
+    bench.put(message(1))
     assert bench.segmenting.acquire(timeout=10)
     assert bench.worker.busy_s() >= 0
     assert not bench.worker.stop(timeout_s=0.01)

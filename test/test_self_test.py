@@ -6,11 +6,11 @@ from conftest import ROOT
 from tiny_graph import SIZE, save_graph, tiny_graph
 
 from desert_seg.artifact import SELF_TEST, load_artifact
-from desert_seg.engines.choice import create_engine
+from desert_seg.engines.choice import choose_engine, create_engine
 from desert_seg.errors import ArtifactError, EngineError
 from desert_seg.labels import IGNORE
 from desert_seg.parity import MIN_AGREEMENT
-from desert_seg.segmenter import Segmenter
+from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg.self_test import SelfTest, self_test_from_png
 
 LIGHT = ROOT / "models" / "light"
@@ -48,6 +48,52 @@ def test_an_artifact_without_a_self_test_is_used_as_before(tmp_path):
     path = save_graph(tmp_path / "model", tiny_graph()).path
     assert load_artifact(path).self_test is None
     assert Segmenter.load(path, "onnxruntime").segment(reddish()).mask.shape == SIZE
+
+
+class CountingEngine:
+    """Another engine, and the sizes it was asked for."""
+
+    def __init__(self, engine):
+        self.engine, self.description, self.precision, self.sizes = engine, engine.description, engine.precision, []
+
+    def scores(self, images):
+        self.sizes.append(images.shape[1:3])
+        return self.engine.scores(images)
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """The engines that segmenters choose from now on."""
+    chosen = []
+
+    def choose(*arguments):
+        chosen.append(CountingEngine(choose_engine(*arguments)))
+        return chosen[-1]
+
+    monkeypatch.setattr("desert_seg.segmenter.choose_engine", choose)
+    return chosen
+
+
+@pytest.mark.parametrize("self_test", [True, False])
+def test_one_pass_checks_a_model_tries_it_and_makes_it_fast(tmp_path, engines, self_test):
+    path = with_self_test(tmp_path, tiny_graph())
+    segmenter = Segmenter.load(path, "onnxruntime", "cpu", "f32", self_test=self_test)
+    segmenter.warm_up()
+    assert engines[-1].sizes == [SIZE]
+
+
+def test_what_a_model_has_not_run_yet_is_warmed_up(tmp_path, engines):
+    segmenter = Segmenter.load(with_self_test(tmp_path, tiny_graph()), "onnxruntime", "cpu", "f32")
+    for options in (SegmentOptions(views="flip"), SegmentOptions(scale=0.5), SegmentOptions(scale=0.5)):
+        segmenter.warm_up(options)
+    half = segmenter.network_size(SegmentOptions(scale=0.5))
+    assert engines[-1].sizes == [SIZE, SIZE, half]
+
+
+def test_a_graph_that_does_not_fit_the_class_list_is_refused_when_the_model_is_loaded(tmp_path):
+    path = save_graph(tmp_path / "model", tiny_graph(gains=range(3))).path
+    with pytest.raises(EngineError, match=r"tiny: on onnxruntime .*1x3x16x24, expected float32 of 1x7 planes"):
+        Segmenter.load(path, "onnxruntime", "cpu", "f32")
 
 
 def test_pixels_that_the_network_was_not_sure_of_are_not_compared():

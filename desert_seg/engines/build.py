@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from desert_seg.artifact import Artifact
-from desert_seg.engines.engine import ENGINES, Engine, check_scores, is_installed
+from desert_seg.engines.engine import ENGINES, Engine, is_installed
 from desert_seg.errors import EngineError
 from desert_seg.machine import ensure_home
 
 
 def build_engine(artifact: Artifact, engine: str, device: str, precision: str, threads: int) -> Engine:
-    """Build an engine by name and check that it scores the artifact's classes.
+    """Build an engine by name.
 
-    Arguments and errors are those of `create_engine`, but `auto` is not an engine.
+    Arguments and errors are those of `choose_engine`, but `auto` is not an engine.
     """
-    built = _build(artifact, engine, device, precision, threads)
-    check_scores(built, artifact)
-    return built
-
-
-def _build(artifact: Artifact, engine: str, device: str, precision: str, threads: int) -> Engine:
     if not is_installed(engine):
         others = [name for name in ENGINES[1:] if is_installed(name)]
         raise EngineError(

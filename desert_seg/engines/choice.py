@@ -19,7 +19,7 @@ import numpy as np
 
 from desert_seg.artifact import Artifact
 from desert_seg.engines.build import build_engine
-from desert_seg.engines.engine import DEVICES, ENGINES, PRECISIONS, Engine, is_installed
+from desert_seg.engines.engine import DEVICES, ENGINES, PRECISIONS, Engine, check_scores, is_installed
 from desert_seg.errors import EngineError, OutputError
 from desert_seg.files import write_text
 from desert_seg.machine import accelerator, cache_folder, has_cuda_driver, processor
@@ -52,7 +52,20 @@ class Choice:
 def create_engine(
     artifact: Artifact, engine: str = "auto", device: str = "auto", precision: str = "auto", threads: int = 0
 ) -> Engine:
-    """Build an engine for an artifact.
+    """Build an engine for an artifact, and see that it answers a black frame with scores of the artifact's classes.
+
+    Arguments and errors are those of `choose_engine`.
+
+    Raises:
+        EngineError: Also if the engine cannot run the graph, or gets something else from it than such scores.
+    """
+    built = choose_engine(artifact, engine, device, precision, threads)
+    _try(built, artifact)
+    return built
+
+
+def choose_engine(artifact: Artifact, engine: str, device: str, precision: str, threads: int) -> Engine:
+    """Build an engine for an artifact, which may not have run yet.
 
     Args:
         artifact: A verified artifact.
@@ -64,8 +77,7 @@ def create_engine(
 
     Raises:
         EngineError: A name is unknown, a package is missing, the device is not there, or the engine or the artifact
-            does not have the precision, or the engine cannot run the graph or gets something else from it than scores
-            of the artifact's classes.
+            does not have the precision, or the engine cannot read the graph.
     """
     for name, value, allowed in (
         ("engine", engine, ENGINES),
@@ -82,7 +94,7 @@ def create_engine(
 def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int) -> Engine:
     """Build the engine that is fastest on this machine; measures if there are several and it is not known yet.
 
-    Arguments are those of `create_engine`, already checked.
+    Arguments are those of `choose_engine`, already checked.
 
     Raises:
         EngineError: No engine can be had.
@@ -97,7 +109,9 @@ def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int
     engines, reasons = {}, []
     for name in names:
         try:
-            engines[name] = build_engine(artifact, name, device, precision, threads)
+            built = build_engine(artifact, name, device, precision, threads)
+            _try(built, artifact)
+            engines[name] = built
         except EngineError as error:
             reasons.append(str(error))
     if not engines:
@@ -158,12 +172,17 @@ def describe_choice(choice: Choice) -> str:
     return "; ".join(f"{name} {taken:.1f} ms" for name, taken in order)
 
 
+def _try(engine: Engine, artifact: Artifact) -> None:
+    """Run a black frame; raises EngineError if that gives no scores of the artifact's classes."""
+    image = np.zeros((*artifact.card.input_size, 3), np.uint8)
+    where = f"{artifact.path}: on {engine.description}"
+    check_scores(engine.scores(image[None]), [image], len(artifact.card.label_map.labels), where)
+
+
 def _measure(engines: Mapping[str, Engine], size: tuple[int, int]) -> dict[str, float]:
-    """Milliseconds of each engine's fastest pass, measured in turns because the load of a machine varies."""
+    """Milliseconds of the fastest pass of engines that have run before; in turns, because other load varies."""
     image = np.zeros((1, *size, 3), np.uint8)
     fastest = dict.fromkeys(engines, float("inf"))
-    for engine in engines.values():
-        engine.scores(image)  # the first pass compiles
     end, turns = time.perf_counter() + MEASURE_S, 0
     while turns < _MIN_TURNS or time.perf_counter() < end:
         for name, engine in engines.items():

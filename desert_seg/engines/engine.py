@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -128,22 +128,29 @@ def backend_errors(what: str, cure: str) -> Iterator[None]:
         raise EngineError(f"{what} ({reason[:200] or type(error).__name__}); {cure}") from error
 
 
-def check_scores(engine: Engine, artifact: Artifact) -> None:
-    """Score a black frame and check that the result is scores of the artifact's classes.
+def check_scores(
+    scores: npt.NDArray[np.float32] | Tensor, images: Sequence[npt.NDArray[np.uint8]], num_classes: int, where: str
+) -> None:
+    """See that what an engine answered is scores of a model's classes.
+
+    Args:
+        scores: What should be NKhw float32.
+        images: The N network inputs, HxWx3.
+        num_classes: K.
+        where: The model and the engine, for the error: `light: on openvino f32 on cpu`.
 
     Raises:
         EngineError: It is something else.
     """
-    height, width = artifact.card.input_size
-    num_classes = len(artifact.card.label_map.labels)
-    scores = engine.scores(np.zeros((1, height, width, 3), np.uint8))
-    found = f"{scores.dtype} of shape {'x'.join(map(str, scores.shape))}"
-    fits = scores.dtype == np.float32 and scores.ndim == 4 and scores.shape[:2] == (1, num_classes)
-    if not fits or not _is_grid(scores.shape[2:], (height, width)):
+    height, width = images[0].shape[:2]
+    kind, shape = str(scores.dtype).removeprefix("torch."), tuple(scores.shape)
+    found = f"{kind} of shape {'x'.join(map(str, shape))}"
+    fits = kind == "float32" and len(shape) == 4 and shape[:2] == (len(images), num_classes)
+    if not fits or not _is_grid(shape[2:], (height, width)):
         raise EngineError(
-            f"{artifact.path}: on {engine.description} the network answers a frame of {height}x{width} with {found}, "
-            f"expected float32 of 1x{num_classes} planes, one for each class, on a grid of the frame; export the model "
-            "again with its own label map"
+            f"{where} the network answers a frame of {height}x{width} with {found}, "
+            f"expected float32 of {len(images)}x{num_classes} planes, one for each class, on a grid of the frame; "
+            "export the model again with its own label map"
         )
 
 

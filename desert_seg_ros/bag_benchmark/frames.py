@@ -5,7 +5,6 @@ Messages are bytes here; `drive` has them as objects. Knows nothing of rclpy.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from desert_seg.recordings.image_codec import decode
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that prepared frames may take."""
-
-_STAMP = slice(4, 12)
-"""Offset of the stamp in a CDR message that begins with a header: after four bytes that name the encoding."""
 
 
 @dataclass(frozen=True)
@@ -104,23 +100,6 @@ def first_whole(frames: Iterable[PreparedFrame], transport: str) -> PreparedFram
             return frame
     assert first is not None, "a drive has a frame"
     return first
-
-
-def stamped(cdr: bytes, stamp_ns: int) -> bytes:
-    """A copy of a serialised message that begins with a header, with another stamp."""
-    stamp = struct.pack(_layout(cdr), *divmod(stamp_ns, 10**9))
-    return b"".join((cdr[: _STAMP.start], stamp, memoryview(cdr)[_STAMP.stop :]))
-
-
-def stamp_of(cdr: bytes) -> int:
-    """The stamp of a serialised message that begins with a header, in nanoseconds."""
-    seconds, nanoseconds = struct.unpack_from(_layout(cdr), cdr, _STAMP.start)
-    return int(seconds * 10**9 + nanoseconds)
-
-
-def _layout(cdr: bytes) -> str:
-    """Format of the stamp; the second byte of every CDR message gives the byte order."""
-    return "<iI" if cdr[1] & 1 else ">iI"
 
 
 def _free_memory() -> int:

@@ -13,8 +13,9 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from desert_seg.recordings.bag import sibling_topic
-from desert_seg_ros.bag_benchmark.frames import PreparedFrame, stamp_of, stamped
+from desert_seg_ros.bag_benchmark.frames import PreparedFrame
 from desert_seg_ros.bag_benchmark.node_status import NodeStatus
+from desert_seg_ros.cdr import stamp_of, stamped
 from desert_seg_ros.side_node import spinning_node
 
 MASK_DEPTH = 50

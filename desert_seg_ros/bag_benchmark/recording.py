@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desert_seg.recordings.bag import IMAGE, BagWriter
-from desert_seg_ros.bag_benchmark.frames import PreparedFrame, stamped
+from desert_seg_ros.bag_benchmark.frames import PreparedFrame
 from desert_seg_ros.bag_benchmark.node_status import Counters, NodeStatus
 from desert_seg_ros.bag_benchmark.pace import Pace
 from desert_seg_ros.bag_benchmark.resources import Sample
+from desert_seg_ros.cdr import stamped
 
 
 @dataclass

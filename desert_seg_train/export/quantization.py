@@ -24,6 +24,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from desert_seg.artifact import INT8_ONNX, ModelCard
 from desert_seg.segmenter import Segmenter
+from desert_seg.views import SIZE_MULTIPLE
 from desert_seg_train.export.frames import Frame
 
 _LAST = 4
@@ -85,7 +86,8 @@ class _InputCatcher:
 
     def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         self.images = images
-        return np.zeros((len(images), self._num_classes, 1, 1), np.float32)
+        num_images, height, width = images.shape[:3]
+        return np.zeros((num_images, self._num_classes, height // SIZE_MULTIPLE, width // SIZE_MULTIPLE), np.float32)
 
 
 class _Reader(CalibrationDataReader):
