@@ -137,6 +137,16 @@ def test_an_incompatible_subscriber_is_named_in_diagnostics_while_it_exists(peer
     peer.until(lambda: says("") and not says("quality of service"), "the warning to go")
 
 
+def test_poses_that_can_never_be_heard_are_named_in_diagnostics_too(peer, frame):
+    health = peer.listen("/diagnostics", DiagnosticArray)
+    unsure = peer.node.create_publisher(
+        PoseStamped, "camera_pose", QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
+    )
+    words = "/test_peer publishes /camera_pose with another quality of service, so nothing arrives"
+    peer.until(lambda: peer.send(frame) and words in latest(peer, health).message, "a warning")
+    peer.node.destroy_publisher(unsure)
+
+
 def test_timing_says_where_the_time_of_each_frame_went(peer, frame):
     timings = peer.listen("timing", DiagnosticArray)
     message = peer.exchange(frame, timings, stamp=(77, 5))
