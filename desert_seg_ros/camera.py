@@ -59,7 +59,7 @@ class Camera:
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
         self._misfit, self._groundless = "", ""
-        self._poses = CameraPoses(node, self._below("camera_pose"), transforms)
+        self._poses = CameraPoses(node, self._below("camera_pose"), transforms, qos_watch)
         self._inputs: list[Any] = []
         self._video: VideoReceiver | None = None
         self._outputs: dict[str, Any] = {}
@@ -167,7 +167,9 @@ class Camera:
         mistakes = []
         if self.input_topic and self._transport is not None:
             mistakes = input_mistakes(self._node, self.input_topic, self._transport.name)
-        motionless = self._poses.problem if is_smoothing else ""
+        motionless = ""
+        if is_smoothing and self._poses.problem:
+            motionless = f"smoothing goes on without the camera's motion: {self._poses.problem}"
         return [*mistakes, *filter(None, (self._misfit, self._groundless, motionless))]
 
     def num_publishers(self) -> int:
@@ -219,7 +221,7 @@ class Camera:
             return ""
         parameters, costs = frame.settings.parameters, frame.settings.model.costs.costs(frame.segmentation.mask)
         viewpoint = self._viewpoint(frame.header, parameters.camera_height_m)
-        sight = Sight(self.input_topic, self._info, viewpoint, self._poses.are_expected)
+        sight = Sight(self.input_topic, self._info, viewpoint, self._poses.problem)
         try:
             clouds = ground_points(costs, sight, parameters, wanted)
         except GroundError as error:

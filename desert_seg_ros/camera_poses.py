@@ -10,7 +10,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 
 from desert_seg.smoothing import Viewpoint
-from desert_seg_ros.qos_watch import subscription_events
+from desert_seg_ros.qos_watch import QosWatch, subscription_events
 from desert_seg_ros.transform_listener import TransformListener
 from desert_seg_ros.transforms import Matrix, TransformError, matrix
 
@@ -24,36 +24,34 @@ SKYWARD = 0.7
 class CameraPoses:
     """The attribute `problem` says why the last frame had no viewpoint though poses are meant to come; else empty."""
 
-    def __init__(self, node: Node, topic: str, transforms: TransformListener | None) -> None:
+    def __init__(self, node: Node, topic: str, transforms: TransformListener | None, qos_watch: QosWatch) -> None:
         """Prepare; `subscribe` begins to listen.
 
         Args:
             node: Who listens.
             topic: Of the PoseStamped messages.
             transforms: Asked where no poses come; None = nothing is known then.
+            qos_watch: Finds publishers of poses that cannot be heard.
         """
         self.problem = ""
-        self._node, self._topic, self._transforms = node, topic, transforms
+        self._node, self._topic, self._transforms, self._qos_watch = node, topic, transforms, qos_watch
         self._poses: deque[PoseStamped] = deque(maxlen=200)
         self._subscription: Any = None
 
     def subscribe(self) -> None:
         """Begin to listen."""
-        self._subscription = self._node.create_subscription(
+        subscription = self._node.create_subscription(
             PoseStamped, self._topic, self._on_pose, 50, event_callbacks=subscription_events()
         )
+        self._subscription = self._qos_watch.watched(subscription)
 
     def unsubscribe(self) -> None:
         """Stop listening, and forget everything."""
         if self._subscription is not None:
+            self._qos_watch.forget(self._subscription)
             self._node.destroy_subscription(self._subscription)
         self._subscription, self.problem = None, ""
         self._poses.clear()
-
-    @property
-    def are_expected(self) -> bool:
-        """Whether poses come, or transforms are asked for."""
-        return bool(self._poses) or self._transforms is not None
 
     def viewpoint(self, header: Any, info: Any, height_m: float) -> Viewpoint | None:
         """From where a frame was taken.
@@ -81,7 +79,7 @@ class CameraPoses:
                     "a world whose z is up"
                 )
         except TransformError as error:
-            self.problem = f"smoothing goes on without the camera's motion: {error}"
+            self.problem = str(error)
             return None
         return Viewpoint(pose, np.array(info.k, float).reshape(3, 3), (info.height, info.width), height_m, world)
 

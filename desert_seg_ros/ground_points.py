@@ -38,13 +38,13 @@ class Sight:
         topic: Of its images, in full.
         info: Its CameraInfo; None while none has come.
         viewpoint: From where the frame was taken, if that is known.
-        poses_come: Whether poses of the camera are published at all.
+        problem: Why it is not known though poses are meant to come; else empty.
     """
 
     topic: str
     info: Any | None
     viewpoint: Viewpoint | None
-    poses_come: bool
+    problem: str
 
 
 def ground_points(
@@ -112,9 +112,6 @@ def _down(sight: Sight, pitch_deg: float) -> Floats:
     """The unit vector towards the ground in the optical frame."""
     if sight.viewpoint is not None:
         return np.asarray(sight.viewpoint.pose[:3, :3].T @ np.array([0.0, 0.0, -1.0]), np.float64)
-    if sight.poses_come:
-        raise GroundError(
-            "no camera_pose is within 50 ms of the image: publish one with each image and stamp it alike, or start the "
-            "node without poses and set camera_pitch_deg"
-        )
+    if sight.problem:
+        raise GroundError(sight.problem)
     return pitched_down(pitch_deg)

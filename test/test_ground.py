@@ -191,10 +191,10 @@ class TestOfMessages:
             costs[60:70, 30] = LETHAL
         return ground_points(costs, sight, replace(NodeParameters(), **parameters), wanted)
 
-    def sight(self, info, topic="/camera/image_raw", viewpoint=None, poses_come=False):
+    def sight(self, info, topic="/camera/image_raw", viewpoint=None, problem=""):
         from desert_seg_ros.ground_points import Sight
 
-        return Sight(topic, info, viewpoint, poses_come)
+        return Sight(topic, info, viewpoint, problem)
 
     def test_height_pitch_and_range_are_the_parameters(self):
         found = self.points(self.sight(self.info()), camera_height_m=2.0, camera_pitch_deg=5.0, obstacles_range_m=20.0)
@@ -217,7 +217,7 @@ class TestOfMessages:
         pose = np.eye(4)
         pose[:3, :3] = rotation(120, 12, 3)
         viewpoint = Viewpoint(pose, LENS.intrinsics, (HEIGHT, WIDTH), 1.5)
-        found = self.points(self.sight(self.info(), viewpoint=viewpoint, poses_come=True), camera_pitch_deg=-20.0)
+        found = self.points(self.sight(self.info(), viewpoint=viewpoint), camera_pitch_deg=-20.0)
         camera = GroundCamera(LENS, pose[:3, :3].T @ [0.0, 0.0, -1.0], 1.5)
         assert pixel_of(found["obstacles"], camera) == pytest.approx(np.array([[30, 69]]), abs=1e-3)
 
@@ -288,5 +288,5 @@ class TestOfMessages:
             self.points(self.sight(info))
 
     def test_where_poses_come_a_frame_without_one_is_refused_rather_than_taken_for_level(self):
-        with pytest.raises(GroundError, match="no camera_pose is within 50 ms of the image"):
-            self.points(self.sight(self.info(), poses_come=True))
+        with pytest.raises(GroundError, match="the pose is late"):
+            self.points(self.sight(self.info(), problem="the pose is late"))

@@ -248,9 +248,11 @@ def test_obstacles_lie_where_lethal_pixels_meet_the_ground_and_what_is_missing_f
         poses.publish(pose)
         return says(words)
 
-    peer.until(lambda: with_pose(f"{withheld}no camera_pose is within 50 ms of the image"), "the pose of another time")
+    peer.until(
+        lambda: with_pose(f"{withheld}the pose on camera_pose nearest to the image is"), "the pose of another time"
+    )
     pose.header.stamp.sec, pose.header.stamp.nanosec = 7, 8
-    peer.until(lambda: with_pose(f"{withheld}the camera's y axis is 90 degrees away"), "a pose in a body's axes")
+    peer.until(lambda: with_pose(f"{withheld}camera_pose looks at the sky"), "a pose in a body's axes")
     pose.header.stamp.sec = 42
     turn = pose.pose.orientation  # ahead along the world's x axis, level
     turn.x, turn.y, turn.z, turn.w = -0.5, 0.5, -0.5, 0.5
