@@ -19,6 +19,7 @@ import numpy.typing as npt
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
 from desert_seg.image_header import MAX_PIXELS, check_pixels
+from desert_seg.jpeg import decode_whole
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -154,20 +155,12 @@ def _read_lossless(path: Path) -> bytes:
 
 
 def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
-    """Decode an image file that is not too large and, if it is a JPEG, has its end."""
+    """Decode an image file that is not too large."""
     check_pixels(data, str(path))
-    try:
-        array = None if _is_cut_jpeg(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        array = None
+    array = decode_whole(data, flags)
     if array is None:
         raise DataError(f"{path}: is not a whole image that OpenCV can decode; copy or export the file again")
     return array
-
-
-def _is_cut_jpeg(data: bytes) -> bool:
-    """True for a JPEG without its end: several versions of OpenCV fill the missing part with grey and say nothing."""
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
 
 
 def _png_depth_and_color_type(data: bytes) -> tuple[int, int]:
