@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image as Picture
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image as Picture
 
 from desert_seg.console import Console
 from desert_seg.errors import DataError
