@@ -7,6 +7,7 @@ What is no regular file is never opened (a FIFO would make its reader wait for e
 from __future__ import annotations
 
 import io
+import os
 import re
 import stat
 from pathlib import Path
@@ -46,8 +47,26 @@ def list_images(folder: Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
     if not paths:
-        raise DataError(f"{folder}: found no image; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
+        raise DataError(f"{folder}: {_no_image(folder)}")
     return sorted(paths, key=natural_order)
+
+
+def folders_with_images(root: Path, count: int = 4) -> list[str]:
+    """The first folders within a folder that hold images, as paths below it; links are not followed."""
+    found: list[str] = []
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        if folder != str(root) and any(is_image_name(Path(name)) for name in names):
+            found.append(os.path.relpath(folder, root))
+        if len(found) == count:
+            break
+    return found
+
+
+def _no_image(folder: Path) -> str:
+    if inner := folders_with_images(folder):
+        return f"found no image in the folder itself, but in {', '.join(inner)}; give the one that is meant"
+    return f"found no image; expected files ending in {', '.join(IMAGE_SUFFIXES)}"
 
 
 def is_image_name(path: Path) -> bool:
