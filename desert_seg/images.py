@@ -21,6 +21,7 @@ from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
 from desert_seg.image_header import MAX_PIXELS, check_pixels
 from desert_seg.jpeg import decode_whole
+from desert_seg.mask_loss import lossy_compression
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -127,14 +128,14 @@ def read_orientation(path: Path) -> int:
 
 
 def read_mask(path: Path) -> npt.NDArray[Any]:
-    """Read a mask's stored values, HxW uint8 or uint16, unchanged; of a palette PNG the indices, not the colours.
+    """Read a mask's stored values, HxW uint8 or uint16; of a palette PNG or BMP the indices, not the colours.
 
     Raises:
         DataError: The file cannot be read or is no mask; it is named.
     """
     data = _read_lossless(path)
     depth, color_type = _png_depth_and_color_type(data)
-    if color_type == _PNG_PALETTE:
+    if color_type == _PNG_PALETTE or _is_palette_bmp(data):
         mask = _palette_indices(path, data)
     else:
         mask = _decode(path, data, cv2.IMREAD_UNCHANGED)
@@ -160,17 +161,30 @@ def read_color_mask(path: Path) -> npt.NDArray[np.uint32]:
     """Read a mask that shows classes as colours: HxW uint32, 65536 red + 256 green + blue.
 
     Raises:
-        DataError: The file cannot be read or was compressed with loss; it is named.
+        DataError: The file cannot be read, was compressed with loss or has colours of more than 8 bits; it is named.
     """
-    blue, green, red = np.moveaxis(_decode(path, _read_lossless(path), cv2.IMREAD_COLOR).astype(np.uint32), 2, 0)
+    colors = _decode(path, _read_lossless(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    blue, green, red = np.moveaxis(_eight_bits(path, colors).astype(np.uint32), 2, 0)
     return np.asarray(red << 16 | green << 8 | blue, np.uint32)
 
 
 def _read_lossless(path: Path) -> bytes:
     data = read_file(path)
-    if data.startswith(b"\xff\xd8"):
-        raise DataError(f"{path}: is a JPEG, which changes values at every edge; export the mask again as PNG")
+    if found := lossy_compression(data):
+        raise DataError(f"{path}: is a {found}, which changes values at every edge; export the mask again as PNG")
     return data
+
+
+def _eight_bits(path: Path, colors: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Colours of 16 bits as the 8 they were made of, which may have been kept, shifted or stretched."""
+    if colors.dtype == np.uint16 and colors.max() > 255:
+        if (colors & 255).any() and (colors % 257).any():
+            raise DataError(
+                f"{path}: found colours of 16 bits that are none of 8, expected red, green and blue from 0 to 255; "
+                "export the mask again with 8 bits"
+            )
+        colors = colors >> 8
+    return colors.astype(np.uint8)
 
 
 def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
@@ -185,6 +199,13 @@ def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
 def _png_depth_and_color_type(data: bytes) -> tuple[int, int]:
     """Bits per sample and colour type of a PNG (W3C PNG 11.2.1); zeros for any other file."""
     return (data[24], data[25]) if data.startswith(b"\x89PNG") and len(data) > 25 else (0, 0)
+
+
+def _is_palette_bmp(data: bytes) -> bool:
+    """True for a BMP of 8 bits a pixel or fewer: all of these are indices, also where their palette is grey."""
+    header_bytes = int.from_bytes(data[14:18], "little")
+    bits = data[24:26] if header_bytes == 12 else data[28:30]
+    return data.startswith(b"BM") and int.from_bytes(bits, "little") <= 8
 
 
 def _palette_indices(path: Path, data: bytes) -> npt.NDArray[np.uint8]:

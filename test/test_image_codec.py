@@ -448,6 +448,12 @@ def test_any_bytes_are_an_image_or_a_frame_error(data: bytes) -> None:
             decode_compressed(SimpleNamespace(format="jpeg", data=prefix + data))
 
 
+def test_a_mask_compressed_with_loss_is_refused() -> None:
+    data = cv2.imencode(".jpg", np.zeros((8, 8), np.uint8))[1].tobytes()
+    with pytest.raises(FrameError, match="found a mask as JPEG, which changes values at every edge; publish masks as"):
+        decode_mask(SimpleNamespace(format="mono8; jpeg compressed mono8", data=data))
+
+
 def test_a_mask_that_is_no_mask_is_named() -> None:
     with pytest.raises(FrameError, match="encoding 'rgb8'"):
         decode_mask(image_message("rgb8", (4, 6), seed=0))
