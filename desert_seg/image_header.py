@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from desert_seg.errors import DataError
 
@@ -17,6 +17,7 @@ MAX_PIXELS = 2**26
 """64 megapixels, 8192 x 8192: what is larger is refused before it is decoded."""
 
 _TIFF_SIDES = {256: "width", 257: "height", 322: "width", 323: "height"}  # of the image and of its tiles
+_TIFF_LAST = max(_TIFF_SIDES)
 _TIFF_INTEGERS = {3: "H", 4: "I", 16: "Q"}
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)  # 0xFF may be repeated before it; decoders skip the rest
 _JPEG_TABLES = (0xC4, 0xC8, 0xCC)  # among the markers of frame headers, 0xC0..0xCF
@@ -102,20 +103,26 @@ def _bmp(data: bytes) -> tuple[int, int] | None:
 
 
 def _tiff(data: bytes) -> tuple[int, int] | None:
+    sides = {"width": 0, "height": 0}
+    for tag, value in tiff_tags(data):
+        if tag in _TIFF_SIDES:
+            sides[_TIFF_SIDES[tag]] = max(value, sides[_TIFF_SIDES[tag]])
+    return (sides["width"], sides["height"]) if all(sides.values()) else None
+
+
+def tiff_tags(data: bytes) -> Iterator[tuple[int, int]]:
+    """Tags of the first page of a TIFF that are whole numbers; raises struct.error if they are cut short."""
     order = "<" if data.startswith(b"I") else ">"
     big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
     (directory,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)
     (num_entries,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, directory)
     first, entry_bytes, value_offset = (directory + 8, 20, 12) if big else (directory + 2, 12, 8)
-    sides = {"width": 0, "height": 0}
     for start in range(first, first + num_entries * entry_bytes, entry_bytes):
         tag, kind = struct.unpack_from(f"{order}HH", data, start)
-        if tag > max(_TIFF_SIDES):  # entries are in ascending order
+        if tag > _TIFF_LAST:  # entries are in ascending order
             break
-        if tag in _TIFF_SIDES and kind in _TIFF_INTEGERS:
-            (value,) = struct.unpack_from(order + _TIFF_INTEGERS[kind], data, start + value_offset)
-            sides[_TIFF_SIDES[tag]] = max(value, sides[_TIFF_SIDES[tag]])
-    return (sides["width"], sides["height"]) if all(sides.values()) else None
+        if kind in _TIFF_INTEGERS:
+            yield tag, struct.unpack_from(order + _TIFF_INTEGERS[kind], data, start + value_offset)[0]
 
 
 _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], tuple[int, int] | None]], ...] = (

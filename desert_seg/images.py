@@ -7,6 +7,7 @@ is never decoded.
 from __future__ import annotations
 
 import io
+import os
 import re
 import stat
 from pathlib import Path
@@ -19,6 +20,8 @@ import numpy.typing as npt
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
 from desert_seg.image_header import MAX_PIXELS, check_pixels
+from desert_seg.jpeg import decode_whole
+from desert_seg.mask_loss import lossy_compression
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -45,8 +48,26 @@ def list_images(folder: Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
     if not paths:
-        raise DataError(f"{folder}: found no image; expected files ending in {', '.join(IMAGE_SUFFIXES)}")
+        raise DataError(f"{folder}: {_no_image(folder)}")
     return sorted(paths, key=natural_order)
+
+
+def folders_with_images(root: Path, count: int = 4) -> list[str]:
+    """The first folders within a folder that hold images, as paths below it; links are not followed."""
+    found: list[str] = []
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        if folder != str(root) and any(is_image_name(Path(name)) for name in names):
+            found.append(os.path.relpath(folder, root))
+        if len(found) == count:
+            break
+    return found
+
+
+def _no_image(folder: Path) -> str:
+    if inner := folders_with_images(folder):
+        return f"found no image in the folder itself, but in {', '.join(inner)}; give the one that is meant"
+    return f"found no image; expected files ending in {', '.join(IMAGE_SUFFIXES)}"
 
 
 def is_image_name(path: Path) -> bool:
@@ -107,14 +128,14 @@ def read_orientation(path: Path) -> int:
 
 
 def read_mask(path: Path) -> npt.NDArray[Any]:
-    """Read a mask's stored values, HxW uint8 or uint16, unchanged; of a palette PNG the indices, not the colours.
+    """Read a mask's stored values, HxW uint8 or uint16; of a palette PNG or BMP the indices, not the colours.
 
     Raises:
         DataError: The file cannot be read or is not a mask.
     """
     data = _read_lossless(path)
     depth, color_type = _png_depth_and_color_type(data)
-    if color_type == _PNG_PALETTE:
+    if color_type == _PNG_PALETTE or _is_palette_bmp(data):
         mask = _palette_indices(path, data)
     else:
         mask = _decode(path, data, cv2.IMREAD_UNCHANGED)
@@ -140,39 +161,51 @@ def read_color_mask(path: Path) -> npt.NDArray[np.uint32]:
     """Read a mask that shows classes as colours: HxW uint32, 65536 red + 256 green + blue.
 
     Raises:
-        DataError: The file cannot be read, or its compression is lossy.
+        DataError: The file cannot be read, its compression is lossy, or its colours have more than 8 bits.
     """
-    blue, green, red = np.moveaxis(_decode(path, _read_lossless(path), cv2.IMREAD_COLOR).astype(np.uint32), 2, 0)
+    colors = _decode(path, _read_lossless(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    blue, green, red = np.moveaxis(_eight_bits(path, colors).astype(np.uint32), 2, 0)
     return np.asarray(red << 16 | green << 8 | blue, np.uint32)
 
 
 def _read_lossless(path: Path) -> bytes:
     data = read_file(path)
-    if data.startswith(b"\xff\xd8"):
-        raise DataError(f"{path}: is a JPEG, which changes values at every edge; export the mask again as PNG")
+    if found := lossy_compression(data):
+        raise DataError(f"{path}: is a {found}, which changes values at every edge; export the mask again as PNG")
     return data
 
 
+def _eight_bits(path: Path, colors: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Colours of 16 bits as the 8 they were made of, which may have been kept, shifted or stretched."""
+    if colors.dtype == np.uint16 and colors.max() > 255:
+        if (colors & 255).any() and (colors % 257).any():
+            raise DataError(
+                f"{path}: found colours of 16 bits that are none of 8, expected red, green and blue from 0 to 255; "
+                "export the mask again with 8 bits"
+            )
+        colors = colors >> 8
+    return colors.astype(np.uint8)
+
+
 def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
-    """Decode an image file, unless it is too large or a truncated JPEG."""
+    """Decode an image file that is not too large."""
     check_pixels(data, str(path))
-    try:
-        array = None if _is_cut_jpeg(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        array = None
+    array = decode_whole(data, flags)
     if array is None:
         raise DataError(f"{path}: is not a whole image that OpenCV can decode; copy or export the file again")
     return array
 
 
-def _is_cut_jpeg(data: bytes) -> bool:
-    """True for a truncated JPEG, whose missing part several versions of OpenCV fill with grey silently."""
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
-
-
 def _png_depth_and_color_type(data: bytes) -> tuple[int, int]:
     """Bits per sample and colour type of a PNG (W3C PNG 11.2.1); zeros for any other file."""
     return (data[24], data[25]) if data.startswith(b"\x89PNG") and len(data) > 25 else (0, 0)
+
+
+def _is_palette_bmp(data: bytes) -> bool:
+    """True for a BMP of 8 bits a pixel or fewer: all of these are indices, also where their palette is grey."""
+    header_bytes = int.from_bytes(data[14:18], "little")
+    bits = data[24:26] if header_bytes == 12 else data[28:30]
+    return data.startswith(b"BM") and int.from_bytes(bits, "little") <= 8
 
 
 def _palette_indices(path: Path, data: bytes) -> npt.NDArray[np.uint8]:

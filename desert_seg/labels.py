@@ -21,10 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.yaml_file import find_yaml, read_yaml, shipped_names
+from desert_seg.yaml_file import find_yaml, read_yaml, shipped_names, shown
 
 IGNORE = 255
 """In a target: not scored. In a published mask: unknown."""
+
+IGNORE_NAME = "ignore"
+"""Stands for a class in the values of a label map."""
 
 UNKNOWN_NAME = "unknown"
 UNKNOWN_COLOR = (0, 0, 0)
@@ -171,7 +174,7 @@ class LabelMap:
                 for name, color in zip(self.labels.names, self.labels.colors, strict=True)
             ],
             "values": {
-                self.spell(value) if self.in_color else int(value): "ignore"
+                self.spell(value) if self.in_color else int(value): IGNORE_NAME
                 if target == IGNORE
                 else self.labels.names[target]
                 for value, target in self.values.items()
@@ -199,10 +202,10 @@ def label_map_from_dict(data: Any, source: str) -> LabelMap:
             labels = load_label_map(classes).labels
         else:
             labels = LabelSet(
-                names=tuple(str(entry["name"]) for entry in classes),
-                colors=tuple(tuple(int(c) for c in entry["color"]) for entry in classes),  # type: ignore[misc]
+                names=tuple(_read_name(entry["name"]) for entry in classes),
+                colors=tuple(_read_color(entry["color"]) for entry in classes),
             )
-        targets = [IGNORE if name == "ignore" else labels.index(str(name)) for name in data["values"].values()]
+        targets = [IGNORE if name == IGNORE_NAME else labels.index(name) for name in data["values"].values()]
         keys, in_color = _read_keys(list(data["values"]))
         return LabelMap(str(data["name"]), labels, dict(zip(keys, targets, strict=True)), in_color)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -211,6 +214,26 @@ def label_map_from_dict(data: Any, source: str) -> LabelMap:
         ) from error
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
+
+
+def _read_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise DataError(f"found {shown(name)} as the name of a class, expected text; put quotes around it")
+    if name == IGNORE_NAME:
+        raise DataError(
+            f"found a class named {IGNORE_NAME}, which in the values says that pixels belong to no class; rename it, "
+            "or leave it out of the classes"
+        )
+    return name
+
+
+def _read_color(color: Any) -> tuple[int, int, int]:
+    if not isinstance(color, list) or len(color) != 3 or not all(type(level) is int for level in color):
+        raise DataError(
+            f"found the colour {shown(color)}, expected three whole numbers from 0 to 255; write colours as "
+            "[red, green, blue]"
+        )
+    return color[0], color[1], color[2]
 
 
 def _read_keys(keys: list[Any]) -> tuple[list[int], bool]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from desert_seg.errors import DataError
 from desert_seg.labels import LabelSet
 from desert_seg.share import share_directory
-from desert_seg.yaml_file import read_yaml
+from desert_seg.yaml_file import read_yaml, shown
 
 LETHAL, NO_INFORMATION = 254, 255
 """Costs of nav2_costmap_2d."""
@@ -33,11 +33,17 @@ def read_policy(path: Path | None = None) -> dict[str, int]:
     """
     path = path or share_directory() / "config" / "traversability.yaml"
     content = read_yaml(path)
-    if not isinstance(content, dict) or not all(type(cost) is int and 0 <= cost <= 255 for cost in content.values()):
-        raise DataError(
-            f"{path}: found something else than class names with whole numbers from 0 to 255; see the shipped one"
-        )
-    return {str(name): cost for name, cost in content.items()}
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: found no mapping of class names to costs; write lines like `Rocks: 254`")
+    for name, cost in content.items():
+        if not isinstance(name, str):
+            raise DataError(f"{path}: found {shown(name)} as the name of a class, expected text; put quotes around it")
+        if type(cost) is not int or not 0 <= cost <= 255:
+            raise DataError(
+                f"{path}: found {shown(cost)} as the cost of {shown(name)}, expected a whole number from 0 to 255; "
+                "write it without quotes, leading zeros or a point"
+            )
+    return content
 
 
 class CostPainter:

@@ -1,12 +1,14 @@
 """YAML files, read within bounds: anything but plain data of a reasonable size is refused.
 
 PyYAML's safe loader creates no objects but sets no bounds: a few lines of aliases expand to billions of values, a
-thousand brackets end in a traceback, and a key given twice silently loses its first value. Knows nothing of what the
-files mean.
+thousand brackets end in a traceback, and a key given twice silently loses its first value. It also reads YAML 1.1, in
+which 0254 is 172, 1:30 is 90 and a class named `no` is false: here these are text, as are dates. Knows nothing of what
+the files mean.
 """
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,19 @@ MAX_NUMBER_LENGTH = 100
 
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
+
+# Each a part of what PyYAML takes for one, so that text which its writer leaves without quotes is read as text.
+_PLAIN = (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+)", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+0123456789."),
+    ),
+    ("merge", r"<<", ["<"]),
+)
 
 
 def read_yaml(path: Path) -> Any:
@@ -109,7 +124,7 @@ def _read_text(path: Path) -> str:
 
 
 class _BoundedLoader(yaml.SafeLoader):
-    """PyYAML's safe loader with bounds; raises DataError without the file's name."""
+    """PyYAML's safe loader with bounds, and `_PLAIN` scalars; raises DataError without the file's name."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -166,6 +181,11 @@ class _BoundedLoader(yaml.SafeLoader):
                 f"found a number of {len(node.value)} characters in line {line}, expected at most {MAX_NUMBER_LENGTH}; "
                 "put quotes around it if it is text"
             )
+
+
+_BoundedLoader.yaml_implicit_resolvers = {}
+for _name, _pattern, _first in _PLAIN:
+    _BoundedLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
 def _require_bounds(num_values: int, depth: int) -> None:

@@ -18,7 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
-from desert_seg.images import list_images, read_color_mask, read_image, read_mask, read_orientation
+from desert_seg.images import (
+    folders_with_images,
+    is_image_name,
+    list_images,
+    read_color_mask,
+    read_image,
+    read_mask,
+    read_orientation,
+)
 from desert_seg.labels import LabelMap
 from desert_seg_train.pairing import pair
 
@@ -35,6 +43,31 @@ def image_and_mask_folders(root: Path) -> tuple[Path, Path]:
         if (root / images).is_dir():
             return root / images, root / masks
     return root / LAYOUTS[0][0], root / LAYOUTS[0][1]
+
+
+def labelled_folders(root: Path) -> tuple[Path, Path]:
+    """Where a labelled folder keeps images and masks, by `LAYOUTS`.
+
+    Raises:
+        DataError: It is laid out in another way; what it holds is named.
+    """
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}; give one with images and masks")
+    if not any((root / images).is_dir() for images, _ in LAYOUTS):
+        expected = " or ".join(f"{images}/ beside {masks}/" for images, masks in LAYOUTS)
+        here = ["the folder itself"] if any(is_image_name(path) for path in root.iterdir()) else []
+        places = ", ".join([*here, *folders_with_images(root)])
+        if any(root.glob("*.json")):
+            cure = "if its .json files are labelme's, make masks of them with `desert-seg read-labels`"
+        else:
+            cure = f"move the images into {LAYOUTS[0][0]}/ and their masks, named like them, into {LAYOUTS[0][1]}/"
+        raise DataError(f"{root}: found {f'images in {places}' if places else 'no image'}, expected {expected}; {cure}")
+    images, masks = image_and_mask_folders(root)
+    if not masks.is_dir():
+        others = [name for name in folders_with_images(root) if name != images.name]
+        also = f", and images in {', '.join(others)}" if others else ""
+        raise DataError(f"{root}: found {images.name}/ but no {masks.name}/{also}; put the masks into {masks.name}/")
+    return images, masks
 
 
 def scene_of(stem: str) -> str:
@@ -77,7 +110,7 @@ class SegmentationFolder:
             DataError: A folder is missing or empty, or an image has no mask, or several.
         """
         self.root, self.label_map = Path(root), label_map
-        image_folder, mask_folder = image_and_mask_folders(self.root)
+        image_folder, mask_folder = labelled_folders(self.root)
         found = pair(list_images(image_folder), list_images(mask_folder))
         if found.ambiguous:
             images, masks = found.ambiguous[0]

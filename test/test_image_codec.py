@@ -344,6 +344,14 @@ def test_a_broken_compressed_image_is_named(kind: str, data: bytes, words: str) 
         decode_compressed(SimpleNamespace(format=kind, data=data))
 
 
+def test_a_jpeg_that_lost_its_second_half_is_refused() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    data = cv2.imencode(".jpg", noise)[1].tobytes()
+    message = SimpleNamespace(format="jpeg", data=data[: len(data) // 2] + b"\xff\xd9")
+    with pytest.raises(FrameError, match="that are not a whole image"):
+        decode_compressed(message)
+
+
 @pytest.mark.parametrize("orientation", [3, 6])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_an_image_on_a_topic_is_never_turned(kind: str, orientation: int) -> None:
@@ -438,6 +446,12 @@ def test_any_bytes_are_an_image_or_a_frame_error(data: bytes) -> None:
     for prefix in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"):
         with pytest.raises(FrameError):
             decode_compressed(SimpleNamespace(format="jpeg", data=prefix + data))
+
+
+def test_a_mask_compressed_with_loss_is_refused() -> None:
+    data = cv2.imencode(".jpg", np.zeros((8, 8), np.uint8))[1].tobytes()
+    with pytest.raises(FrameError, match="found a mask as JPEG, which changes values at every edge; publish masks as"):
+        decode_mask(SimpleNamespace(format="mono8; jpeg compressed mono8", data=data))
 
 
 def test_a_mask_that_is_no_mask_is_named() -> None:

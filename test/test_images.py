@@ -125,6 +125,52 @@ def test_a_mask_of_colours_is_read_as_one_number_a_colour(tmp_path):
     assert np.array_equal(read_color_mask(tmp_path / "a.png"), expected)
 
 
+@pytest.mark.parametrize("scale", [1, 256, 257], ids=["kept", "shifted", "stretched"])
+def test_colours_of_16_bits_are_those_of_8_they_were_made_of(tmp_path, scale):
+    write_image(tmp_path / "a.png", PIXELS)
+    write_image(tmp_path / "b.png", PIXELS.astype(np.uint16) * scale)
+    assert np.array_equal(read_color_mask(tmp_path / "b.png"), read_color_mask(tmp_path / "a.png"))
+
+
+def test_colours_that_need_16_bits_are_refused(tmp_path):
+    write_image(tmp_path / "a.png", PIXELS.astype(np.uint16) * 200)
+    with pytest.raises(DataError, match="found colours of 16 bits that are none of 8"):
+        read_color_mask(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1"])
+def test_a_mask_in_bmp_is_its_indices_whatever_the_palette(tmp_path, mode):
+    values = np.arange(64, dtype=np.uint8).reshape(8, 8) % (2 if mode == "1" else 7)
+    mask = Image.fromarray(values == 1) if mode == "1" else Image.fromarray(values)
+    if mode == "P":
+        mask.putpalette([level for index in range(256) for level in ((6 - index) % 256,) * 3])
+    mask.save(tmp_path / "a.bmp")
+    assert np.array_equal(read_mask(tmp_path / "a.bmp"), values)
+
+
+@pytest.mark.parametrize("read", [read_mask, read_color_mask])
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("a.tif", {"compression": "jpeg"}, "is a JPEG in TIFF, which changes values at every edge"),
+        ("a.webp", {"quality": 90}, "is a lossy WebP, which changes values"),
+    ],
+)
+def test_a_mask_compressed_with_loss_is_refused(tmp_path, read, name, options, said):
+    Image.fromarray(PIXELS).save(tmp_path / name, **options)
+    with pytest.raises(DataError, match=said):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("a.tif", {"compression": "tiff_lzw"}), ("a.tif", {}), ("a.webp", {"lossless": True})]
+)
+def test_a_mask_compressed_without_loss_is_read(tmp_path, name, options):
+    Image.fromarray(PIXELS).save(tmp_path / name, **options)
+    write_image(tmp_path / "a.png", PIXELS)
+    assert np.array_equal(read_color_mask(tmp_path / name), read_color_mask(tmp_path / "a.png"))
+
+
 @pytest.mark.parametrize("read", [read_mask, read_color_mask])
 def test_a_mask_in_jpeg_is_refused_whatever_its_name(tmp_path, read):
     write_image(tmp_path / "a.jpg", PIXELS)

@@ -11,6 +11,7 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image as Picture
 
 from desert_seg.console import Console
 from desert_seg.errors import DataError
@@ -285,6 +286,16 @@ def test_a_frame_that_somebody_else_put_into_the_folder_is_not_replaced(correcte
 def test_what_is_wrong_with_a_file_is_said_before_anything_is_written(corrected, shape, changes, sentence):
     config = corrected(shape, **changes)
     with pytest.raises(DataError, match=sentence):
+        read_labels(config)
+    assert not config.out.exists()
+
+
+def test_a_frame_that_asks_to_be_turned_is_refused_before_it_is_taught(corrected):
+    config = corrected(ROCK)
+    exif = Picture.Exif()
+    exif[0x0112] = 3
+    Picture.new("RGB", (60, 40)).save(config.labels / "a.png", exif=exif)
+    with pytest.raises(DataError, match=r"a\.png: found EXIF orientation 3, expected 1.*mogrify -auto-orient"):
         read_labels(config)
     assert not config.out.exists()
 

@@ -75,6 +75,12 @@ def test_an_unknown_map_or_class_is_answered_with_those_that_exist():
         ("name: x\nclasses: [{name: A, color: [1, 2, 3]}]\nvalues: {1: B}", "no class 'B'"),
         ("name: x\nclasses: [{name: A, color: [1, 2, 300]}]\nvalues: {1: A}", "three numbers from 0 to 255"),
         ("name: x\nclasses: [{name: A, color: [1, 2, 3]}]\nvalues: {70000: A}", "outside 0..65535"),
+        ("name: x\nclasses: [{name: A, color: [0.9, 2, 3]}]\nvalues: {1: A}", r"the colour \[0.9, 2, 3\], expected"),
+        ("name: x\nclasses: [{name: A, color: [1, yes, 3]}]\nvalues: {1: A}", r"the colour \[1, 'yes', 3\], expected"),
+        ("name: x\nclasses: [{name: A, color: [1, '7', 3]}]\nvalues: {1: A}", r"the colour \[1, '7', 3\], expected"),
+        ("name: x\nclasses: [{name: true, color: [1, 2, 3]}]\nvalues: {1: true}", "found True as the name of a class"),
+        ("name: x\nclasses: [{name: ignore, color: [1, 2, 3]}]\nvalues: {1: ignore}", "found a class named ignore"),
+        ("name: x\nclasses: [{name: A, color: [1, 2, 3]}]\nvalues: {1:30: A}", "found '1:30' as a raw value"),
     ],
 )
 def test_a_broken_file_is_refused_by_name(tmp_path, text, message):
@@ -83,6 +89,13 @@ def test_a_broken_file_is_refused_by_name(tmp_path, text, message):
     with pytest.raises(DataError, match=message) as caught:
         load_label_map(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_class_may_be_named_no_and_a_value_begin_with_zeros(tmp_path):
+    path = tmp_path / "map.yaml"
+    path.write_text("name: x\nclasses: [{name: no, color: [1, 2, 3]}]\nvalues: {0100: no, 010: ignore}")
+    assert load_label_map(path).labels.names == ("no",)
+    assert load_label_map(path).values == {100: 0, 10: IGNORE}
 
 
 def test_the_palette_shows_unknown_as_black_and_classes_in_their_colours():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from desert_seg.console import Console
 from desert_seg.errors import DataError
-from desert_seg.images import read_mask, write_image
+from desert_seg.images import list_images, read_mask, write_image
 from desert_seg.labels import load_label_map
 
 torch = pytest.importorskip("torch")
@@ -350,3 +350,33 @@ def test_the_same_draw_gives_the_same_crop_whatever_was_drawn_before(dataset):
     assert torch.equal(crops[3][0], first)
     plain = Crops(sources, crops._draws, config.sampling, AugmentationConfig(photometric=0.0))
     assert not torch.equal(plain[3][0], first)
+
+
+# -------------------------------------------------------------------------------------------- other layouts
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            ("leftImg8bit/train/aachen/a.png", "gtFine/train/aachen/a.png"),
+            r"found images in gtFine/train/aachen, leftImg8bit/train/aachen, expected Color_Images/ beside "
+            r"Segmentation/ or images/ beside labels/; move the images into Color_Images/ and their masks",
+        ),
+        (("color_images/a.png", "segmentation/a.png"), "found images in color_images, segmentation, expected"),
+        (("a.png", "a.json"), "found images in the folder itself, expected .* `desert-seg read-labels`"),
+        (("notes.txt",), "found no image, expected Color_Images/"),
+        (("images/a.png", "masks/a.png"), "found images/ but no labels/, and images in masks; put the masks"),
+    ],
+)
+def test_a_folder_of_another_layout_is_answered_with_what_it_holds(tmp_path, files, said):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=said):
+        SegmentationFolder(tmp_path, load_label_map("falcon7"))
+
+
+def test_a_folder_whose_images_lie_deeper_is_answered_with_where(tmp_path):
+    (tmp_path / "day" / "front").mkdir(parents=True)
+    (tmp_path / "day" / "front" / "a.png").touch()
+    with pytest.raises(DataError, match="found no image in the folder itself, but in day/front; give the one"):
+        list_images(tmp_path)

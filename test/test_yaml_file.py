@@ -50,7 +50,7 @@ BOMBS = {
     "questions": "? " * 100_000,
     "many_values": "[" + "a," * 100_000 + "]",
     "a_number_without_end": "1" * 200_000,
-    "a_number_to_the_base_of_sixty": "1" + ":1" * 100_000,
+    "a_number_to_the_base_of_sixty": "!!int 1" + ":1" * 100_000,
     "itself": "&a [*a]",
     "itself_as_a_value": "name: &a {inner: *a}",
     "too_long": "# " + "x" * 2_000_000,
@@ -116,7 +116,7 @@ def test_every_reader_of_yaml_refuses_bombs(path, bomb, reader):
         ("a: 1\nb: [", "not readable as YAML (line 2: "),
         ("a: 1\nb: *c", "not readable as YAML (line 2: found undefined alias 'c')"),
         ("a: !!python/object/apply:os.system [true]", "not readable as YAML (line 1: could not determine"),
-        ("a: 2001-99-99", "not readable as YAML (month must be in 1..12); fix the file"),
+        ("a: !!timestamp 2001-99-99", "not readable as YAML (month must be in 1..12); fix the file"),
         ("a: !!int ''", "not readable as YAML (string index out of range); fix the file"),
         ("a: !!bool maybe", "not readable as YAML ('maybe'); fix the file"),
         ("a: \x07", "not readable as YAML (unacceptable character"),
@@ -152,6 +152,38 @@ def test_anchors_and_merges_within_bounds_are_read_as_yaml_means_them(path):
     content = read_yaml(path)
     assert content["other"] == {"rate": 2, "size": [1, 2]}
     assert content["again"] == [content["base"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),
+        ("On", "On"),
+        ("0254", "0254"),
+        ("1:30", "1:30"),
+        ("1_000", "1_000"),
+        ("2001-01-01", "2001-01-01"),
+        ("true", True),
+        ("~", None),
+        ("254", 254),
+        ("0xFF", 255),
+        ("-1.5e-3", -0.0015),
+        (".5", 0.5),
+    ],
+)
+def test_a_value_means_what_it_looks_like(path, text, value):
+    path.write_text(f"a: {text}\n{text}: b")
+    assert read_yaml(path) == {"a": value, value: "b"}
+
+
+def test_a_policy_takes_only_plain_whole_numbers(path):
+    for cost in ("0254", "1:30", "yes", "'7'", "1.0", "256"):
+        assert refusal(path, f"Rocks: {cost}", read_policy).endswith(
+            "as the cost of 'Rocks', expected a whole number from 0 to 255; "
+            "write it without quotes, leading zeros or a point"
+        )
+    assert refusal(path, "7: 200", read_policy).startswith("found 7 as the name of a class, expected text")
+    assert refusal(path, "[1]", read_policy).startswith("found no mapping of class names to costs")
 
 
 def test_an_empty_file_is_nothing(path):

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError, FrameError, quoted
 from desert_seg.image_header import check_pixels
+from desert_seg.jpeg import decode_whole
 from desert_seg.recordings.bayer import demosaic
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")  # REP 118
@@ -74,23 +75,20 @@ def decompress(message: Any) -> npt.NDArray[Any]:
     form = quoted(message.format)
     if "compressedDepth" in message.format:
         raise depth_error(f"format {form}")
-    data = np.frombuffer(message.data, np.uint8)
+    data = bytes(message.data)
     if message.format.strip().lower() in _VIDEO_FORMATS:
         raise FrameError(
             f"found format {form}, which is video; "
             "publish it as ffmpeg_image_transport_msgs/FFMPEGPacket or foxglove_msgs/CompressedVideo"
         )
     try:
-        check_pixels(data.data, f"an image of format {form}")
+        check_pixels(data, f"an image of format {form}")
     except DataError as error:
         raise FrameError(str(error)) from error
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        image = None
+    image = decode_whole(data, cv2.IMREAD_UNCHANGED)
     if image is None:
         raise FrameError(
-            f"found {data.size} bytes of format {form} that are not a whole image; "
+            f"found {len(data)} bytes of format {form} that are not a whole image; "
             "check the camera driver and the network"
         )
     return image

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError, FrameError, quoted
 from desert_seg.image_header import check_size
+from desert_seg.mask_loss import lossy_compression
 from desert_seg.recordings.bayer import BAYER_ENCODINGS, demosaic
 from desert_seg.recordings.compressed import DEPTH_ENCODINGS, decode_compressed, decompress, depth_error
 from desert_seg.recordings.video_decoder import CODECS
@@ -155,10 +156,15 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
         HxW, uint8 or uint16, values as stored.
 
     Raises:
-        FrameError: It is broken, too large, or not one plane of 8 or 16 bits.
+        FrameError: It is broken, too large, compressed with loss, or not one plane of 8 or 16 bits.
     """
     if hasattr(message, "format"):
         mask = decompress(message)
+        if found := lossy_compression(bytes(message.data)):
+            raise FrameError(
+                f"found a mask as {found}, which changes values at every edge; publish masks as PNG (parameter "
+                "`compressed.format` of image_transport)"
+            )
         if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
             num_channels = 1 if mask.ndim == 2 else mask.shape[2]
             raise FrameError(

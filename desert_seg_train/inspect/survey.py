@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from desert_seg.images import list_images
 from desert_seg.labels import LabelMap
-from desert_seg_train.folder import image_and_mask_folders, scene_of
+from desert_seg_train.folder import labelled_folders, scene_of
 from desert_seg_train.inspect.fault import Fault
 from desert_seg_train.inspect.image_check import ImageMeasures, check_image
 from desert_seg_train.inspect.mask_check import check_mask
@@ -71,7 +71,7 @@ def survey(root: Path, label_map: LabelMap, progress: Progress) -> Survey:
     Raises:
         DataError: The folder of images or of masks is missing or holds no image at all.
     """
-    image_folder, mask_folder = image_and_mask_folders(root)
+    image_folder, mask_folder = labelled_folders(root)
     found = pair(list_images(image_folder), list_images(mask_folder))
     with ThreadPoolExecutor() as pool:
         looks = pool.map(lambda files: _look(files[0], files[1], label_map), found.pairs)

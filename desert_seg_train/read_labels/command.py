@@ -20,7 +20,7 @@ from desert_seg.artifact import load_artifact
 from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
-from desert_seg.images import read_file, read_image, write_image
+from desert_seg.images import read_file, read_image, read_orientation, write_image
 from desert_seg.labels import IGNORE, LabelMap, load_label_map, shipped_label_maps
 from desert_seg_train.folder import LAYOUTS
 from desert_seg_train.label.command import FRAMES
@@ -132,6 +132,11 @@ def _labelled_files(
         raise DataError(f"{folder}: found no labelme file; give the folder that `desert-seg label` wrote")
     files = {path: read_labelme(path, values) for path in paths}
     for path, labelled in console.track(files.items(), "reading images", transient=True):
+        if (orientation := read_orientation(labelled.image)) != 1:
+            raise DataError(
+                f"{labelled.image}: found EXIF orientation {orientation}, expected 1, as nothing that learns from the "
+                "frames turns them; turn the pixels (mogrify -auto-orient), which leaves its shapes where they are"
+            )
         if (found := read_image(labelled.image).shape[:2]) != labelled.size:
             raise DataError(
                 f"{path}: found an image of {found[1]}x{found[0]}, expected {labelled.size[1]}x{labelled.size[0]}; put "

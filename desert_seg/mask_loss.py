@@ -1,0 +1,41 @@
+"""Compression that changes the values of a mask, told by a file's header; knows nothing of masks otherwise."""
+
+from __future__ import annotations
+
+import struct
+
+from desert_seg.image_header import tiff_tags
+
+_TIFF_COMPRESSION = 259
+_LOSSY_TIFF = {6: "JPEG", 7: "JPEG", 33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 50001: "WebP"}
+
+
+def lossy_compression(data: bytes) -> str | None:
+    """What changed the samples of an image file, for example `JPEG in TIFF`; None if nothing did.
+
+    JPEG 2000 and WebP within TIFF can be lossless, but do not say so.
+
+    Args:
+        data: The whole of a PNG, JPEG, WebP, TIFF or BMP.
+    """
+    if data.startswith(b"\xff\xd8"):
+        return "JPEG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "lossy WebP" if b"VP8 " in _chunks(data) else None
+    if data.startswith((b"II", b"MM")):
+        try:
+            scheme = _LOSSY_TIFF.get(dict(tiff_tags(data)).get(_TIFF_COMPRESSION, 1))
+        except (struct.error, OverflowError):
+            return None  # no whole image, which whoever decodes it says
+        return f"{scheme} in TIFF" if scheme else None
+    return None
+
+
+def _chunks(data: bytes) -> list[bytes]:
+    """Names of the chunks of a WebP (RFC 9649)."""
+    names, place = [], 12
+    while place + 8 <= len(data):
+        names.append(data[place : place + 4])
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    return names
