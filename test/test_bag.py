@@ -185,6 +185,38 @@ def test_the_messages_of_a_chunk_that_was_cut_are_read_up_to_the_cut(tmp_path: P
         assert f"cut short; the {len(read)} whole messages before the cut are read" in bag.remarks[0]
 
 
+@pytest.mark.parametrize("place", ["content", "header", "last"])
+@pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
+def test_a_damaged_chunk_of_a_file_without_index_is_left_out_and_told_after_all_others(
+    tmp_path: Path, compression: str | None, place: str
+) -> None:
+    from mcap.writer import CompressionType, IndexType, Writer
+
+    kind = {None: CompressionType.NONE, "zstd": CompressionType.ZSTD, "lz4": CompressionType.LZ4}[compression]
+    messages = [np.random.default_rng(index).integers(0, 250, 20_000, np.uint8).tobytes() for index in range(4)]
+    path, begins = tmp_path / "damaged.mcap", []
+    with path.open("wb") as file:
+        writer = Writer(file, chunk_size=20_000, compression=kind, index_types=IndexType.NONE, use_statistics=False)
+        writer.start("ros2")
+        channel = writer.register_channel("/image", "cdr", writer.register_schema(COMPRESSED_IMAGE, "ros2msg", b""))
+        for index, message in enumerate(messages):
+            begins.append(file.tell())
+            writer.add_message(channel, index, message, index)
+        writer.finish()
+    content = bytearray(path.read_bytes())
+    chunk, offset, num_bytes = {"content": (1, 10_000, 9), "header": (1, 0, 30), "last": (3, 0, 30)}[place]
+    begin = begins[chunk] + offset
+    content[begin : begin + num_bytes] = bytes(byte ^ 0x5A for byte in content[begin : begin + num_bytes])
+    path.write_bytes(content)
+    with Bag(path) as bag:
+        assert bag.remarks == ()
+        read: list[bytes] = []
+        with pytest.raises(DataError, match=f"is damaged in 1 place, the first at byte {begins[chunk]}, .*left out"):
+            read.extend(message.data for message in bag.messages(["/image"]))
+        # `extend` keeps what came before an error
+        assert read == [message for index, message in enumerate(messages) if index != chunk]
+
+
 def test_flipped_bytes_are_a_data_error_or_read_on(tmp_path: Path) -> None:
     whole = write_bag(tmp_path / "bag", "/camera") / "bag.mcap"
     damaged = tmp_path / "damaged.mcap"

@@ -112,7 +112,7 @@ class _McapWithoutIndex:
     """An mcap file from front to back."""
 
     def __init__(self, path: Path) -> None:
-        self._file = CutMcap(path)
+        self._path, self._file = path, CutMcap(path)
         self.topics = [Topic(name, kind, count) for (name, kind), count in self._file.topics().items()]
         whole = sum(topic.num_messages for topic in self.topics)
         self.remark = (
@@ -126,6 +126,12 @@ class _McapWithoutIndex:
         for topic, kind, encoding, recorded_ns, data in self._file.messages():
             if topic in names:
                 yield BagMessage(topic, kind, recorded_ns, data, encoding)
+        if damage := self._file.damage:
+            places = "1 place" if len(damage) == 1 else f"{len(damage)} places"
+            raise DataError(
+                f"{self._path}: is damaged in {places}, the first at byte {damage[0]}, and what was recorded there is "
+                "left out; copy the file again from where it was recorded"
+            )
 
     def close(self) -> None:
         pass
