@@ -323,7 +323,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("path", help="bag folder, .mcap, .db3 or .bag file, folder of images, or folder with Color_Images/ in it")
+    add("path", help="bag folder, .mcap, .db3 or .bag file, folder of images, or dataset folder")
     add("--topic", help="image topic of the bag, needed if there are several")
     add("--hz", type=float, default=10.0, help="frames per second of a folder")
     add("--rate", type=float, default=defaults.rate, help="factor on the recorded pace")

@@ -1,14 +1,14 @@
-"""Dataset folders: `Color_Images/` beside `Segmentation/`, or `images/` beside `labels/`, paired by name.
+"""The frames of a labelled dataset folder, see `desert_seg.dataset_folder`, with masks as classes.
 
 Images are 8-bit colour, masks single-channel PNG with raw values, palette PNG whose indices are the values, or colours
-for a label map that has colours; a label map turns them into classes. A labelled image that asks to be turned when it
-is shown is refused, as nobody knows whether its mask was drawn before or after. Knows nothing of training.
+for a label map that has colours; a label map turns them into classes. Knows nothing of training.
 
 Shape letters: H, W, K classes.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,24 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desert_seg.dataset_folder import check_not_turned, paired, without_image, without_mask
 from desert_seg.errors import DataError
-from desert_seg.images import list_images, read_color_mask, read_image, read_mask, read_orientation
+from desert_seg.images import read_color_mask, read_image, read_mask
 from desert_seg.labels import LabelMap
-from desert_seg_train.pairing import pair
 
-LAYOUTS = (("Color_Images", "Segmentation"), ("images", "labels"))
-"""Names of the folder of images and the folder of masks; the first one that is there is taken."""
-
-TURNED = "found EXIF orientation {}, expected 1: whether its mask fits the picture as shown or as stored is not known"
-TURNED_CURE = "turn the pixels of the image (mogrify -auto-orient) or delete the tag (exiftool -Orientation=)"
-
-
-def image_and_mask_folders(root: Path) -> tuple[Path, Path]:
-    """Where a dataset folder keeps images and masks, by `LAYOUTS`; the first layout's names if it has neither."""
-    for images, masks in LAYOUTS:
-        if (root / images).is_dir():
-            return root / images, root / masks
-    return root / LAYOUTS[0][0], root / LAYOUTS[0][1]
+_log = logging.getLogger(__name__)
 
 
 def scene_of(stem: str) -> str:
@@ -50,12 +38,6 @@ def read_raw_mask(path: Path, label_map: LabelMap) -> npt.NDArray[Any]:
         DataError: The file is no such mask; it is named.
     """
     return read_color_mask(path) if label_map.in_color else read_mask(path)
-
-
-def check_not_turned(path: Path) -> None:
-    """Raise DataError for an image or a mask that asks to be turned when it is shown."""
-    if (orientation := read_orientation(path)) != 1:
-        raise DataError(f"{path}: {TURNED.format(orientation)}; {TURNED_CURE}")
 
 
 @dataclass(frozen=True)
@@ -77,25 +59,12 @@ class SegmentationFolder:
             DataError: A folder is missing or empty, or an image has no mask, or several.
         """
         self.root, self.label_map = Path(root), label_map
-        image_folder, mask_folder = image_and_mask_folders(self.root)
-        found = pair(list_images(image_folder), list_images(mask_folder))
-        if found.ambiguous:
-            images, masks = found.ambiguous[0]
-            names = [f"{path.parent.name}/{path.name}" for path in (*images, *masks)]
-            raise DataError(
-                f"{self.root}: {', '.join(names)} are named alike, expected one image and one mask; rename or move "
-                "away what does not belong"
-            )
+        found = paired(self.root)
         self.pairs = found.pairs
-        if found.images_alone:
-            first = found.images_alone[0]
-            similar = [mask.name for mask in found.masks_alone if mask.name.startswith(first.stem)]
-            hint = f", though {similar[0]} begins alike" if similar else ""
-            raise DataError(
-                f"{self.root}: {len(found.images_alone)} of {len(self.pairs) + len(found.images_alone)} images have no "
-                f"mask in {mask_folder.name}/ (first: {first.name}{hint}); add the masks, name them like the images or "
-                "move the images away"
-            )
+        if alone := without_mask(self.root, found):
+            raise DataError(f"{alone}; add the masks, name them like the images or move the images away")
+        if alone := without_image(self.root, found):
+            _log.warning("warning: %s; these are not used", alone)
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from desert_seg.dataset_folder import image_and_mask_folders
 from desert_seg.errors import DataError
 from desert_seg.images import is_image_name, list_images, natural_order, read_image
 from desert_seg.recordings.drive import Drive
-from desert_seg_train.folder import image_and_mask_folders
 from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag
 
 FILES_PER_CHUNK = 8
