@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from desert_seg.errors import DesertSegError, FrameError
 from desert_seg.program import Work, run_program
+from desert_seg_ros.environment import split_ros_arguments
 
 if TYPE_CHECKING:
     from desert_seg.recordings.drive import Drive, DriveFrame
@@ -254,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _prepare(arguments: Sequence[str]) -> Work:
-    own, ros = _split_ros_arguments(list(arguments))
+    own, ros = split_ros_arguments(arguments)
     return partial(_replay, _parser().parse_args(own), ros)
 
 
@@ -270,7 +271,7 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
         wait_subscribers_s=arguments.wait_subscribers,
     )
     from desert_seg.share import share_directory
-    from desert_seg_ros.environment import require_ros, use_dds_profile
+    from desert_seg_ros.environment import require_ros, start_ros, use_dds_profile
 
     require_ros()
     use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
@@ -282,7 +283,7 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
 
     drive = open_drive(arguments.path, arguments.topic, arguments.hz)
     drive.warn()
-    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+    start_ros(ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("desert_seg_replay")
     replayer, num_published = Replayer(node, drive, options), 0
 
@@ -307,12 +308,6 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
     if num_published and not replayer.was_heard:
         sys.stderr.write(f"warning: nobody subscribed to {replayer.image_topic}; compare with `ros2 topic list`\n")
     refuse_left_out(drive.path, replayer.bad)
-
-
-def _split_ros_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Our arguments, and those of `ros2 run` and launch files for rclpy: all from `--ros-args` on."""
-    end = arguments.index("--ros-args") if "--ros-args" in arguments else len(arguments)
-    return arguments[:end], arguments[end:]
 
 
 def _parser() -> argparse.ArgumentParser:
