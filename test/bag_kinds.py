@@ -126,6 +126,24 @@ def split(path: Path) -> Path:
     return edited(write(path, camera()), (name, name + f"  - {path.name}_1.mcap\n"))
 
 
+def split_in_three(path: Path) -> Path:
+    """Without metadata, and without the file in the middle."""
+    path.mkdir()
+    for index in (0, 2):
+        part = write(path / "part", camera()[index : index + 1])
+        storage_file(part).rename(path / f"{path.name}_{index}.mcap")
+        shutil.rmtree(part)
+    return path
+
+
+def unlisted(path: Path) -> Path:
+    """As when rosbag2 ended before it wrote its metadata anew: a second file that is not listed."""
+    other = storage_file(write(path.with_name("other"), camera()))
+    other.rename(storage_file(write(path, camera())).with_name("second.mcap"))
+    shutil.rmtree(path.with_name("other"))
+    return path
+
+
 def killed(*blocked: str) -> Callable[[Path], Path]:
     """A db3 whose recorder was killed, with all in the log beside it; SQLite cannot make the blocked files."""
 
@@ -275,6 +293,8 @@ KINDS = {
     "counts less": Kind(counted(1), remark="counts 1 messages"),
     "power loss": Kind(cut, 2, remark="the 2 whole messages before the cut are read"),
     "one file of two": Kind(split, remark="1 of its 2 files are missing"),
+    "two files of three": Kind(split_in_three, 2, remark="its file number 1 is missing"),
+    "a file not listed": Kind(unlisted, remark="does not list second.mcap, and nothing of that is read"),
     "killed db3": Kind(killed()),
     "killed db3 in a read-only folder": Kind(killed("-shm")),
     "ROS 1": Kind(rosbag1),
