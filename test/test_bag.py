@@ -217,6 +217,23 @@ def test_a_damaged_chunk_of_a_file_without_index_is_left_out_and_told_after_all_
         assert read == [message for index, message in enumerate(messages) if index != chunk]
 
 
+@pytest.mark.parametrize(
+    ("make", "num_messages", "words"),
+    [
+        (split_in_three, 2, "its file number 1 is missing; the others are read"),
+        (unlisted, 4, "does not list second.mcap, and nothing of that is read; if it belongs"),
+        (killed("-shm"), 4, ""),
+    ],
+    ids=["gap", "not listed", "log where SQLite can make no file"],
+)
+def test_what_is_not_read_of_a_recording_is_said(
+    tmp_path: Path, make: Callable[[Path], Path], num_messages: int, words: str
+) -> None:
+    with Bag(make(tmp_path / "bag")) as bag:
+        assert len(list(bag.messages([topic.name for topic in bag.topics()]))) == num_messages
+        assert any(words in remark for remark in bag.remarks) if words else not bag.remarks
+
+
 def test_flipped_bytes_are_a_data_error_or_read_on(tmp_path: Path) -> None:
     whole = write_bag(tmp_path / "bag", "/camera") / "bag.mcap"
     damaged = tmp_path / "damaged.mcap"
