@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bag_kinds import killed, split_in_three, unlisted
 from hypothesis import given
 from hypothesis import strategies as st
 from rosbags.typesys.stores.ros2_kilted import builtin_interfaces__msg__Time as Time
