@@ -24,7 +24,7 @@ from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.ground_points import Sight, ground_points
 from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.input_kind import input_mistakes
-from desert_seg_ros.messages import camera_info_message, cloud_message, image_message, timing_message
+from desert_seg_ros.messages import camera_info_message, cloud_message, image_message, is_camera_matrix, timing_message
 from desert_seg_ros.qos_watch import QosWatch
 from desert_seg_ros.transport import Transport
 from desert_seg_ros.video import MAX_WAITING, VideoReceiver
@@ -58,7 +58,7 @@ class Camera:
         self._transport: Transport | None = None
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
-        self._misfit, self._groundless = "", ""
+        self._misfit, self._groundless, self._unplaced = "", "", ""
         self._poses: deque[PoseStamped] = deque(maxlen=200)
         self._inputs: list[Any] = []
         self._video: VideoReceiver | None = None
@@ -149,7 +149,7 @@ class Camera:
         if self._video is not None:
             self._video.stop()
         self._inputs, self.input_topic, self._video = [], "", None
-        self._info, self._misfit, self._groundless = None, "", ""
+        self._info, self._misfit, self._groundless, self._unplaced = None, "", "", ""
 
     def close(self) -> None:
         """Free the publishers."""
@@ -162,7 +162,7 @@ class Camera:
         mistakes = []
         if self.input_topic and self._transport is not None:
             mistakes = input_mistakes(self._node, self.input_topic, self._transport.name)
-        return [*mistakes, *(sentence for sentence in (self._misfit, self._groundless) if sentence)]
+        return [*mistakes, *(sentence for sentence in (self._misfit, self._groundless, self._unplaced) if sentence)]
 
     def num_publishers(self) -> int:
         """How many publishers the input topic has."""
@@ -234,13 +234,21 @@ class Camera:
     def _viewpoint(self, stamp_s: float, height_m: float) -> Viewpoint | None:
         """From where a frame was taken: the pose nearest in time, and the calibration."""
         info, poses = self._info, list(self._poses)
-        if info is None or not info.width or not info.k[0] or not poses:
+        if info is None or not info.width or not poses:
             return None
+        intrinsics = np.array(info.k, float).reshape(3, 3)
+        if not is_camera_matrix(intrinsics):
+            self._unplaced = (
+                "camera_pose is not used, for camera_info has no camera matrix in K: run camera_calibration, and have "
+                "the driver publish what it finds"
+            )
+            return None
+        self._unplaced = ""
         nearest = min(poses, key=lambda pose: abs(_seconds(pose.header.stamp) - stamp_s))
         if abs(_seconds(nearest.header.stamp) - stamp_s) > POSE_TOLERANCE_S:
             return None
         matrix = _matrix(nearest.pose)
-        return Viewpoint(matrix, np.array(info.k, float).reshape(3, 3), (info.height, info.width), height_m)
+        return Viewpoint(matrix, intrinsics, (info.height, info.width), height_m)
 
 
 def _seconds(stamp: Any) -> float:
