@@ -58,7 +58,7 @@ def run_program(name: str, prepare: Callable[[Sequence[str]], Work], arguments: 
     try:
         given = sys.argv[1:] if arguments is None else arguments
         if list(given[:1]) == ["--version"]:
-            sys.stdout.write(f"{name} {_version()}\n")
+            sys.stdout.write(f"{name} {installed_version()}\n")
         else:
             work = prepare(given)
             sys.unraisablehook = stop_again
@@ -127,7 +127,8 @@ def _stand_in(error: UnicodeError) -> tuple[str | bytes, int]:
     return "".join(_STAND_INS.get(each) or ascii(each)[1:-1] for each in found), error.end
 
 
-def _version() -> str:
+def installed_version() -> str:
+    """Of all our packages; raises DesertSegError if they are not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

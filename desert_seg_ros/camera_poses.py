@@ -10,6 +10,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 
 from desert_seg.smoothing import Viewpoint
+from desert_seg_ros.messages import is_camera_matrix
 from desert_seg_ros.qos_watch import QosWatch, subscription_events
 from desert_seg_ros.transform_listener import TransformListener
 from desert_seg_ros.transforms import Matrix, TransformError, matrix
@@ -69,8 +70,13 @@ class CameraPoses:
         if not poses and self._transforms is None:
             return None
         try:
-            if info is None or not info.width or not info.k[0]:
+            if info is None or not info.width:
                 raise TransformError("no calibration has come; publish camera_info with the intrinsics k")
+            intrinsics = np.array(info.k, float).reshape(3, 3)
+            if not is_camera_matrix(intrinsics):
+                raise TransformError(
+                    "camera_info has no camera matrix in K; run camera_calibration, and have the driver publish its result"
+                )
             pose, world = self._from_messages(poses, header) if poses else self._from_transforms(header)
             if pose[2, 2] > SKYWARD:
                 source = "camera_pose" if poses else f"frame {header.frame_id!r}"
@@ -81,7 +87,7 @@ class CameraPoses:
         except TransformError as error:
             self.problem = str(error)
             return None
-        return Viewpoint(pose, np.array(info.k, float).reshape(3, 3), (info.height, info.width), height_m, world)
+        return Viewpoint(pose, intrinsics, (info.height, info.width), height_m, world)
 
     def _on_pose(self, message: PoseStamped) -> None:
         self._poses.append(message)

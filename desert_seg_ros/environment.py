@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from desert_seg.errors import DesertSegError
 
@@ -31,6 +33,34 @@ def require_ros() -> None:
     except ImportError as error:
         raise DesertSegError(
             f"ROS 2's Python library does not load ({error}); source a ROS 2 installation, or run `make setup`"
+        ) from error
+
+
+def split_ros_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our arguments, and those of `ros2 run` and launch files for rclpy: all from `--ros-args` on."""
+    end = arguments.index("--ros-args") if "--ros-args" in arguments else len(arguments)
+    return list(arguments[:end]), list(arguments[end:])
+
+
+def start_ros(arguments: Sequence[str], **options: Any) -> None:
+    """Start ROS in this process.
+
+    Args:
+        arguments: For rclpy, from `--ros-args` on.
+        options: Of `rclpy.init`.
+
+    Raises:
+        DesertSegError: ROS does not understand the arguments, or does not start.
+    """
+    import rclpy
+
+    try:
+        rclpy.init(args=list(arguments), **options)
+    except (RuntimeError, ValueError) as error:  # what rclpy raises is of one of these, by whatever name
+        found = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DesertSegError(
+            f"ROS did not start ({found}); write what follows --ros-args as -r FROM:=TO for topics, -p NAME:=VALUE for "
+            "parameters or --params-file FILE"
         ) from error
 
 

@@ -23,7 +23,7 @@ from desert_seg.ground import (
     pitched_down,
 )
 from desert_seg.smoothing import Viewpoint
-from desert_seg_ros.messages import camera_info_message
+from desert_seg_ros.messages import camera_info_message, is_camera_matrix
 from desert_seg_ros.parameters import NodeParameters
 
 _COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,), "fisheye": (4,)}
@@ -91,8 +91,7 @@ def _lens(sight: Sight, size: tuple[int, int]) -> Lens:
         raise GroundError("camera_info has a region of interest, which is not supported: publish the whole image")
     rectified = is_rectified(sight.topic)
     matrix = np.array(info.p).reshape(3, 4)[:, :3] if rectified else np.array(info.k).reshape(3, 3)
-    focal_lengths, below = matrix[[0, 1], [0, 1]], [matrix[1, 0], *matrix[2]]
-    if not (np.isfinite([*matrix.flat, *info.d]).all() and (focal_lengths >= 1).all() and below == [0, 0, 0, 1]):
+    if not (is_camera_matrix(matrix) and np.isfinite(info.d).all()):
         raise GroundError(
             f"camera_info has no camera matrix in {'P' if rectified else 'K'}, so the camera is not calibrated: run "
             "camera_calibration, and have the driver publish what it finds"

@@ -77,6 +77,12 @@ def timing_message(timing: Timing, name: str, header: Any) -> DiagnosticArray:
     return DiagnosticArray(header=header, status=[status])
 
 
+def is_camera_matrix(matrix: np.ndarray[Any, Any]) -> bool:
+    """True for a 3x3 matrix that maps rays to pixels, and so can be inverted: a calibration's, not zeros."""
+    focal_lengths, below = matrix[[0, 1], [0, 1]], [matrix[1, 0], *matrix[2]]
+    return bool(np.isfinite(matrix).all() and (focal_lengths >= 1).all() and below == [0, 0, 0, 1])
+
+
 def camera_info_message(info: Any, size: tuple[int, int], header: Any) -> Any | None:
     """The calibration of a camera for images of another size, by image_geometry's rule for scaled images.
 

@@ -19,15 +19,18 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from desert_seg.errors import DesertSegError, shortened
 from desert_seg.share import share_directory
-from desert_seg_ros.environment import require_ros, use_dds_profile
+from desert_seg_ros.environment import require_ros, start_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
 
 LOOK_S = 0.5
 """How often to check whether the process is to end."""
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run the node until it is told to stop.
+
+    Args:
+        arguments: For rclpy, from `--ros-args` on.
 
     Returns:
         The process's exit code. A worker that is stuck in a frame may still have a thread.
@@ -41,9 +44,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     try:
-        rclpy.init(args=None if arguments is None else list(arguments))
-    except (RCLError, ValueError) as error:
-        return _refuse(f"ROS did not start ({_first_line(error)}); check what follows --ros-args")
+        start_ros(arguments)
+    except DesertSegError as error:
+        return _refuse(str(error))
     node, code = None, 0
     starting = _Starting()
     try:

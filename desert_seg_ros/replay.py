@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from desert_seg.errors import DesertSegError, FrameError
 from desert_seg.program import Work, run_program
+from desert_seg_ros.environment import split_ros_arguments
 
 if TYPE_CHECKING:
     from desert_seg.recordings.drive import Drive, DriveFrame
@@ -252,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _prepare(arguments: Sequence[str]) -> Work:
-    own, ros = _split_ros_arguments(list(arguments))
+    own, ros = split_ros_arguments(arguments)
     return partial(_replay, _parser().parse_args(own), ros)
 
 
@@ -268,7 +269,7 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
         wait_subscribers_s=arguments.wait_subscribers,
     )
     from desert_seg.share import share_directory
-    from desert_seg_ros.environment import require_ros, use_dds_profile
+    from desert_seg_ros.environment import require_ros, start_ros, use_dds_profile
 
     require_ros()
     use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
@@ -280,7 +281,7 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
 
     drive = open_drive(arguments.path, arguments.topic, arguments.hz)
     drive.warn()
-    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+    start_ros(ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("desert_seg_replay")
     replayer, num_published = Replayer(node, drive, options), 0
 
@@ -307,12 +308,6 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
     refuse_left_out(drive.path, replayer.bad)
 
 
-def _split_ros_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Our own arguments, and those for rclpy, from `--ros-args` on."""
-    end = arguments.index("--ros-args") if "--ros-args" in arguments else len(arguments)
-    return arguments[:end], arguments[end:]
-
-
 def _parser() -> argparse.ArgumentParser:
     defaults = ReplayOptions()
     parser = argparse.ArgumentParser(
@@ -321,7 +316,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("path", help="bag folder, .mcap, .db3 or .bag file, folder of images, or folder with Color_Images/ in it")
+    add("path", help="bag folder, .mcap, .db3 or .bag file, folder of images, or dataset folder")
     add("--topic", help="image topic of the bag, needed if there are several")
     add("--hz", type=float, default=10.0, help="frames per second of a folder")
     add("--rate", type=float, default=defaults.rate, help="factor on the recorded pace")

@@ -20,9 +20,10 @@ import tyro
 import yaml
 
 from desert_seg.artifact import load_artifact
+from desert_seg.dataset_folder import image_and_mask_folders
 from desert_seg.labels import load_label_map
 from desert_seg.scoring import count
-from desert_seg_train.folder import SegmentationFolder, image_and_mask_folders, scene_of
+from desert_seg_train.folder import SegmentationFolder, scene_of
 from experiments.counts import Counts, read_counts, write_counts
 from experiments.protocol import FOLDS, HERE, READINGS, SHIFTS, YCOR, Run, read_arms
 from experiments.test_time import WAYS, Way, class_shares, prepare

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,6 +124,42 @@ def split(path: Path) -> Path:
     """One file of two."""
     name = f"  - {path.name}.mcap\n"
     return edited(write(path, camera()), (name, name + f"  - {path.name}_1.mcap\n"))
+
+
+def split_in_three(path: Path) -> Path:
+    """Without metadata, and without the file in the middle."""
+    path.mkdir()
+    for index in (0, 2):
+        part = write(path / "part", camera()[index : index + 1])
+        storage_file(part).rename(path / f"{path.name}_{index}.mcap")
+        shutil.rmtree(part)
+    return path
+
+
+def unlisted(path: Path) -> Path:
+    """As when rosbag2 ended before it wrote its metadata anew: a second file that is not listed."""
+    other = storage_file(write(path.with_name("other"), camera()))
+    other.rename(storage_file(write(path, camera())).with_name("second.mcap"))
+    shutil.rmtree(path.with_name("other"))
+    return path
+
+
+def killed(*blocked: str) -> Callable[[Path], Path]:
+    """A db3 whose recorder was killed, with all in the log beside it; SQLite cannot make the blocked files."""
+
+    def make(path: Path) -> Path:
+        file = storage_file(write(path, camera(), StoragePlugin.SQLITE3))
+        with closing(sqlite3.connect(file)) as whole, closing(sqlite3.connect(path / "live")) as live:
+            live.execute("PRAGMA journal_mode = WAL")
+            live.executescript("\n".join(whole.iterdump()))
+            shutil.copyfile(path / "live", file)
+            shutil.copyfile(path / "live-wal", f"{file}-wal")
+        (path / "live").unlink()
+        for suffix in blocked:
+            Path(f"{file}{suffix}").mkdir()
+        return path
+
+    return make
 
 
 def bare(storage: StoragePlugin, suffix: str) -> Callable[[Path], Path]:
@@ -254,6 +293,7 @@ KINDS = {
     "counts less": Kind(counted(1), remark="counts 1 messages"),
     "power loss": Kind(cut, 2, remark="the 2 whole messages before the cut are read"),
     "one file of two": Kind(split, remark="1 of its 2 files are missing"),
+    "killed db3": Kind(killed()),
     "ROS 1": Kind(rosbag1),
     "broken messages": Kind(broken, 2, 2),
     "odometry as truth": Kind(odometry_truth),

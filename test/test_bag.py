@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bag_kinds import killed, split_in_three, unlisted
 from hypothesis import given
 from hypothesis import strategies as st
 from rosbags.typesys.stores.ros2_kilted import builtin_interfaces__msg__Time as Time
@@ -183,6 +185,55 @@ def test_the_messages_of_a_chunk_that_was_cut_are_read_up_to_the_cut(tmp_path: P
         read = [message.data for message in bag.messages(["/image"])]
         assert read == messages[:4] or read == messages[:3]  # a compressed block ends before the cut
         assert f"cut short; the {len(read)} whole messages before the cut are read" in bag.remarks[0]
+
+
+@pytest.mark.parametrize("place", ["content", "header", "last"])
+@pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
+def test_a_damaged_chunk_of_a_file_without_index_is_left_out_and_told_after_all_others(
+    tmp_path: Path, compression: str | None, place: str
+) -> None:
+    from mcap.writer import CompressionType, IndexType, Writer
+
+    kind = {None: CompressionType.NONE, "zstd": CompressionType.ZSTD, "lz4": CompressionType.LZ4}[compression]
+    messages = [np.random.default_rng(index).integers(0, 250, 20_000, np.uint8).tobytes() for index in range(4)]
+    path, begins = tmp_path / "damaged.mcap", []
+    with path.open("wb") as file:
+        writer = Writer(file, chunk_size=20_000, compression=kind, index_types=IndexType.NONE, use_statistics=False)
+        writer.start("ros2")
+        channel = writer.register_channel("/image", "cdr", writer.register_schema(COMPRESSED_IMAGE, "ros2msg", b""))
+        for index, message in enumerate(messages):
+            begins.append(file.tell())
+            writer.add_message(channel, index, message, index)
+        writer.finish()
+    content = bytearray(path.read_bytes())
+    chunk, offset, num_bytes = {"content": (1, 10_000, 9), "header": (1, 0, 30), "last": (3, 0, 30)}[place]
+    begin = begins[chunk] + offset
+    content[begin : begin + num_bytes] = bytes(byte ^ 0x5A for byte in content[begin : begin + num_bytes])
+    path.write_bytes(content)
+    with Bag(path) as bag:
+        assert bag.remarks == ()
+        read: list[bytes] = []
+        with pytest.raises(DataError, match=f"is damaged in 1 place, the first at byte {begins[chunk]}, .*left out"):
+            read.extend(message.data for message in bag.messages(["/image"]))
+        # `extend` keeps what came before an error
+        assert read == [message for index, message in enumerate(messages) if index != chunk]
+
+
+@pytest.mark.parametrize(
+    ("make", "num_messages", "words"),
+    [
+        (split_in_three, 2, "its file number 1 is missing; the others are read"),
+        (unlisted, 4, "does not list second.mcap, and nothing of that is read; if it belongs"),
+        (killed("-shm"), 4, ""),
+    ],
+    ids=["gap", "not listed", "log where SQLite can make no file"],
+)
+def test_what_is_not_read_of_a_recording_is_said(
+    tmp_path: Path, make: Callable[[Path], Path], num_messages: int, words: str
+) -> None:
+    with Bag(make(tmp_path / "bag")) as bag:
+        assert len(list(bag.messages([topic.name for topic in bag.topics()]))) == num_messages
+        assert any(words in remark for remark in bag.remarks) if words else not bag.remarks
 
 
 def test_flipped_bytes_are_a_data_error_or_read_on(tmp_path: Path) -> None:

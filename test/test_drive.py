@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CameraInfo as CameraInfo
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__RegionOfInterest as RegionOfInterest
 
@@ -157,3 +159,37 @@ def test_what_is_no_drive_is_named(tmp_path: Path) -> None:
     for bad in ({"hz": 0}, {"hz": float("nan")}, {"limit": 0}):
         with pytest.raises(DataError, match="expected a positive"):
             open_drive(tmp_path, **bad)
+
+
+def test_masks_are_paired_with_images_as_in_a_training(tmp_path: Path) -> None:
+    for index in range(3):
+        write_image(tmp_path / "images" / f"{index}_rgb.png", np.full((6, 8, 3), index, np.uint8))
+        write_image(tmp_path / "labels" / f"{index + 1}_mask.png", np.full((6, 8), index + 1, np.uint8))
+    drive = open_drive(tmp_path)
+    truths = [frame.ground_truth() for frame in drive.frames()]
+    assert truths[0] is None
+    assert [int(truth[0, 0]) for truth in truths[1:] if truth is not None] == [1, 2]
+    assert "1 of 3 images have no mask in labels/ (first: 0_rgb.png); these frames have no true" in drive.remarks[0]
+    assert "1 of 3 masks have no image in images/ (first: 3_mask.png)" in drive.remarks[1]
+
+
+def test_one_mask_is_never_the_truth_of_two_images(tmp_path: Path) -> None:
+    root = write_dataset(tmp_path)
+    write_image(root / "Color_Images" / "000.bmp", np.zeros((6, 8, 3), np.uint8))
+    with pytest.raises(DataError, match=r"000\.bmp, Color_Images/000\.png, Segmentation/000\.png are named alike"):
+        open_drive(root)
+
+
+def test_files_of_a_folder_that_are_no_frames_are_told_and_the_others_are_read(tmp_path: Path) -> None:
+    root, images = write_dataset(tmp_path), tmp_path / "Color_Images"
+    (images / "001.png").unlink()
+    os.mkfifo(images / "001.png")
+    (images / "002.png").write_bytes(b"")
+    turned = Image.new("RGB", (8, 6))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(images / "003.png", exif=exif)
+    bad: list[str] = []
+    assert len(list(open_drive(root).frames(lambda error: bad.append(str(error))))) == NUM_FRAMES - 3
+    for told, words in zip(bad, ("is no regular file", "is empty", "found EXIF orientation 6"), strict=True):
+        assert words in told

@@ -308,6 +308,7 @@ def test_a_filled_ros_message_decodes_to_the_same_pixels() -> None:
         ({"height": 0}, "6x0 pixels"),
         ({"step": 17}, "rows of 17 bytes, expected at least 18"),
         ({"data": bytes(71)}, "71 bytes of data, expected 72"),
+        ({"data": bytes(73)}, "73 bytes of data, expected 72"),
         ({"data": b""}, "0 bytes of data, expected 72"),
         ({"encoding": "nv12", "height": 3}, "even sizes"),
         ({"encoding": "yuyv", "width": 5}, "even sizes"),

@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from array import array
 from dataclasses import fields
 from pathlib import Path
@@ -376,6 +378,7 @@ def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_loo
         (["-p", f"tta:={'x' * 100_000}"], "choose one of: none, flip, scales, full"),
         (["-p", "max_age_s:=-1.0"], "max_age_s is -1.0; it must be a number with a point from 0.0 to 3600.0"),
         (["-p", "suppressed_classes:=['Cactus']"], "there is no class 'Cactus'"),
+        (["image:=/camera"], "ROS did not start (['image:=/camera']); write what follows --ros-args as -r FROM:=TO"),
         (["-p", "engine:=tpu"], "choose one of: auto, openvino, onnxruntime, torch"),
     ],
 )
@@ -385,6 +388,22 @@ def test_a_start_that_cannot_work_ends_with_code_one_and_one_clear_line(start, a
     assert message in node.output()
     assert len(node.output().splitlines()) == 1
     assert len(node.output()) < MAX_LENGTH + 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--help"], 0, "segment_node --ros-args -r image:="),
+        (["--version"], 0, "segment_node "),
+        (["-p", "artifact:=light"], 1, "error: found the argument '-p', expected --help, --version or --ros-args;"),
+    ],
+    ids=str,
+)
+def test_the_program_answers_what_it_is_asked_and_starts_no_node(arguments, code, words):
+    command = [sys.executable, "-m", "desert_seg_ros.start", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert words in (done.stderr if code else done.stdout)
 
 
 def test_an_impossible_domain_is_refused_in_words(start, monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desert_seg.errors import DataError
+from desert_seg.errors import DataError, EngineError
 from desert_seg.images import read_image, read_mask, write_image
 from desert_seg.recordings.bag import BagWriter
 from desert_seg.recordings.drive import open_drive
@@ -73,6 +73,63 @@ def test_a_run_that_was_cut_off_does_only_what_is_missing(config, capsys):
     assert "4 of them there already" in told
     assert kept.read_bytes() == b"kept"
     assert (config.output / "color" / "frame3.png").is_file()
+
+
+def test_an_image_that_was_replaced_under_its_name_is_done_anew_and_no_other(config, images, capsys):
+    predict(config)
+    write_image(images / "frame1.png", np.full((80, 60, 3), 90, np.uint8))
+    (images / "frame2.png").unlink()
+    write_image(images / "frame2.bmp", np.zeros((50, 60, 3), np.uint8))
+    predict(config)
+    assert "3 of them there already" in capsys.readouterr().out.splitlines()[-1]
+    assert read_mask(config.output / "raw" / "frame1.png").shape == (80, 60)
+    assert read_mask(config.output / "raw" / "frame2.png").shape == (50, 60)
+
+
+def test_what_a_killed_run_wrote_is_known_by_the_files_it_was_going_to_predict(config, images, capsys):
+    predict(config)
+    record = config.output / "predictions.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"written": [], "finished": False}))
+    write_image(images / "frame1.png", np.full((80, 60, 3), 90, np.uint8))
+    predict(config)
+    assert "4 of them there already" in capsys.readouterr().out.splitlines()[-1]
+    assert read_mask(config.output / "raw" / "frame1.png").shape == (80, 60)
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"written": []}))
+    predict(replace(config, overwrite=True))
+    assert "already" not in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_mask_that_no_run_recorded_is_not_taken_for_a_new_image_s(config, images):
+    predict(config)
+    write_image(images / "other.png", np.zeros((50, 60, 3), np.uint8))
+    write_image(config.output / "raw" / "other.png", np.zeros((50, 60), np.uint8))
+    with pytest.raises(DataError, match=r"found raw/other\.png, expected nothing there that this command"):
+        predict(config)
+
+
+def test_masks_of_a_bag_that_was_changed_are_not_taken_for_the_new_one_s(config, tmp_path):
+    for frames in (2, 3):
+        with BagWriter(tmp_path / "bag", overwrite=True) as bag:
+            for frame in open_drive(config.input, limit=frames).frames():
+                bag.write_message("/camera/image_raw/compressed", frame.stamp_ns, frame.image)
+        other = replace(config, input=str(tmp_path / "bag"))
+        if frames == 2:
+            predict(other)
+            predict(other)
+    with pytest.raises(DataError, match=r"bag as it was before it was changed; .*--overwrite"):
+        predict(other)
+
+
+@pytest.mark.parametrize("wrong", [{"engine": "opnvino"}, {"precision": "int8"}], ids=str)
+def test_an_engine_that_cannot_be_had_is_refused_before_anything_is_written_or_replaced(config, wrong):
+    with pytest.raises(EngineError):
+        predict(replace(config, **wrong))
+    assert not config.output.exists()
+    predict(config)
+    before = written(config.output)
+    with pytest.raises(EngineError):
+        predict(replace(config, **wrong, overwrite=True))
+    assert written(config.output) == before
 
 
 @pytest.mark.parametrize("change", [{"tta": "flip"}, {"precision": "f32"}, {"input": "frame0.png"}], ids=str)

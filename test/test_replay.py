@@ -253,6 +253,7 @@ def test_the_command_ends_cleanly_on_sigint(drive: Drive, ear: Ear) -> None:
         (["images", "--rate", "0"], "found a rate of 0.0"),
         (["images", "--start", "-1"], "found a start at -1.0 s"),
         (["images", "--image-topic", "/front camera"], "found topic '/front camera'"),
+        (["images", "--ros-args", "image:=/x"], "ROS did not start (['image:=/x']); write what follows --ros-args"),
         (["images", "--hz", "0"], "found a rate of 0.0 frames per second"),
     ],
 )

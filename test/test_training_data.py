@@ -120,6 +120,12 @@ def test_masks_with_the_endings_of_known_datasets_are_paired(dataset, image, mas
     assert folder.class_counts(1)[ROCKS] == 400
 
 
+def test_masks_without_an_image_are_told_and_not_used(dataset, caplog):
+    (dataset / "Color_Images" / "a1.png").unlink()
+    assert len(SegmentationFolder(dataset, load_label_map("falcon7"))) == 3
+    assert "1 of 4 masks have no image in Color_Images/ (first: a1.png); these are not used" in caplog.text
+
+
 def test_a_mask_with_another_ending_is_named(dataset):
     with pytest.raises(DataError, match=r"4 of 4 .*first: a0\.png, though a0_truth\.png begins alike"):
         SegmentationFolder(rename(dataset, "{}.png", "{}_truth.png"), load_label_map("falcon7"))

@@ -1,20 +1,25 @@
 """Read an mcap file from the front as far as it goes, without the index at its end.
 
 For files that were cut short by a power loss, and for those that `rosbags` does not open. A chunk that was cut is read
-up to the cut, compressed or not. Knows nothing of what the messages mean.
+up to the cut, compressed or not; a damaged chunk is left out, and reading goes on at the next. Knows nothing of what
+the messages mean.
 """
 
 from __future__ import annotations
 
+import mmap
+import re
 import struct
+import zlib
 from collections.abc import Iterator
-from io import BytesIO
+from contextlib import suppress
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import lz4.frame
 import zstandard
-from mcap.exceptions import McapError
+from mcap.exceptions import EndOfFile, McapError
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Footer, McapRecord, Message, Schema
 from mcap.stream_reader import StreamReader
@@ -23,6 +28,14 @@ MAGIC = b"\x89MCAP0\r\n"
 
 _MAX_RECORD_BYTES = 2**30
 """Largest record and uncompressed chunk; a recorder does not write larger ones."""
+
+_TIMES_AND_SIZES = 28
+"""Bytes of a chunk before the name of its compression: begin, end and size, eight bytes each, and a checksum."""
+
+_CHUNK_START = re.compile(
+    rb"\x06(.{8}).{28}(\x00\x00\x00\x00|\x03\x00\x00\x00lz4|\x04\x00\x00\x00zstd)(.{8})", re.DOTALL
+)
+"""A chunk up to its data: its length, its compression, and the length of its data."""
 
 _UNREADABLE = (McapError, struct.error, ValueError, zstandard.ZstdError, RuntimeError, EOFError, MemoryError)
 """What the libraries raise where a file ends too early or is damaged."""
@@ -43,11 +56,13 @@ class CutMcap:
 
     Attributes:
         is_whole: Whether the last complete pass found the end of the recording.
+        damage: Positions in the file, in bytes, of what that pass found damaged and left out.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_whole = False
+        self.damage: list[int] = []
 
     def topics(self) -> dict[tuple[str, str], int]:
         """Name and type of every topic, with its number of messages; reads the whole file."""
@@ -69,9 +84,13 @@ class CutMcap:
         """Topics when they are first declared, and messages."""
         schemas: dict[int, str] = {}
         channels: dict[int, Channel] = {}
-        self.is_whole = False
+        self.is_whole, self.damage = False, []
         with self.path.open("rb") as file:
             for records in _batches(file):
+                if isinstance(records, _Damage):
+                    self.damage.append(records.position)
+                    self.is_whole |= records.is_last
+                    continue
                 messages = []
                 for record in records:
                     if isinstance(record, Schema):
@@ -88,41 +107,105 @@ class CutMcap:
                     yield CutMessage(channel.topic, kind, channel.message_encoding, message.log_time, message.data)
 
 
-def _batches(file: BinaryIO) -> Iterator[list[McapRecord]]:
+class _Damage(NamedTuple):
+    """Something that cannot be read: where in the file, and whether nothing but the file's own end comes after it."""
+
+    position: int
+    is_last: bool
+
+
+def _batches(file: BinaryIO) -> Iterator[list[McapRecord] | _Damage]:
     """The records of a file: those of a chunk together, the others one by one."""
-    reader = StreamReader(file, emit_chunks=True, record_size_limit=_MAX_RECORD_BYTES)
-    position = len(MAGIC)
-    try:
-        for record in reader.records:
-            position = file.tell()
-            yield _chunk_records(record.compression, record.data) if isinstance(record, Chunk) else [record]
-    except _UNREADABLE:
+    position, is_begun = 0, False
+    while True:
         file.seek(position)
-        yield _cut_chunk_records(file)
+        reader = StreamReader(file, skip_magic=is_begun, emit_chunks=True, record_size_limit=_MAX_RECORD_BYTES)
+        try:
+            for record in reader.records:
+                begin, position = position if is_begun else len(MAGIC), file.tell()
+                is_begun = True
+                if not isinstance(record, Chunk):
+                    yield [record]
+                    continue
+                if position - begin != _chunk_bytes(record):
+                    position = begin
+                    raise EndOfFile
+                records, is_good = _chunk_records(record)
+                yield records
+                if not is_good:
+                    yield _Damage(begin, is_last=False)
+            return
+        except _UNREADABLE:
+            pass
+        is_begun, following = True, _next_chunk(file, position + 1)
+        if following is None:
+            yield _Damage(position, is_last=True) if _has_end(file) else _cut_chunk_records(file, position)
+            return
+        yield _Damage(position, is_last=False)
+        position = following
 
 
-def _cut_chunk_records(file: BinaryIO) -> list[McapRecord]:
+def _chunk_bytes(chunk: Chunk) -> int:
+    """How long the record of a chunk is, with its opcode and length."""
+    return 9 + _TIMES_AND_SIZES + 4 + len(chunk.compression) + 8 + len(chunk.data)
+
+
+def _next_chunk(file: BinaryIO, position: int) -> int | None:
+    """Where the next chunk begins: something whose lengths say so in two ways that agree."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for found in _CHUNK_START.finditer(content, position):
+            length, data_length = (int.from_bytes(field, "little") for field in found.group(1, 3))
+            header = found.end() - found.start() - 9
+            if length == header + data_length and found.end() + data_length <= len(content):
+                return found.start()
+    return None
+
+
+def _has_end(file: BinaryIO) -> bool:
+    """True if the file's last bytes are those that a recorder writes last."""
+    file.seek(-len(MAGIC), SEEK_END)
+    return file.read() == MAGIC
+
+
+def _cut_chunk_records(file: BinaryIO, position: int) -> list[McapRecord]:
     """The records of the chunk in which a file ends, if it ends in one."""
+    file.seek(position)
     opcode, length = file.read(1), file.read(8)
     if opcode != bytes([Opcode.CHUNK]) or len(length) < 8:
         return []
     content = file.read(min(_MAX_RECORD_BYTES, int.from_bytes(length, "little")))
-    times_and_sizes = 28  # begin, end and size of eight bytes each, and a checksum
     data_length = 8
-    end_of_name = times_and_sizes + 4 + int.from_bytes(content[times_and_sizes : times_and_sizes + 4], "little")
-    compression = content[times_and_sizes + 4 : end_of_name].decode(errors="replace")
-    return _chunk_records(compression, content[end_of_name + data_length :])
+    name_length = int.from_bytes(content[_TIMES_AND_SIZES : _TIMES_AND_SIZES + 4], "little")
+    end_of_name = _TIMES_AND_SIZES + 4 + name_length
+    compression = content[_TIMES_AND_SIZES + 4 : end_of_name].decode(errors="replace")
+    with suppress(*_UNREADABLE):
+        return _read_records(_unpacked(compression, content[end_of_name + data_length :]))[0]
+    return []
 
 
-def _chunk_records(compression: str, data: bytes) -> list[McapRecord]:
-    """The records of a chunk, as far as it can be decompressed and read."""
-    records: list[McapRecord] = []
+def _chunk_records(chunk: Chunk) -> tuple[list[McapRecord], bool]:
+    """The records of a chunk, and whether these are all; none of one whose checksum or size is not the recorder's."""
     try:
-        reader = StreamReader(BytesIO(_unpacked(compression, data)), skip_magic=True, emit_chunks=True)
-        records.extend(reader.records)
+        data = _unpacked(chunk.compression, chunk.data)
+    except _UNREADABLE:
+        return [], False
+    if len(data) != chunk.uncompressed_size or chunk.uncompressed_crc not in (0, zlib.crc32(data)):
+        return [], False
+    return _read_records(data)
+
+
+def _read_records(data: bytes) -> tuple[list[McapRecord], bool]:
+    """The records in the content of a chunk up to its end or to one that cannot be read, and whether it has no such."""
+    records: list[McapRecord] = []
+    content = BytesIO(data)
+    good = 0
+    try:
+        for record in StreamReader(content, skip_magic=True, emit_chunks=True).records:
+            records.append(record)
+            good = content.tell()
     except _UNREADABLE:
         pass
-    return records
+    return records, good == len(data)
 
 
 def _unpacked(compression: str, data: bytes) -> bytes:

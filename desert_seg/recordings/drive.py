@@ -26,8 +26,9 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CompressedImage
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__Image as Image
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
+from desert_seg.dataset_folder import check_not_turned, image_and_mask_folders, paired, without_image, without_mask
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg.images import list_images
+from desert_seg.images import list_images, read_file
 from desert_seg.recordings.bag import (
     CAMERA_TYPES,
     IMAGE_TYPES,
@@ -190,8 +191,8 @@ def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, lim
     """Find the frames in a bag or folder.
 
     Args:
-        path: A bag folder, a .mcap, .db3 or .bag file, a folder of images, or a dataset folder: `Color_Images/` and
-            perhaps `Segmentation/`, whose masks are the ground truth of the images of the same stem.
+        path: A bag folder, a .mcap, .db3 or .bag file, a folder of images, or a dataset folder, whose masks, if it has
+            any, are the ground truth of the images that they are named like; see `desert_seg.dataset_folder`.
         topic: The image topic of a bag; needed only if there are several.
         hz: Frames per second of a folder; a bag has its own times.
         limit: Take at most this many frames.
@@ -215,7 +216,7 @@ def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, lim
             remarks = bag.remarks
         num_frames, read = image_topic.num_messages, partial(_bag_frames, files, image_topic.name)
     else:
-        images, masks = _folder_files(path)
+        images, masks, remarks = _folder_files(path)
         num_frames, read = len(images), partial(_folder_frames, images, masks, hz)
     return Drive(path, num_frames if limit is None else min(limit, num_frames), read, limit, remarks)
 
@@ -297,20 +298,32 @@ class _Lookahead:
         return DriveFrame(stamp_ns, recorded_ns, image, info, truth)
 
 
-def _folder_files(path: Path) -> tuple[list[Path], dict[str, Path]]:
-    """The images of a folder, and the masks that exist for them by stem."""
-    if not (path / "Color_Images").is_dir():
-        return list_images(path), {}
-    masks = list_images(path / "Segmentation") if (path / "Segmentation").is_dir() else []
-    return list_images(path / "Color_Images"), {mask.stem: mask for mask in masks}
+def _folder_files(path: Path) -> tuple[list[Path], dict[Path, Path], tuple[str, ...]]:
+    """The images of a folder, the masks there are for them, and what is amiss."""
+    image_folder, mask_folder = image_and_mask_folders(path)
+    if not image_folder.is_dir():
+        return list_images(path), {}, ()
+    images = list_images(image_folder)
+    if not mask_folder.is_dir():
+        return images, {}, ()
+    found = paired(path)
+    remarks = (
+        without_mask(path, found) and f"{without_mask(path, found)}; these frames have no true masks",
+        without_image(path, found) and f"{without_image(path, found)}; these are not used",
+    )
+    return images, dict(found.pairs), tuple(filter(None, remarks))
 
 
-def _folder_frames(images: list[Path], masks: dict[str, Path], hz: float) -> Iterator[DriveFrame | DataError]:
+def _folder_frames(images: list[Path], masks: dict[Path, Path], hz: float) -> Iterator[DriveFrame | DataError]:
     for index, path in enumerate(images):
         stamp_ns = FOLDER_START_NS + round(index * 1e9 / hz)
-        mask = masks.get(path.stem)
+        mask = masks.get(path)
         try:
-            truth = None if mask is None else _file_message(mask, stamp_ns)
+            truth = None
+            if mask is not None:
+                check_not_turned(path)
+                check_not_turned(mask)
+                truth = _file_message(mask, stamp_ns)
             yield DriveFrame(stamp_ns, stamp_ns, _file_message(path, stamp_ns), None, truth)
         except DataError as error:
             yield error
@@ -318,12 +331,12 @@ def _folder_frames(images: list[Path], masks: dict[str, Path], hz: float) -> Ite
 
 def _file_message(path: Path, stamp_ns: int) -> CompressedImage:
     """An image file as the message it could have been recorded from: its bytes are passed on undecoded."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+    data = read_file(path)
+    if not data:
+        raise DataError(f"{path}: is empty, expected an image; copy the file again or move it away")
     suffix = path.suffix.lower().removeprefix(".")
-    return CompressedImage(_header(stamp_ns, FOLDER_FRAME_ID), "jpeg" if suffix == "jpg" else suffix, data)
+    kind = "jpeg" if suffix == "jpg" else suffix
+    return CompressedImage(_header(stamp_ns, FOLDER_FRAME_ID), kind, np.frombuffer(data, np.uint8))
 
 
 def _raw(header: Header, image: npt.NDArray[Any], encoding: str) -> Image:

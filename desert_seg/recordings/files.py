@@ -80,9 +80,12 @@ def find_files(path: Path) -> RecordingFiles:
         present = _files_of_one_recording(path)
         what = "lists none of the files there" if (path / _METADATA).exists() else "is missing"
         remarks.append(f"{path}: {_METADATA} {what}, as after a power loss; what the files hold is read")
+        remarks += _gaps(path, present)
     elif len(present) < len(listed):
         missing = len(listed) - len(present)
         remarks.append(f"{path}: {missing} of its {len(listed)} files are missing; the others are read")
+    else:
+        remarks += [*_unlisted(path, present), *_gaps(path, present)]
     declared = _declared_counts(metadata) if len(present) == len(listed) else {}
     return _unpacked(path, [_regular(file) for file in present], declared, remarks)
 
@@ -140,6 +143,39 @@ def _files_of_one_recording(folder: Path) -> list[Path]:
         names = ", ".join(file.name for file in files)
         raise DataError(f"{folder}: holds several recordings and no {_METADATA}; give one of its files: {names}")
     return files
+
+
+def _unlisted(folder: Path, listed: Iterable[Path]) -> list[str]:
+    """A remark on recordings that metadata leaves out, as when rosbag2 ended before it wrote it anew."""
+    taken = {_plain_name(file) for file in listed}
+    left_out = sorted(
+        child.name for child in folder.iterdir() if _is_storage(child) and _plain_name(child) not in taken
+    )
+    if not left_out:
+        return []
+    return [
+        f"{folder}: {_METADATA} does not list {', '.join(left_out)}, and nothing of that is read; if it belongs to the "
+        f"recording, run `ros2 bag reindex {folder.name}`"
+    ]
+
+
+def _gaps(folder: Path, files: list[Path]) -> list[str]:
+    """A remark on numbers that are missing between the files of a split recording."""
+    found = [re.fullmatch(r"(.*_)(\d{1,9})", PurePath(_plain_name(file)).stem) for file in files]
+    numbers = {int(each.group(2)) for each in found if each}
+    if len(numbers) < 2 or len({each.group(1) if each else "" for each in found}) > 1:
+        return []  # not split
+    begin = 0 if min(numbers) < 100 else min(numbers)  # recorders count from 0; larger ones are dates
+    missing = sorted(set(range(begin, min(max(numbers), begin + 10_000))) - numbers)
+    if not missing:
+        return []
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return [f"{folder}: its file number {missing[0]}{more} is missing; the others are read, with a gap in between"]
+
+
+def _plain_name(path: Path) -> str:
+    """Without the suffix of a packed file."""
+    return path.name.removesuffix(path.suffix) if path.suffix in ZSTD_SUFFIXES else path.name
 
 
 def _by_number(path: Path) -> tuple[list[int], str]:

@@ -230,7 +230,7 @@ def _padded_rows(message: Any, pixel_bytes: int, num_rows: int) -> npt.NDArray[n
             f"found rows of {step} bytes, expected at least {width * pixel_bytes} for {width} pixels of "
             f"{message.encoding}; check the camera driver"
         )
-    if len(message.data) < num_rows * step:
+    if len(message.data) != num_rows * step:  # as cv_bridge, so no driver pads the end
         raise FrameError(
             f"found {len(message.data)} bytes of data, expected {num_rows * step} for {num_rows} rows of {step}; "
             "check the camera driver"

@@ -6,9 +6,11 @@ names the tool that may recover it. Knows nothing of folders, metadata or what m
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
@@ -22,6 +24,9 @@ from desert_seg.recordings.cut_mcap import CutMcap
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 ROSBAG1_MAGIC = b"#ROSBAG V"
+
+_LOOK = "SELECT count(*) FROM sqlite_master"
+"""Fails if a database cannot be read at all."""
 
 
 class Topic(NamedTuple):
@@ -112,7 +117,7 @@ class _McapWithoutIndex:
     """An mcap file from front to back."""
 
     def __init__(self, path: Path) -> None:
-        self._file = CutMcap(path)
+        self._path, self._file = path, CutMcap(path)
         self.topics = [Topic(name, kind, count) for (name, kind), count in self._file.topics().items()]
         whole = sum(topic.num_messages for topic in self.topics)
         self.remark = (
@@ -126,6 +131,12 @@ class _McapWithoutIndex:
         for topic, kind, encoding, recorded_ns, data in self._file.messages():
             if topic in names:
                 yield BagMessage(topic, kind, recorded_ns, data, encoding)
+        if damage := self._file.damage:
+            places = "1 place" if len(damage) == 1 else f"{len(damage)} places"
+            raise DataError(
+                f"{self._path}: is damaged in {places}, the first at byte {damage[0]}, and what was recorded there is "
+                "left out; copy the file again from where it was recorded"
+            )
 
     def close(self) -> None:
         pass
@@ -134,11 +145,11 @@ class _McapWithoutIndex:
 class _Sqlite:
     """A db3 file; every version of rosbag2 writes these two tables with these columns."""
 
+    remark = ""
+
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._database = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?immutable=1", uri=True, check_same_thread=False
-        )
+        self._database = _connect(path)
         try:
             self._database.execute("PRAGMA writable_schema = ON")  # otherwise a truncated file is not read at all
             rows = self._database.execute("SELECT id, name, type FROM topics ORDER BY id").fetchall()
@@ -149,14 +160,6 @@ class _Sqlite:
             self._database.close()
             raise
         self.topics = [Topic(str(name), str(kind), counts[key]) for key, name, kind in rows]
-        log = path.with_name(path.name + "-wal")
-        is_behind = log.is_file() and log.stat().st_size > 0
-        self.remark = (
-            f"{path}: the newest messages are still in {log.name} and not read; run "
-            f"`sqlite3 {path.name} 'PRAGMA wal_checkpoint(TRUNCATE)'` to move them into the file"
-            if is_behind
-            else ""
-        )
 
     def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
         yield from self._rows(names)
@@ -223,6 +226,40 @@ def _open_mcap(path: Path) -> Storage:
             "from its source"
         )
     return storage
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open a db3 file with its newest messages, which are in a write-ahead log beside it while or after it is written.
+
+    Raises:
+        DataError: There is a log, and no place where it can be read.
+    """
+    log = path.with_name(path.name + "-wal")
+    if not log.is_file() or not log.stat().st_size:
+        return _connect_as(path, "immutable=1")
+    with suppress(sqlite3.OperationalError):  # needs a file beside it, which may not be made in every folder
+        database = _connect_as(path, "mode=ro")
+        database.execute(_LOOK)
+        return database
+    try:
+        with tempfile.TemporaryDirectory(prefix="desert_seg_") as folder:
+            for file in (path, log):
+                shutil.copyfile(file, Path(folder, file.name))
+            copy = Path(folder, path.name)
+            with closing(_connect_as(copy, "mode=rw")) as database:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database = _connect_as(copy, "immutable=1")  # an open file outlives its name
+            database.execute(_LOOK)
+            return database
+    except OSError as error:
+        raise DataError(
+            f"{path}: the newest messages are still in {log.name}, and cannot be read into a temporary folder "
+            f"({error.strerror}); set TMPDIR to a folder with room"
+        ) from error
+
+
+def _connect_as(path: Path, how: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True, check_same_thread=False)
 
 
 def _ends_early(path: Path) -> bool:

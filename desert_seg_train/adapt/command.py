@@ -24,6 +24,7 @@ from rich.table import Table
 
 from desert_seg.artifact import Artifact, load_artifact
 from desert_seg.console import Console
+from desert_seg.dataset_folder import LAYOUTS
 from desert_seg.errors import DataError
 from desert_seg.labels import load_label_map
 from desert_seg.scoring import class_iou, count, mean_iou
@@ -32,7 +33,6 @@ from desert_seg_train.adapt.config import AdaptConfig
 from desert_seg_train.data.config import SamplingConfig
 from desert_seg_train.data.sources import Source, open_source, split
 from desert_seg_train.evaluate.comparison import Interval, compare
-from desert_seg_train.folder import LAYOUTS
 from desert_seg_train.train.command import train
 from desert_seg_train.train.config import NetworkChoice, OptimizerConfig, TrainConfig
 from desert_seg_train.written import files_under, refuse_foreign, remove_written

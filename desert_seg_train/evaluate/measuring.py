@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from desert_seg.dataset_folder import image_and_mask_folders
 from desert_seg.errors import DataError
 from desert_seg.labels import LabelMap, load_label_map, shipped_label_maps
 from desert_seg.scoring import count
@@ -24,7 +25,7 @@ from desert_seg.segmenter import Segmentation, Segmenter, SegmentOptions
 from desert_seg_train.evaluate.boundary import BoundaryCounts
 from desert_seg_train.evaluate.measurement import NUM_BANDS, Measurement, Setting
 from desert_seg_train.evaluate.reliability import Reliability
-from desert_seg_train.folder import Sample, SegmentationFolder, image_and_mask_folders
+from desert_seg_train.folder import Sample, SegmentationFolder
 
 Item = TypeVar("Item")
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from desert_seg.dataset_folder import LAYOUTS, image_and_mask_folders
 from desert_seg.errors import DataError
 from desert_seg.images import list_images, read_image
 from desert_seg.labels import LabelMap
 from desert_seg_train.export.config import ExportConfig
-from desert_seg_train.folder import LAYOUTS, SegmentationFolder, image_and_mask_folders
+from desert_seg_train.folder import SegmentationFolder
 
 MAX_CALIBRATION_IMAGES = 32
 

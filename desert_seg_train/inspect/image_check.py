@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from desert_seg.dataset_folder import TURNED, TURNED_CURE
 from desert_seg.errors import DataError
 from desert_seg.images import read_image, read_orientation
-from desert_seg_train.folder import TURNED, TURNED_CURE
 from desert_seg_train.inspect.fault import Fault
 
 CHANNELS = ("red", "green", "blue", "brightness")

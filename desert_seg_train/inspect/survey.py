@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from desert_seg.dataset_folder import labelled_folders
 from desert_seg.images import list_images
 from desert_seg.labels import LabelMap
-from desert_seg_train.folder import labelled_folders, scene_of
+from desert_seg.pairing import Pairing, pair
+from desert_seg_train.folder import scene_of
 from desert_seg_train.inspect.fault import Fault
 from desert_seg_train.inspect.image_check import ImageMeasures, check_image
 from desert_seg_train.inspect.mask_check import check_mask
-from desert_seg_train.pairing import Pairing, pair
 
 Progress = Callable[[Iterable["Frame"], int], Iterable["Frame"]]
 """Wraps an iterable and its length in a progress display."""

@@ -7,32 +7,37 @@ the cluster must see the same files. Ray is an optional package.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from desert_seg.errors import DesertSegError
-from desert_seg_train.predict.inputs import Chunk
+from desert_seg_train.predict.inputs import Chunk, FileChunk
 from desert_seg_train.predict.worker import Done, Job, Worker
+
+NOTHING = FileChunk(())
+"""Done as soon as a worker has its model."""
 
 MAX_LOSSES = 5
 """How often a worker is restarted and a chunk is retried before giving up."""
 
 
-def do_on_cluster(job: Job, chunks: Sequence[Chunk], address: str, num_workers: int) -> Iterator[Done]:
-    """Do all chunks on a cluster.
+@contextmanager
+def cluster(job: Job, address: str, num_workers: int) -> Iterator[Callable[[Sequence[Chunk]], Iterator[Done]]]:
+    """Start workers on a cluster, and wait until the first has its model.
 
     Args:
         job: The settings for all chunks; 0 threads shares the processors among the workers.
-        chunks: The work.
         address: Address of the cluster; `local` starts one on this machine, which ends with this process.
         num_workers: 0 = one per machine.
 
     Yields:
-        The outcome of every frame, in no particular order.
+        A function that does chunks and yields the outcome of every frame, in no particular order.
 
     Raises:
-        DesertSegError: Ray is not installed, there is no such cluster, or workers were lost again and again.
+        DesertSegError: Ray is not installed, there is no such cluster, the model cannot be loaded there, or, in the
+            block, workers were lost again and again.
     """
     try:
         import ray
@@ -53,9 +58,16 @@ def do_on_cluster(job: Job, chunks: Sequence[Chunk], address: str, num_workers: 
         kind = ray.remote(num_cpus=min(threads, processors), max_restarts=MAX_LOSSES, max_task_retries=MAX_LOSSES)(
             _RemoteWorker
         )
-        pool = ActorPool([kind.remote(replace(job, threads=threads)) for _ in range(num_workers)])
-        for done in pool.map_unordered(lambda worker, chunk: worker.do_all.remote(chunk), list(chunks)):
-            yield from done
+        workers: list[Any] = [kind.remote(replace(job, threads=threads)) for _ in range(num_workers)]
+        first, _ = ray.wait([worker.do_all.remote(NOTHING) for worker in workers])
+        ray.get(first)
+
+        def do(chunks: Sequence[Chunk]) -> Iterator[Done]:
+            pool = ActorPool(workers)
+            for done in pool.map_unordered(lambda worker, chunk: worker.do_all.remote(chunk), list(chunks)):
+                yield from done
+
+        yield do
     except RayTaskError as error:
         raise DesertSegError(f"a worker failed: {_last_line(error.cause)}") from error
     except RayActorError as error:

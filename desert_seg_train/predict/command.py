@@ -7,15 +7,16 @@ It uses the robot's own inference path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from desert_seg.artifact import load_artifact
 from desert_seg.console import BarColumn, Console, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from desert_seg.errors import DataError
-from desert_seg_train.predict.cluster import do_on_cluster
+from desert_seg_train.predict.cluster import cluster
 from desert_seg_train.predict.config import PredictConfig
-from desert_seg_train.predict.inputs import Chunk, divided, find_chunks, refuse_input_in
+from desert_seg_train.predict.inputs import BagChunk, Chunk, FileChunk, divided, find_chunks, refuse_input_in
 from desert_seg_train.predict.output import KINDS, Manifest, Output, prepare
 from desert_seg_train.predict.worker import Done, Job, Worker
 
@@ -29,19 +30,32 @@ def predict(config: PredictConfig) -> None:
         ArtifactError: The model is missing or damaged.
         EngineError: The engine cannot be had.
     """
-    console = Console()
     artifact = load_artifact(config.model)
     chunks = find_chunks(config.input, config.topic)
     num_declared = sum(map(len, chunks))
     output = Output(config.output.resolve(), _kinds(config))
     settings = {name: getattr(config, name) for name in ("tta", "engine", "device", "precision")}
-    manifest = Manifest(artifact.digest, _absolute(config.input), settings)
+    manifest = Manifest(artifact.digest, _absolute(config.input), settings, *_states(chunks))
     refuse_input_in(output.root, chunks)
-    written = prepare(output.root, manifest, config.overwrite)
-    manifest.write(output.root, num_declared, [], written, finished=False)
     job = Job(
         config.model.resolve(), output, config.tta, config.engine, config.device, config.precision, config.threads
     )
+    with _worker(job, config) as do:
+        written = prepare(output.root, manifest, config.overwrite)
+        manifest.write(output.root, num_declared, [], written, finished=False)
+        _do_all(config, manifest, output, written, num_declared, do(chunks))
+
+
+def _do_all(
+    config: PredictConfig,
+    manifest: Manifest,
+    output: Output,
+    written: set[str],
+    num_declared: int,
+    work: Iterator[Done],
+) -> None:
+    """Follow the work to its end, record it and say what was done."""
+    console = Console()
     failures, total, num_there, finished = [], 0, 0, False
     progress = Progress(
         TextColumn("predicting"),
@@ -55,7 +69,7 @@ def predict(config: PredictConfig) -> None:
     task = progress.add_task("", total=num_declared, rate="")
     try:
         with progress:
-            for done in _work(job, chunks, config):
+            for done in work:
                 total += 1
                 if done.failure:
                     failures.append((done.name, done.failure))
@@ -80,13 +94,22 @@ def predict(config: PredictConfig) -> None:
         )
 
 
-def _work(job: Job, chunks: list[Chunk], config: PredictConfig) -> Iterator[Done]:
+@contextmanager
+def _worker(job: Job, config: PredictConfig) -> Iterator[Callable[[list[Chunk]], Iterator[Done]]]:
+    """What does chunks, with its model loaded: whatever is wrong with that is said before anything is written."""
     if config.ray:
-        yield from do_on_cluster(job, divided(chunks), config.ray, config.workers)
-        return
-    worker = Worker(job)
-    for chunk in chunks:
-        yield from worker.do(chunk)
+        with cluster(job, config.ray, config.workers) as do:
+            yield lambda chunks: do(divided(chunks))
+    else:
+        worker = Worker(job)
+        yield lambda chunks: (done for chunk in chunks for done in worker.do(chunk))
+
+
+def _states(chunks: list[Chunk]) -> tuple[str, dict[str, str]]:
+    """In which state the input is: of a bag as a whole, of image files each."""
+    files = [chunk for chunk in chunks if isinstance(chunk, FileChunk)]
+    bag = "".join(chunk.state() for chunk in chunks if isinstance(chunk, BagChunk))
+    return bag, {name: source for chunk in files for name, source in chunk.sources().items()}
 
 
 def _kinds(config: PredictConfig) -> tuple[str, ...]:

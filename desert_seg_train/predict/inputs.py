@@ -7,6 +7,7 @@ Shape letters: H, W.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections import Counter
@@ -18,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from desert_seg.dataset_folder import image_and_mask_folders
 from desert_seg.errors import DataError
 from desert_seg.images import is_image_name, list_images, natural_order, read_image
 from desert_seg.recordings.drive import Drive
-from desert_seg_train.folder import image_and_mask_folders
 from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag
 
 FILES_PER_CHUNK = 8
@@ -46,6 +47,10 @@ class FileChunk:
         for name, path in self.files:
             yield name, partial(read_image, path)
 
+    def sources(self) -> dict[str, str]:
+        """The file of every frame, and in which state it is, by the frame's name."""
+        return {name: f"{path} {_state(path)}" for name, path in self.files}
+
 
 @dataclass(frozen=True)
 class BagChunk:
@@ -68,6 +73,13 @@ class BagChunk:
     def frames(self) -> Iterator[tuple[str, Read]]:
         """Name and decoder of every frame; a decoder raises FrameError for a broken image, DataError for a message."""
         return bag_frames(self.drive or open_bag(self.path, self.topic), self.first, self.length)
+
+    def state(self) -> str:
+        """Another text when any file of the bag is another one, is changed, or comes or goes."""
+        files = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
+        kept = [file for file in files if not file.name.endswith("-shm")]  # there while SQLite has a database open
+        listing = "\n".join(f"{file.name} {_state(file)}" for file in kept)
+        return hashlib.sha256(os.fsencode(listing)).hexdigest()
 
 
 Chunk = FileChunk | BagChunk
@@ -112,6 +124,15 @@ def divided(chunks: list[Chunk]) -> list[Chunk]:
         else:
             parts.append(chunk)
     return parts
+
+
+def _state(path: Path) -> str:
+    """Size and time of change of a file, which differ after it was replaced; empty if it cannot be had."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _matching(pattern: Path) -> Iterator[Path]:

@@ -83,25 +83,31 @@ class Manifest:
         model: Digest of the artifact.
         input: The input.
         settings: The requested view set, engine, device and precision.
+        bag: State of the bag; empty for image files.
+        sources: The image file of every frame and its state, by the frame's name; empty for a bag.
     """
 
     model: str
     input: str
     settings: dict[str, str]
+    bag: str
+    sources: dict[str, str]
 
     def check(self, root: Path) -> None:
-        """Refuse a folder of predictions that were made with other settings.
+        """Refuse a folder of predictions that were made with other settings, or of a bag that has changed since.
 
         Raises:
             DataError: They were, or predictions.json is damaged.
         """
-        found = _read(root)
-        for name, expected in vars(self).items():
-            if found[name] != expected:
+        found, cure = _read(root), "choose another --output, or replace them with --overwrite"
+        for name in ("model", "input", "settings"):
+            held, expected = found[name], getattr(self, name)
+            if held != expected:
                 raise DataError(
-                    f"{root}: holds predictions with {name} {_short(found[name])}, expected {_short(expected)}; choose "
-                    "another --output, or replace them with --overwrite"
+                    f"{root}: holds predictions with {name} {_short(held)}, expected {_short(expected)}; {cure}"
                 )
+        if found.get("bag", "") != self.bag:
+            raise DataError(f"{root}: holds predictions of {self.input} as it was before it was changed; {cure}")
 
     def write(
         self,
@@ -131,7 +137,8 @@ class Manifest:
 def prepare(root: Path, manifest: Manifest, overwrite: bool) -> set[str]:
     """Check that predictions may be written to a folder, and remove earlier ones that are to be replaced.
 
-    Only files that predictions.json lists are ours; any other file is never replaced.
+    Predictions of image files that have changed, or whose name is now another file's, are removed too. Only files that
+    predictions.json lists are ours; any other file is never replaced.
 
     Returns:
         Names of the frames that exist already.
@@ -143,14 +150,26 @@ def prepare(root: Path, manifest: Manifest, overwrite: bool) -> set[str]:
     if not (root / RECORD).exists():
         refuse_foreign(root, KINDS, (), "--output")
         return set()
-    names = {str(name) for name in _read(root).get("written", [])}
+    found = _read(root)
+    # A run that was killed has not recorded what it wrote, but the files that it was going to predict.
+    sources = found.get("sources", {})
+    names = {str(name) for name in found.get("written", [])} | sources.keys()
+    names = {name for name in names if any((root / file).is_file() for file in _files_of([name]))}
     if not overwrite:
         manifest.check(root)
-        return names
-    written = {f"{kind}/{name}.png" for kind in KINDS for name in names}
+        refuse_foreign(root, _files_of(manifest.sources.keys() - names), (), "--output")
+        stale = {name for name, source in manifest.sources.items() if name in names and sources.get(name) != source}
+        remove_written(root, _files_of(stale))
+        return names - stale
+    written = _files_of(names)
     refuse_foreign(root, KINDS, written, "--output")
     remove_written(root, {*written, RECORD})
     return set()
+
+
+def _files_of(names: Iterable[str]) -> set[str]:
+    """Paths inside the folder of all files that frames of these names may have."""
+    return {f"{kind}/{name}.png" for name in names for kind in KINDS}
 
 
 def _read(root: Path) -> dict[str, Any]:
@@ -158,7 +177,8 @@ def _read(root: Path) -> dict[str, Any]:
     path = root / RECORD
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if {"model", "input", "settings"} <= found.keys() and isinstance(found.get("written", []), list):
+        is_ours = isinstance(found.get("written", []), list) and isinstance(found.get("sources", {}), dict)
+        if is_ours and {"model", "input", "settings"} <= found.keys():
             return dict(found)
     except (OSError, ValueError, AttributeError):
         pass

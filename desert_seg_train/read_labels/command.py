@@ -18,11 +18,11 @@ import yaml
 
 from desert_seg.artifact import load_artifact
 from desert_seg.console import Console
+from desert_seg.dataset_folder import LAYOUTS
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
 from desert_seg.images import read_file, read_image, read_orientation, write_image
 from desert_seg.labels import IGNORE, LabelMap, load_label_map, shipped_label_maps
-from desert_seg_train.folder import LAYOUTS
 from desert_seg_train.label.command import FRAMES
 from desert_seg_train.label.labelme import LabelledImage, label_values, read_labelme
 from desert_seg_train.label.polygons import to_mask
