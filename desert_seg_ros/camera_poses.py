@@ -75,7 +75,7 @@ class CameraPoses:
             intrinsics = np.array(info.k, float).reshape(3, 3)
             if not is_camera_matrix(intrinsics):
                 raise TransformError(
-                    "camera_info has no camera matrix in K; run camera_calibration, and have the driver publish its result"
+                    "camera_info has no camera matrix in K; run camera_calibration and publish its result"
                 )
             pose, world = self._from_messages(poses, header) if poses else self._from_transforms(header)
             if pose[2, 2] > SKYWARD:
