@@ -172,7 +172,7 @@ def test_gray_and_16_bit_png_become_8_bit_rgb(image: np.ndarray) -> None:
 
 def test_16_bits_of_one_channel_that_may_be_depth_are_refused() -> None:
     message = compressed_message("png", np.full((4, 6), 30_000, np.uint16))
-    with pytest.raises(FrameError, match="may be depth as well as grey; .* in the format 'mono16; png compressed'"):
+    with pytest.raises(FrameError, match=r"may be depth as well as grey; .* in the format 'mono16; png compressed'"):
         decode_compressed(message)
 
 
