@@ -94,7 +94,8 @@ def _end(data: bytes) -> int | None:
             interval = int.from_bytes(body[:2], "big")
         elif marker == _SCAN and len(body) >= 6:
             num_scans += 1
-            first, last, bits = body[-3:]
+            # Of a sequential frame they say nothing, and some cameras leave them empty.
+            first, last, bits = (0, 63, 0) if kind in _SEQUENTIAL else body[-3:]
             if bits & 15 == 0:
                 read |= {(channel, each) for channel in body[1:-3:2] for each in range(first, last + 1)}
             after = _END_OF_SCAN.search(data, place)

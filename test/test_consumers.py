@@ -172,5 +172,5 @@ def test_the_command_writes_files_that_parse(tmp_path):
 @pytest.mark.parametrize("text", ["[1, 2]", "Rocks: many", "Rocks: 300", "Rocks: true", "{"])
 def test_a_policy_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "policy.yaml").write_text(text)
-    with pytest.raises(DataError, match=r"policy\.yaml: (found something else|not readable as YAML)"):
+    with pytest.raises(DataError, match=r"policy\.yaml: (found|not readable as YAML)"):
         read_policy(tmp_path / "policy.yaml")

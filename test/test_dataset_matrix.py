@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
+from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.images import read_mask, write_image
 from desert_seg.labels import load_label_map
@@ -310,8 +310,9 @@ def test_read_labels_takes_images_that_can_be_read(datasets, tiny_artifact, tmp_
         content = {"imagePath": str(path), "imageHeight": 24, "imageWidth": 32, "shapes": [shape]}
         (tmp_path / "frames" / f"{path.name}.json").write_text(json.dumps(content))
     config = ReadLabelsConfig(tmp_path / "frames", tiny_artifact.path, tmp_path / "out")
-    if kind.images:
-        with pytest.raises(DataError, match=kind.images):
+    refused = kind.labelled if kind.make is turned else kind.images
+    if refused:
+        with pytest.raises(DataError, match=refused):
             read_labels(config)
         assert not (tmp_path / "out").exists()
     else:

@@ -21,8 +21,8 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("rich")
 
 from labelled_folder import write_folder  # noqa: E402
-from rich.console import Console  # noqa: E402
 
+from desert_seg.console import Console  # noqa: E402
 from desert_seg_train.export.command import export  # noqa: E402
 from desert_seg_train.export.config import ExportConfig  # noqa: E402
 from desert_seg_train.export.frames import choose_frames  # noqa: E402

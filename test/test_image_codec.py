@@ -165,9 +165,15 @@ def test_jpeg_decodes_in_rgb_order() -> None:
     assert np.abs(rgb - (255, 0, 0)).max() <= 2
 
 
-@pytest.mark.parametrize("image", [np.full((4, 6), 300 * 100, np.uint16), np.full((4, 6), 117, np.uint8)])
+@pytest.mark.parametrize("image", [np.full((4, 6, 3), 300 * 100, np.uint16), np.full((4, 6), 117, np.uint8)])
 def test_gray_and_16_bit_png_become_8_bit_rgb(image: np.ndarray) -> None:
     np.testing.assert_array_equal(decode_compressed(compressed_message("png", image)), np.full((4, 6, 3), 117))
+
+
+def test_16_bits_of_one_channel_that_may_be_depth_are_refused() -> None:
+    message = compressed_message("png", np.full((4, 6), 30_000, np.uint16))
+    with pytest.raises(FrameError, match=r"may be depth as well as grey; .* in the format 'mono16; png compressed'"):
+        decode_compressed(message)
 
 
 def mosaic_of(rgb: np.ndarray, pattern: str) -> np.ndarray:

@@ -74,6 +74,13 @@ def test_padding_is_no_damage(place):
     np.testing.assert_array_equal(decode_whole(padded, cv2.IMREAD_COLOR), decode_whole(data, cv2.IMREAD_COLOR))
 
 
+def test_a_camera_may_leave_the_range_of_frequencies_empty():
+    data = encode(PICTURE)
+    scan = data.find(b"\xff\xda") + 2
+    header = scan + int.from_bytes(data[scan : scan + 2], "big")
+    assert decode_whole(data[: header - 3] + bytes(3) + data[header:], cv2.IMREAD_COLOR) is not None
+
+
 def test_a_cut_is_found_where_a_tag_turns_the_image():
     exif = Picture.Exif()
     for orientation in range(1, 9):

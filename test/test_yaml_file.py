@@ -163,6 +163,8 @@ def test_anchors_and_merges_within_bounds_are_read_as_yaml_means_them(path):
         ("1:30", "1:30"),
         ("1_000", "1_000"),
         ("2001-01-01", "2001-01-01"),
+        ("-.5", "-.5"),
+        ("1e-4", "1e-4"),
         ("true", True),
         ("~", None),
         ("254", 254),

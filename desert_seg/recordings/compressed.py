@@ -43,7 +43,7 @@ def decode_compressed(message: Any) -> npt.NDArray[np.uint8]:
         HxWx3 uint8 RGB.
 
     Raises:
-        FrameError: The data is not a complete image of at most MAX_PIXELS pixels, or is depth.
+        FrameError: The data is not a complete image of at most MAX_PIXELS pixels, is depth, or may be depth.
     """
     form = _parse(message.format)
     if form.encoding in DEPTH_ENCODINGS:
@@ -53,6 +53,11 @@ def decode_compressed(message: Any) -> npt.NDArray[np.uint8]:
         raise FrameError(
             f"found an image of {image.dtype} samples in format {quoted(message.format)}, expected 8 or 16 bits; "
             "choose a topic of colour images"
+        )
+    if image.ndim == 2 and image.dtype == np.uint16 and not form.codec:
+        raise FrameError(
+            f"found one channel of 16 bits in format {quoted(message.format)}, which may be depth as well as grey; "
+            "choose a topic of colour images, or publish grey in the format 'mono16; png compressed'"
         )
     if image.ndim == 2 and form.encoding.startswith("bayer_") and not form.target.startswith("mono"):
         return demosaic(image, form.encoding)
