@@ -150,7 +150,8 @@ def test_a_checkpoint_becomes_an_artifact_of_its_averaged_weights(checkpoint, tm
     assert not artifact.parity.is_refused("openvino", "bf16")
 
 
-def test_a_plain_state_dict_of_random_weights_is_written_but_int8_is_refused(tmp_path, tiny_network):
+def test_a_plain_state_dict_of_random_weights_is_written_but_int8_is_refused(tmp_path, tiny_network, monkeypatch):
+    monkeypatch.setitem(MIN_AGREEMENT, "int8", 0.999)  # which random weights miss on every machine
     path = tmp_path / "best_model.pth"
     torch.save(tiny_network.model.state_dict(), path)
     data = write_folder(tmp_path / "data", frames=2, clutter=True)
@@ -168,7 +169,7 @@ def test_a_plain_state_dict_of_random_weights_is_written_but_int8_is_refused(tmp
         export(config)
     sentence = str(caught.value)
     assert "int8: " in sentence
-    assert "% of the pixels agree, expected at least 99.0%" in sentence
+    assert "% of the pixels agree, expected at least 99.9%" in sentence
     assert f"{config.out} is written without {INT8_ONNX} and marks what missed as refused" in sentence
 
     artifact = load_artifact(config.out)
