@@ -305,9 +305,9 @@ def test_a_pose_a_calibration_and_smoothing_together_still_give_masks(peer, fram
         return latest(peer, health).name and (words in latest(peer, health).message)
 
     singular, whole = [100.0, 0, 0, 0, 0, 0, 0, 0, 1], [100.0, 0, 80, 0, 100, 45, 0, 0, 1]
-    peer.until(lambda: says("camera_pose is not used, for camera_info has no camera matrix", singular), "the refusal")
+    peer.until(lambda: says("camera's motion: camera_info has no camera matrix in K", singular), "the refusal")
     assert (mask_of(peer.exchange(frame, masks)) == before).mean() > 0.999
-    peer.until(lambda: says("", whole) and not says("camera_pose", whole), "the next calibration")
+    peer.until(lambda: says("", whole) and not says("camera matrix", whole), "the next calibration")
     assert peer.set_parameter("smoothing", 0.0) == (True, "")
 
 
