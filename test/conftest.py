@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,13 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
             make(folder / name)
             finished.touch()
     return folder / name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that build or install something go first, then those of many tests, so that no long one is left alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    num_tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -num_tests[item.path]))
 
 
 @dataclass(frozen=True)
