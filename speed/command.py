@@ -49,7 +49,7 @@ def run(options: BenchOptions) -> list[Figure]:
     Raises:
         DesertSegError: The drive or the model cannot be used, or the node failed.
     """
-    about, console = machine(), Console(highlight=False, record=True)
+    about, console = machine(), Console(record=True)
     frames = _frames(options.drive)
     artifact = _reference(options, frames) if options.reference else options.model
     card = load_artifact(artifact).card
