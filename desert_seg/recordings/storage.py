@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from rosbags.rosbag1 import Reader as Rosbag1Reader
@@ -77,7 +77,7 @@ def open_storage(path: Path) -> Storage:
         if magic.startswith(SQLITE_MAGIC):
             return _Sqlite(path)
         if magic.startswith(ROSBAG1_MAGIC):
-            return _Rosbag1(path)
+            return _RosbagsFile(path, Rosbag1Reader(path), "ros1")
     except DataError:
         raise
     except Exception as error:  # on a damaged file the libraries raise errors of any type
@@ -88,14 +88,13 @@ def open_storage(path: Path) -> Storage:
     )
 
 
-class _Mcap:
-    """An mcap file with its index, through `rosbags`."""
+class _RosbagsFile:
+    """An mcap file with its index or a ROS 1 bag, through `rosbags`; type names are those of ROS 2."""
 
     remark = ""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._reader = Rosbag2Reader.STORAGE_PLUGINS[".mcap"](path)
+    def __init__(self, path: Path, reader: Any, encoding: str) -> None:
+        self._path, self._reader, self._encoding = path, reader, encoding
         self._reader.open()
         self.topics = [Topic(each.topic, each.msgtype, each.msgcount) for each in self._reader.connections]
 
@@ -105,7 +104,7 @@ class _Mcap:
             return
         try:
             for connection, recorded_ns, data in self._reader.messages(wanted):
-                yield BagMessage(connection.topic, connection.msgtype, recorded_ns, bytes(data))
+                yield BagMessage(connection.topic, connection.msgtype, recorded_ns, bytes(data), self._encoding)
         except Exception as error:
             raise _damage(self._path, error) from error
 
@@ -190,34 +189,9 @@ class _Sqlite:
         self._database.close()
 
 
-class _Rosbag1:
-    """A ROS 1 bag; type names are those of ROS 2."""
-
-    remark = ""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._reader = Rosbag1Reader(path)
-        self._reader.open()
-        self.topics = [Topic(each.topic, each.msgtype, each.msgcount) for each in self._reader.connections]
-
-    def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
-        wanted = [each for each in self._reader.connections if each.topic in names]
-        if not wanted:
-            return
-        try:
-            for connection, recorded_ns, data in self._reader.messages(wanted):
-                yield BagMessage(connection.topic, connection.msgtype, recorded_ns, bytes(data), "ros1")
-        except Exception as error:
-            raise _damage(self._path, error) from error
-
-    def close(self) -> None:
-        self._reader.close()
-
-
 def _open_mcap(path: Path) -> Storage:
     try:
-        return _Mcap(path)
+        return _RosbagsFile(path, Rosbag2Reader.STORAGE_PLUGINS[".mcap"](path), "cdr")
     except Exception:  # truncated, or not as `rosbags` expects it
         storage = _McapWithoutIndex(path)
     if not storage.topics:
