@@ -20,6 +20,7 @@ from desert_seg_train.data.sampling import Sampler
 from desert_seg_train.data.sources import Source, absent_classes, open_source, split
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
+from desert_seg_train.train.mixed_precision import keep_depthwise_in_float32
 from desert_seg_train.train.optimization import make_optimizer, make_schedule
 from desert_seg_train.train.run_state import Position, RunFolder
 from desert_seg_train.train.start import start_network
@@ -97,6 +98,8 @@ def set_up(config: TrainConfig, fabric: Fabric, console: Console) -> Training:
 
     resumed = config.resume and folder.last.exists()
     position = folder.load(_state(network, average, optimizer, schedule)) if resumed else Position()
+    if fabric.device.type == "cpu":
+        keep_depthwise_in_float32(network)
     wrapped_network, wrapped_optimizer = fabric.setup(network, optimizer)
     return Training(
         config=config,

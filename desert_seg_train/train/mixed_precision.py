@@ -1,0 +1,27 @@
+"""bf16 on a CPU: matrix products in bf16, what oneDNN computes more slowly in bf16 in float32.
+
+Knows nothing of data or training loops.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+
+def keep_depthwise_in_float32(network: nn.Module) -> None:
+    """Take depthwise convolutions out of autocast; the rest of the network, and its weights, stay as they are.
+
+    Their gradients take oneDNN twice as long in bf16 as in float32. A step of EfficientNet-lite0 with 8 crops of
+    320x448 takes 0.79 of a step in float32 this way, and 0.94 of it with everything in bf16.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1:
+            module.forward = partial(_in_float32, module.forward)  # type: ignore[method-assign]
+
+
+def _in_float32(forward: partial[Tensor], images: Tensor) -> Tensor:
+    with torch.autocast("cpu", enabled=False):
+        return forward(images.float())
