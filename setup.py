@@ -104,6 +104,7 @@ setup(
         "desert_seg": ["label_maps/*.yaml"],
         "desert_seg_ros": ["bag_benchmark/*.j2"],
         "desert_seg_train": [
+            "adapt/replay/*/*",
             "benchmark/*.j2",
             "inspect/*.j2",
             "synth/*.yaml",

@@ -251,7 +251,7 @@ def test_adapt_refuses_the_same_before_it_trains(datasets, tiny_artifact, tmp_pa
     kind = KINDS[index]
     if kind.labelled:
         with pytest.raises(DataError, match=kind.labelled):
-            adapt(AdaptConfig(tiny_artifact.path, datasets[index], tmp_path / "run", "1s", label_map=kind.label_map))
+            adapt(AdaptConfig(tiny_artifact.path, tmp_path / "run", datasets[index], label_map=kind.label_map))
 
 
 @pytest.mark.parametrize("index", range(len(KINDS)), ids=IDS)

@@ -15,8 +15,9 @@ pytest.importorskip("torch")
 
 from labelled_folder import write_folder
 
-from desert_seg_train.adapt.command import LESSONS, adapt
+from desert_seg_train.adapt.command import adapt
 from desert_seg_train.adapt.config import AdaptConfig
+from desert_seg_train.adapt.place_frames import LESSONS
 from desert_seg_train.inspect.command import inspect
 from desert_seg_train.inspect.config import InspectConfig
 from desert_seg_train.label.command import label
@@ -174,7 +175,7 @@ def test_adapt_removes_only_links_of_its_own(tmp_path, tiny_artifact):
     notes.parent.mkdir(parents=True)
     notes.write_text("mine")
     with pytest.raises(DataError, match=rf"found {LESSONS}/notes\.txt, expected nothing there"):
-        adapt(AdaptConfig(tiny_artifact.path, site, tmp_path / "run", "2s"))
+        adapt(AdaptConfig(tiny_artifact.path, tmp_path / "run", site, budget="2s"))
     assert notes.read_text() == "mine"
 
 

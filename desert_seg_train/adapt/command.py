@@ -1,83 +1,104 @@
-"""`desert-seg adapt`: fine-tune a model on a few labelled frames of a new place, and measure gain and forgetting.
+"""`desert-seg adapt`: teach a model a new place, and say what that gained, and what it cost.
 
-    desert-seg adapt models/light --frames my_site --replay data/mojave falcon7_stones 1 --out runs/my_site
+    desert-seg adapt light --unlabelled my_drive_bag --out runs/my_site
+    desert-seg adapt light --frames my_frames --replay data/mojave falcon7_stones 1 --out runs/my_site
 
-Some frames are held out; the model is evaluated on them before and after, and on the replayed data, which it must not
-forget. With other classes than the model's, the last layer is replaced, and there is no evaluation before.
-
-Shape letters: N frames, K classes.
+Labelled frames are learned as in any training, unlabelled ones by self-training, see `teaching`. The gain on labelled
+frames is estimated by cross-validation. Without labels nobody knows the gain; the model is refused if it shows signs of
+collapse, see `place`. With other classes than the model's, the last layer is replaced.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from rich.table import Table
 
 from desert_seg.artifact import Artifact, load_artifact
 from desert_seg.console import Console
-from desert_seg.dataset_folder import LAYOUTS
 from desert_seg.errors import DataError
+from desert_seg.images import read_image
 from desert_seg.labels import load_label_map
-from desert_seg.scoring import class_iou, count, mean_iou
-from desert_seg.segmenter import Segmenter
+from desert_seg.network import SegmentationNetwork
 from desert_seg_train.adapt.config import AdaptConfig
+from desert_seg_train.adapt.judging import Gains, confusions, folds
+from desert_seg_train.adapt.place import Impression, place_table, signs_of_collapse
+from desert_seg_train.adapt.place_frames import LESSONS, PLACE, gather_frames, link_frames, shipped_replay
+from desert_seg_train.adapt.start import Start
+from desert_seg_train.adapt.teaching import Lessons, steps_within, teach
 from desert_seg_train.data.config import SamplingConfig
 from desert_seg_train.data.sources import Source, open_source, split
-from desert_seg_train.evaluate.comparison import Interval, compare
-from desert_seg_train.train.command import train
-from desert_seg_train.train.config import NetworkChoice, OptimizerConfig, TrainConfig
-from desert_seg_train.written import files_under, refuse_foreign, remove_written
+from desert_seg_train.export.command import export
+from desert_seg_train.export.config import ExportConfig
+from desert_seg_train.saving import save_network
+from desert_seg_train.train.config import LossConfig, OptimizerConfig
+from desert_seg_train.train.losses import CrossEntropyAndDice
+from desert_seg_train.train.memory import keep_freed_memory
 
-LESSONS = "learned_from"
-"""Folder in the run that links to the frames that were trained on."""
-
-TRIAL_STEPS = 3
-"""Steps that are timed to find out how many fit into the budget."""
-
-MAX_FORGETTING_FRAMES = 40
-"""Frames of each replayed folder to evaluate on, evenly spread."""
+ARTIFACT = "artifact"
 
 RATES = OptimizerConfig(encoder_rate=1.5e-4, decoder_rate=5e-4, head_rate=1e-3, ema_decay=0.99)
 """A third of the learning rates of a training from ImageNet: most of what the model knows holds in the new place."""
 
+TIME_FOR_JUDGING = 0.4
+"""Share of the budget that cross-validation takes."""
+
+HELD_OUT = 4
+"""Every so many-th replayed frame is not learned from, to see what is forgotten."""
+
 
 def adapt(config: AdaptConfig) -> Path:
-    """Train, evaluate, and print where the new artifact is.
+    """Teach, judge, write; returns the folder of the artifact.
 
     Raises:
-        DataError: The frames, the replayed data or the budget are unusable.
+        DataError: The frames, the replayed data or a setting are unusable, or what the model taught itself is refused.
         ArtifactError: The model is missing or damaged.
+        StoppedError: SIGINT or SIGTERM ended it.
     """
-    console = Console()
-    seconds = parse_duration(config.budget)
+    keep_freed_memory()
+    console, seconds = Console(), parse_duration(config.budget)
     artifact = load_artifact(config.model)
-    label_map = config.label_map or _written_label_map(artifact)
-    frames = open_source(config.frames, label_map, 1.0, console)
-    held_back = config.hold_back or frames.names[2::3]
-    lessons, judges = split([frames], None, held_back)
-    if (config.out / "last.ckpt").exists():
-        raise DataError(f"{config.out}: holds a training already; choose another --out")
-    _link_frames(lessons[0], config.out)
-    settings = _settings(config, artifact, ((config.out / LESSONS, label_map, 1.0), *config.replay))
-    settings = replace(settings, steps_per_epoch=_steps_within(seconds, settings, console))
-    console.print(
-        f"{len(lessons[0])} frames to learn from, {len(held_back)} held back, "
-        f"{settings.steps_per_epoch} steps in {config.budget}"
-    )
-    adapted = train(settings)
-    _report(config, artifact, adapted, judges, console)
-    command = f"desert-seg export --model {adapted} --out models/{config.out.name}"
-    console.print(f"to run it with any engine: {command}")
-    return adapted
+    start = Start(artifact, load_label_map(config.label_map or _written_label_map(artifact)))
+    _check(config, start)
+    own, held_back = _own(config, start, console)
+    replay, remembered = _replay(config, start, console)
+    if own:
+        link_frames(own[0], config.out)
+    place = gather_frames(config.unlabelled, config.topic, config.out, console) if config.unlabelled else ()
+    lessons = Lessons((*own, *replay), place, _sampling(artifact), RATES, seed=config.seed)
+    criterion = CrossEntropyAndDice(LossConfig(), start.label_map.labels)
+    with console.status("timing a few steps"):
+        steps = steps_within(seconds, start.network(), lessons, criterion)
+
+    gains = Gains(start.label_map.labels)
+    if own and len(own[0]) > 1 and not held_back:
+        divisions = folds(own[0])
+        fewer = max(1, round(steps * TIME_FOR_JUDGING / len(divisions)))
+        steps = max(1, steps - fewer * len(divisions))
+        for number, (learned, judged) in enumerate(divisions, 1):
+            console.print(f"cross-validation {number}/{len(divisions)}: {len(learned)} frames, {fewer} steps")
+            taught = teach(start.network(), replace(lessons, labelled=(learned, *replay)), criterion, fewer, console)
+            gains.add(f"{judged.folder.root.name}, cross-validated", *_judge(start, taught, judged, console))
+    learned_from = [f"{len(source)} labelled frames" for source in own]
+    learned_from += [f"{len(place)} frames without labels"] if place else []
+    replayed = f", {sum(map(len, replay))} replayed" if replay else ""
+    console.print(f"learning from {' and '.join(learned_from)}{replayed}: {steps} steps")
+    taught = teach(start.network(), lessons, criterion, steps, console)
+    for source in held_back:
+        gains.add(f"{source.folder.root.name}, held back", *_judge(start, taught, source, console))
+    for source in remembered:
+        gains.add(f"{source.folder.root.name}, replayed", *_judge(start, taught, source, console))
+    gains.print(console)
+    if own and len(own[0]) == 1 and not held_back:
+        console.print("warning: one frame cannot be judged by, so the gain is not known; label two or more")
+    if place:
+        _judge_place(start, taught, place, console)
+    return _write(config, start, taught, (*own, *replay), console)
 
 
 def parse_duration(text: str) -> float:
@@ -88,115 +109,21 @@ def parse_duration(text: str) -> float:
     return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
 
 
-def _link_frames(source: Source, out: Path) -> None:
-    """Link just these frames into a labelled folder of the run, as a record of what it was trained on.
-
-    Raises:
-        DataError: The folder exists and holds anything but the links of an interrupted run.
-    """
-    links = {name for name in files_under(out, [LESSONS]) if (out / name).is_symlink()}
-    refuse_foreign(out, [LESSONS], links, "--out")
-    remove_written(out, links)
-    images, masks = (out / LESSONS / name for name in LAYOUTS[0])
-    for folder in (images, masks):
-        folder.mkdir(parents=True)
-    for index in source.indices:
-        image, mask = source.folder.pairs[index]
-        (images / image.name).symlink_to(image.resolve())
-        (masks / mask.name).symlink_to(mask.resolve())
-
-
-def _settings(config: AdaptConfig, artifact: Artifact, sources: tuple[tuple[Path, str, float], ...]) -> TrainConfig:
-    """One epoch without validation, whose last weights are kept; the held-out frames do not influence them."""
-    network, (height, width) = artifact.card.network, artifact.card.input_size
-    return TrainConfig(
-        sources=sources,
-        out=config.out,
-        start=str(config.model),
-        epochs=1,
-        input_size=(height, width),
-        seed=config.seed,
-        network=NetworkChoice(
-            network["architecture"],
-            network["encoder"],
-            tuple(network["mean"]),
-            tuple(network["std"]),
-            network.get("options", {}),
-        ),
-        sampling=SamplingConfig(height=min(320, height), width=min(448, width)),
-        optimizer=RATES,
-    )
-
-
-def _steps_within(seconds: float, settings: TrainConfig, console: Console) -> int:
-    """How many steps fit into a time, estimated by timing a few."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        console.status("timing a few steps"),
-        contextlib.redirect_stdout(io.StringIO()),
-    ):
-        trial = replace(settings, out=Path(folder) / "trial", steps_per_epoch=TRIAL_STEPS)
-        train(trial)
-        spent = float((trial.out / "log.csv").read_text(encoding="utf-8").splitlines()[1].split(",")[3])
-    return max(TRIAL_STEPS, int(seconds / spent * TRIAL_STEPS))
-
-
-def _report(config: AdaptConfig, before: Artifact, adapted: Path, judges: Sequence[Source], console: Console) -> None:
-    """Evaluate the old and the new model in the same precision and print what changed, with intervals."""
-    old, new = (Segmenter.load(path, engine="torch", precision="f32") for path in (before.path, adapted))
-    if not judges:
-        console.print("warning: no frame was held back, so nothing is known about the gain; label three or more")
-    elif old.labels.names != new.labels.names:
-        _print_classes(new, confusions(new, judges[0], console), console)
-        return
-    judged = [(f"held-back frames of {config.frames.name}", source) for source in judges]
-    for path, label_map, weight in config.replay:
-        judged.append((f"{path.name}, replayed", _some(open_source(path, label_map, weight, console))))
-    table = Table("judged on", "frames", "mIoU before", "after", "change, 95 % interval")
-    warnings = []
-    for name, source in judged:
-        earlier, later = (confusions(segmenter, source, console) for segmenter in (old, new))
-        change = compare(later, earlier, np.random.default_rng(0)).miou
-        figures = [f"{mean_iou(counts.sum(0)):.3f}" for counts in (earlier, later)]
-        interval = f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
-        table.add_row(name, str(len(source)), *figures, interval)
-        warnings += _doubts(change, any(source is each for each in judges))
-    if judged:
-        console.print(table)
-    for warning in warnings:
-        console.print(f"warning: {warning}")
-
-
-def _print_classes(segmenter: Segmenter, counts: npt.NDArray[np.int64], console: Console) -> None:
-    console.print(f"the model had other classes before; on {len(counts)} held-back frames it now reaches")
-    table = Table("class", "IoU")
-    for label, iou in zip(segmenter.labels.names, class_iou(counts.sum(0)), strict=True):
-        table.add_row(label, f"{iou:.3f}")
-    console.print(table)
-    console.print(f"mIoU {mean_iou(counts.sum(0)):.3f}")
-
-
-def _doubts(change: Interval, is_new_place: bool) -> list[str]:
-    if is_new_place and change.verdict != "better":
-        return ["the gain on the held-back frames is not significant; label more frames, or give it more time"]
-    if not is_new_place and change.verdict == "worse":
-        return ["the model has become worse at what is replayed; give the replayed data more weight"]
-    return []
-
-
-def confusions(segmenter: Segmenter, source: Source, console: Console) -> npt.NDArray[np.int64]:
-    """Segment every frame of a source; NxKx(K+1), see `desert_seg.scoring.count`."""
-    counts = []
-    for index in console.track(range(len(source)), f"judging {source.folder.root.name}", transient=True):
-        sample = source[index]
-        counts.append(count(sample.target, segmenter.segment(sample.image).mask, len(segmenter.labels)))
-    return np.stack(counts)
-
-
-def _some(source: Source) -> Source:
-    """At most `MAX_FORGETTING_FRAMES` of its frames."""
-    step = -(-len(source) // MAX_FORGETTING_FRAMES)
-    return source.only(source.names[::step])
+def _check(config: AdaptConfig, start: Start) -> None:
+    if not config.frames and not config.unlabelled:
+        raise DataError(
+            "found nothing to learn from, expected frames of the place; give --frames FOLDER, with masks, or "
+            "--unlabelled BAG_OR_FOLDER, without"
+        )
+    if config.hold_back and not config.frames:
+        raise DataError("found --hold-back without --frames; only labelled frames can be judged by")
+    if config.unlabelled and not start.keeps_classes:
+        raise DataError(
+            "found --unlabelled with classes that the model does not have, so it cannot teach them to itself; adapt it "
+            "to labelled frames first, then the result to unlabelled ones"
+        )
+    if (config.out / ARTIFACT).exists():
+        raise DataError(f"{config.out}: holds an adaptation already; choose another --out")
 
 
 def _written_label_map(artifact: Artifact) -> str:
@@ -208,3 +135,74 @@ def _written_label_map(artifact: Artifact) -> str:
     except DataError:
         pass
     raise DataError(f"the model's label map {own.name} is not a shipped one; give --label-map its YAML file")
+
+
+def _own(config: AdaptConfig, start: Start, console: Console) -> tuple[list[Source], list[Source]]:
+    """Labelled frames of the place to learn from, and those to judge by: one source at most of each."""
+    if not config.frames:
+        return [], []
+    frames = open_source(config.frames, config.label_map or start.label_map.name, 1.0, console)
+    return split([frames], None, config.hold_back)
+
+
+def _replay(config: AdaptConfig, start: Start, console: Console) -> tuple[list[Source], list[Source]]:
+    """Replayed frames to learn from, and those to see by what is forgotten.
+
+    Raises:
+        DataError: They are unusable, or there are none for a model that has nothing else to hold on to.
+    """
+    given = config.replay or (shipped_replay(start.label_map) if config.unlabelled else ())
+    if not given and not config.frames:
+        raise DataError(
+            f"no frames with the classes of {start.artifact.card.name} come with the package, and without any it would "
+            "forget them; give --replay FOLDER LABEL_MAP 1 with frames that it was trained on"
+        )
+    learned, judged = [], []
+    for path, label_map, weight in given:
+        source = open_source(path, label_map, weight, console)
+        held_out = source.names[::HELD_OUT] if len(source) >= HELD_OUT else ()
+        learned.append(source.without(held_out))
+        judged.append(source.only(held_out or source.names))
+    return learned, judged
+
+
+def _sampling(artifact: Artifact) -> SamplingConfig:
+    height, width = artifact.card.input_size
+    return SamplingConfig(height=min(320, height), width=min(448, width))
+
+
+def _judge(
+    start: Start, taught: SegmentationNetwork, source: Source, console: Console
+) -> tuple[npt.NDArray[np.int64] | None, npt.NDArray[np.int64]]:
+    """Counts NxKx(K+1) of the model before, None if it had other classes, and after."""
+    before = confusions(start.segmenter(), source, console) if start.keeps_classes else None
+    return before, confusions(start.segmenter_of(taught), source, console)
+
+
+def _judge_place(start: Start, taught: SegmentationNetwork, place: Sequence[Path], console: Console) -> None:
+    """Print how the model sees the place now; raises DataError if it must not be used."""
+    frames, labels = [partial(read_image, path) for path in place], start.label_map.labels
+    before, after = (Impression.of(each, frames) for each in (start.segmenter(), start.segmenter_of(taught)))
+    console.print(place_table(before, after, labels))
+    if signs := signs_of_collapse(before, after, labels):
+        raise DataError(
+            f"the model has taught itself something wrong and is not written: {'; '.join(signs)}; label a few frames "
+            "and give them with --frames, or replay frames that show what it lost"
+        )
+
+
+def _write(
+    config: AdaptConfig, start: Start, taught: SegmentationNetwork, sources: Sequence[Source], console: Console
+) -> Path:
+    """Write the artifact, and where it is wanted the one for every engine."""
+    card, path = start.artifact.card, config.out / ARTIFACT
+    names = [*("/".join(source.folder.root.parts[-2:]) for source in sources), *config.unlabelled]
+    provenance = {"adapted from": f"{card.name} {start.artifact.digest[:12]}", "data": ", ".join(names)}
+    save_network(path, taught, config.out.name, card.input_size, start.label_map, {}, provenance, with_graph=False)
+    console.print(f"wrote {path}")
+    if not config.export:
+        console.print(f"to run it with any engine: desert-seg export --model {path} --out models/{config.out.name}")
+        return path
+    images = config.out / PLACE if config.unlabelled else config.out / LESSONS
+    export(ExportConfig(config.export, model=path, images=images))
+    return config.export

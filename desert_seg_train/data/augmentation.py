@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from torchvision.transforms import v2
 
 from desert_seg_train.data.config import SamplingConfig
@@ -106,6 +107,22 @@ def color_cast(image: npt.NDArray[np.uint8], strength: float, rng: np.random.Gen
     gamma = np.exp(rng.normal(0, 0.2 * strength))
     curve = 255 * (np.arange(256)[:, None] / 255) ** gamma * gain
     return np.asarray(cv2.LUT(image, np.clip(curve, 0, 255).round().astype(np.uint8)[:, None]), np.uint8)
+
+
+class ColorChange:
+    """Other light, another camera, another transport: changes of colour, tone, sharpness and compression."""
+
+    def __init__(self, strength: float) -> None:
+        """0 = none, 1 = as tuned on held-out frames; more is allowed."""
+        self._strength, self._change = strength, photometric(strength)
+
+    def __call__(self, image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        """A changed copy of hxwx3 uint8 RGB."""
+        with torch.random.fork_rng(devices=[]):  # torchvision only draws from the global generator
+            torch.manual_seed(int(rng.integers(2**62)))
+            planes = torch.from_numpy(color_cast(image, self._strength, rng)).permute(2, 0, 1)
+            changed = self._change(planes).permute(1, 2, 0).numpy()
+        return compress(np.ascontiguousarray(changed), self._strength, rng)
 
 
 def mix_style(

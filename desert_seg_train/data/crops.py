@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from desert_seg_train.data.augmentation import color_cast, compress, mix_style, photometric, random_crop
+from desert_seg_train.data.augmentation import ColorChange, mix_style, random_crop
 from desert_seg_train.data.config import AugmentationConfig, SamplingConfig
 from desert_seg_train.data.sampling import Draw
 from desert_seg_train.data.sources import Source
@@ -30,7 +29,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         augmentation: AugmentationConfig,
     ) -> None:
         self._sources, self._draws, self._sampling, self._augmentation = sources, draws, sampling, augmentation
-        self._change_colors = photometric(augmentation.photometric)
+        self._change_colors = ColorChange(augmentation.photometric)
 
     def __len__(self) -> int:
         return len(self._draws)
@@ -45,15 +44,8 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
             donor = self._sources[int(rng.integers(len(self._sources)))]
             image = mix_style(image, donor[int(rng.integers(len(donor)))].image, rng)
         if self._augmentation.photometric:
-            image = self._change(image, self._augmentation.photometric, rng)
+            image = self._change_colors(image, rng)
         return torch.from_numpy(image).permute(2, 0, 1), torch.from_numpy(target).long()
-
-    def _change(self, image: npt.NDArray[np.uint8], strength: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-        """Change the light, the camera and the transport."""
-        with torch.random.fork_rng(devices=[]):  # torchvision only draws from the global generator
-            torch.manual_seed(int(rng.integers(2**62)))
-            changed = self._change_colors(torch.from_numpy(color_cast(image, strength, rng)).permute(2, 0, 1))
-        return compress(np.ascontiguousarray(changed.permute(1, 2, 0).numpy()), strength, rng)
 
 
 def batches(

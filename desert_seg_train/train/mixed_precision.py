@@ -5,6 +5,7 @@ Knows nothing of data or training loops.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -22,6 +23,6 @@ def keep_depthwise_in_float32(network: nn.Module) -> None:
             module.forward = partial(_in_float32, module.forward)  # type: ignore[method-assign]
 
 
-def _in_float32(forward: partial[Tensor], images: Tensor) -> Tensor:
+def _in_float32(forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     with torch.autocast("cpu", enabled=False):
         return forward(images.float())
