@@ -43,7 +43,7 @@ class Console(rich.console.Console):
     def track(
         self, items: Iterable[Item], name: str, total: int | None = None, transient: bool = False
     ) -> Iterator[Item]:
-        """The items, with a progress bar of that name while they are taken; a transient one leaves nothing in a pipe."""
+        """The items, with a progress bar of that name while they are taken; no trace of a transient one in a pipe."""
         with Progress(console=self, transient=transient, disable=transient and not self.is_terminal) as progress:
             yield from progress.track(items, total, description=name)
 
