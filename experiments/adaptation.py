@@ -1,0 +1,97 @@
+"""The learning curve of `desert-seg adapt`: how many frames, how many minutes, with labels and without.
+
+    python -m experiments.adaptation --model light --place RENDERED/both falcon7_stones --frames 0 1 5 10 --minutes 2 5
+
+Every other frame of the place is what may be learned from, evenly spread; the others are judged by. 0 frames means all of
+the former without their labels. Each figure is one training with the settings of the command, which replays the frames
+that come with the package.
+
+Shape letters: N frames, K classes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+from rich.table import Table
+
+from desert_seg.artifact import load_artifact
+from desert_seg.console import Console
+from desert_seg.labels import load_label_map
+from desert_seg.scoring import mean_iou
+from desert_seg.share import find_artifact
+from desert_seg_train.adapt.command import RATES
+from desert_seg_train.adapt.judging import confusions
+from desert_seg_train.adapt.place_frames import shipped_replay
+from desert_seg_train.adapt.start import Start
+from desert_seg_train.adapt.teaching import Lessons, steps_within, teach
+from desert_seg_train.data.config import SamplingConfig
+from desert_seg_train.data.sources import open_source
+from desert_seg_train.evaluate.comparison import compare
+from desert_seg_train.train.config import LossConfig
+from desert_seg_train.train.losses import CrossEntropyAndDice
+from desert_seg_train.train.memory import keep_freed_memory
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure.
+
+    Attributes:
+        place: Labelled folder and its label map: the new place.
+        model: Model artifact, or the name of a shipped one.
+        frames: Numbers of labelled frames; 0 = none, but the frames themselves.
+        minutes: Times for a training.
+        seeds: Seeds, each a training.
+        share: Share of the pixels of each class that a teacher teaches.
+    """
+
+    place: tuple[Path, str]
+    model: str = "light"
+    frames: tuple[int, ...] = (0, 1, 2, 5, 10)
+    minutes: tuple[float, ...] = (2.0, 5.0)
+    seeds: tuple[int, ...] = (0,)
+    share: float = 0.6
+
+
+def main() -> None:
+    """See the module."""
+    options = tyro.cli(Options, description=__doc__)
+    keep_freed_memory()
+    console = Console()
+    folder, name = options.place
+    label_map = load_label_map(name)
+    start = Start(load_artifact(find_artifact(options.model)), label_map)
+    place = open_source(folder, name, 1.0, console)
+    pool, judged = place.without(place.names[1::2]), place.only(place.names[1::2])
+    replay = [open_source(*source, console) for source in shipped_replay(label_map)]
+    criterion = CrossEntropyAndDice(LossConfig(), label_map.labels)
+    before = confusions(start.segmenter(), judged, console)
+    table = Table(
+        title=f"{options.model} at {folder.name}, {len(judged)} frames, before: {mean_iou(before.sum(0)):.3f}"
+    )
+    for heading in ("labelled", "minutes", "seed", "steps", "mIoU", "change, 95 % interval"):
+        table.add_column(heading, justify="right")
+    for number, minutes, seed in itertools.product(options.frames, options.minutes, options.seeds):
+        taken = [pool.names[index] for index in np.linspace(0, len(pool) - 1, number or len(pool)).round().astype(int)]
+        chosen = pool.only(taken)
+        images = tuple(chosen.folder.pairs[index][0] for index in chosen.indices)
+        labelled = tuple(replay) if number == 0 else (chosen, *replay)
+        lessons = Lessons(labelled, () if number else images, SamplingConfig(), RATES, share=options.share, seed=seed)
+        steps = steps_within(minutes * 60, start.network(), lessons, criterion)
+        taught = teach(start.network(), lessons, criterion, steps, console)
+        after = confusions(start.segmenter_of(taught), judged, console)
+        change = compare(after, before, np.random.default_rng(0)).miou
+        interval = f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
+        row = [str(number or "none"), f"{minutes:g}", str(seed), str(steps), f"{mean_iou(after.sum(0)):.3f}", interval]
+        table.add_row(*row)
+        console.print(", ".join(row))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
