@@ -2,9 +2,9 @@
 
     python -m experiments.adaptation --model light --place RENDERED/both falcon7_stones --frames 0 1 5 10 --minutes 2 5
 
-Every other frame of the place is what may be learned from, evenly spread; the others are judged by. 0 frames means all of
-the former without their labels. Each figure is one training with the settings of the command, which replays the frames
-that come with the package.
+Every other frame of the place is what may be learned from, evenly spread; the others are judged by. 0 frames means all
+of the former without their labels. Each figure is one training with the settings of the command, which replays the
+frames that come with the package.
 
 Shape letters: N frames, K classes.
 """
