@@ -11,7 +11,7 @@ from conftest import ROOT
 from desert_seg_ros.budget import Effort
 from desert_seg_ros.health import STAGES, UNSTAMPED, Health, Surroundings, Timing
 from desert_seg_ros.parameters import NodeParameters
-from desert_seg_ros.worker import CLOUDS, IMAGES
+from desert_seg_ros.topics import CLOUDS, IMAGES
 
 PAGES = [ROOT / "docs" / name for name in ("integration.md", "troubleshooting.md")]
 INTEGRATION, TROUBLESHOOTING = (page.read_text() for page in PAGES)
