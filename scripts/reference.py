@@ -208,8 +208,8 @@ says null.
 ## A live node on a bag
 
 `results.json` of `desert-seg-benchmark`, [the bag benchmark](../bag_benchmark.md). `[]` stands for every item of a
-list. In `ros2_benchmark` every run also holds its figures under the names and by the definitions of NVIDIA's ros2_benchmark
-(`BasicPerformanceMetrics.*`, `ResourceMetrics.*`).
+list. In `ros2_benchmark` every run also holds its figures under the names and by the definitions of NVIDIA's
+ros2_benchmark (`BasicPerformanceMetrics.*`, `ResourceMetrics.*`).
 
 {table(["key", "what"], rows)}"""
 
