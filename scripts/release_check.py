@@ -70,24 +70,30 @@ def build(names: list[str], work: Path) -> tuple[Path, Path]:
 
 def refuse_missing(names: list[str], wheel: Path, sdist: Path) -> None:
     """End if one of the two lacks a file that a program may read."""
-    needed = [name for name in names if name.split("/")[0] in SHARED]
+    needed = {name for name in names if name.split("/")[0] in SHARED}
     with zipfile.ZipFile(wheel) as archive:
-        inside = archive.namelist()
-    in_wheel = {name.partition(".data/data/share/desert_seg_ros/")[2] or name for name in inside}
-    in_wheel |= (
-        {"resource/desert_seg_ros"}
-        if any("resource_index/packages/desert_seg_ros" in each for each in inside)
-        else set()
-    )
+        in_wheel = {_original(name) for name in archive.namelist()}
     with tarfile.open(sdist) as archive:
         in_sdist = {name.partition("/")[2] for name in archive.getnames()}
-    for what, found in ((wheel, in_wheel), (sdist, in_sdist)):
-        missing = sorted(set(needed) - found)
+    for path, found in ((wheel, in_wheel), (sdist, in_sdist)):
+        missing = sorted(needed - found)
         if missing:
-            sys.exit(f"error: {what.name} lacks {', '.join(missing[:5])}; add them to package_data in setup.py")
+            more = f" and {len(missing) - 1} more" if missing[1:] else ""
+            sys.exit(
+                f"error: {path.name} lacks {missing[0]}{more}; add it to package_data or data_files in setup.py, "
+                "or remove it from git"
+            )
     version = ElementTree.parse(ROOT / "package.xml").getroot().findtext("version")
     if f"-{version}-" not in wheel.name:
         sys.exit(f"error: found {wheel.name}, expected version {version} of package.xml; look at setup.py")
+
+
+def _original(name: str) -> str:
+    """The name in the checkout of a file in the wheel."""
+    shared = name.partition(".data/data/share/")[2]
+    if shared.startswith("ament_index/"):
+        return f"resource/{Path(shared).name}"
+    return shared.removeprefix("desert_seg_ros/") or name
 
 
 def install(wheel: Path, place: Path) -> Path:
