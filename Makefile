@@ -8,18 +8,19 @@ DATA ?= ../shared/data
 .PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train docs release-check clean
 
 help:
-	@echo "make demo [DRIVE=bag-or-folder] [TOPIC=images]     replay a drive through the node; results in out/demo"
-	@echo "          [MODEL=artifact]"
-	@echo "make setup                                         only install what the demo needs into .venv"
-	@echo "make test                                          checks and tests, as CI runs them"
-	@echo "make test ARGS=test/test_node.py                   only some tests; ARGS is pytest's"
-	@echo "make soak                                          the tests that take minutes each"
-	@echo "make lint                                          only the checks: ruff, mypy, import rules"
-	@echo "make bench [CHECK=1] [ARGS=...]                    how fast everything is, as ratios; CHECK: fail if a bar is missed"
-	@echo "make bench-train [DATA=folder]                     what training costs and reaches, an hour and a half on two cores"
-	@echo "make docs                                          the documentation as a site, in out/site"
-	@echo "make release-check                                 wheel and sdist, and the demo from them in a fresh environment"
-	@echo "make clean                                         remove .venv, .venv-jazzy and everything built"
+	@echo "make demo                         replay a drive through the node"
+	@echo "  DRIVE=bag-or-folder TOPIC=images MODEL=artifact"
+	@echo "make setup                        only install what the demo needs into .venv"
+	@echo "make test                         checks and tests, as CI runs them"
+	@echo "make test ARGS=test/test_node.py  only some tests; ARGS is pytest's"
+	@echo "make soak                         the tests that take minutes each"
+	@echo "make lint                         only the checks: ruff, mypy, import rules"
+	@echo "make bench [ARGS=...]             how fast everything is, as ratios"
+	@echo "make bench CHECK=1                the same; fails if a bar is missed"
+	@echo "make bench-train [DATA=folder]    what training costs and reaches, 90 minutes"
+	@echo "make docs                         the documentation as a site, in out/site"
+	@echo "make release-check                wheel and sdist, and the demo from them"
+	@echo "make clean                        remove .venv and all that was built"
 
 setup:
 	@$(PYTHON) scripts/bootstrap.py runtime
