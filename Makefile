@@ -5,19 +5,22 @@ BIN := .venv/bin
 ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
 .DEFAULT_GOAL := help
 DATA ?= ../shared/data
-.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train clean
+.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train docs release-check clean
 
 help:
-	@echo "make demo [DRIVE=bag-or-folder] [TOPIC=images]     replay a drive through the node; results in out/demo"
-	@echo "          [MODEL=artifact]"
-	@echo "make setup                                         only install what the demo needs into .venv"
-	@echo "make test                                          checks and tests, as CI runs them"
-	@echo "make test ARGS=test/test_node.py                   only some tests; ARGS is pytest's"
-	@echo "make soak                                          the tests that take minutes each"
-	@echo "make lint                                          only the checks: ruff, mypy, import rules"
-	@echo "make bench [CHECK=1] [ARGS=...]                    how fast everything is, as ratios; CHECK: fail if a bar is missed"
-	@echo "make bench-train [DATA=folder]                     what training costs and reaches, an hour and a half on two cores"
-	@echo "make clean                                         remove .venv, .venv-jazzy and everything built"
+	@echo "make demo                         replay a drive through the node"
+	@echo "  DRIVE=bag-or-folder TOPIC=images MODEL=artifact"
+	@echo "make setup                        only install what the demo needs into .venv"
+	@echo "make test                         checks and tests, as CI runs them"
+	@echo "make test ARGS=test/test_node.py  only some tests; ARGS is pytest's"
+	@echo "make soak                         the tests that take minutes each"
+	@echo "make lint                         only the checks: ruff, mypy, import rules"
+	@echo "make bench [ARGS=...]             how fast everything is, as ratios"
+	@echo "make bench CHECK=1                the same; fails if a bar is missed"
+	@echo "make bench-train [DATA=folder]    what training costs and reaches, 90 minutes"
+	@echo "make docs                         the documentation as a site, in out/site"
+	@echo "make release-check                wheel and sdist, and the demo from them"
+	@echo "make clean                        remove .venv and all that was built"
 
 setup:
 	@$(PYTHON) scripts/bootstrap.py runtime
@@ -70,6 +73,16 @@ bench-train:
 	@$(PYTHON) scripts/bootstrap.py dev
 	$(BIN)/python -m desert_seg_train.train.cost --full --train $(DATA)/falcon/train --validation $(DATA)/falcon/val \
 		--encoder-weights $(DATA)/weights/tf_efficientnet_lite0_imagenet.safetensors
+
+docs:
+	@$(PYTHON) scripts/bootstrap.py dev
+	@$(BIN)/python scripts/reference.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open out/site/index.html"
+
+release-check:
+	@$(PYTHON) scripts/bootstrap.py dev
+	@$(BIN)/python scripts/release_check.py
 
 clean:
 	rm -rf .venv .venv-jazzy build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

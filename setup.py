@@ -62,9 +62,11 @@ EXTRAS = {
     # colcon looks here to see that the tests are pytest's.
     "test": ["pytest>=8,<9", "pytest-timeout>=2.3", "pytest-xdist>=3.7", "hypothesis>=6.100", "onnx>=1.17"],
     "dev": [
+        "build>=1.2",
         "catkin_pkg>=1.0",
         "colcon-common-extensions>=0.3",
         "import-linter>=2.1",
+        "mkdocs-material>=9.6,<10",
         "mypy>=1.15",
         "playwright>=1.45",
         "pre-commit>=4.0",

@@ -2,7 +2,7 @@
 
 Assumes that the ground is one plane, at right angles to `down` and a known height below the camera. A pixel's ray then
 meets it at one place. Where the ground rises or falls, or the attitude is wrong by an angle, distances are wrong, the
-farther the more; docs/integration.md has figures. Only the foot of a thing stands on the ground: what is above a foot
+farther the more; docs/readers.md has figures. Only the foot of a thing stands on the ground: what is above a foot
 in its column would be projected far behind it, and is left out. Knows nothing of ROS, of classes, or of where an
 attitude comes from.
 

@@ -25,10 +25,11 @@ from desert_seg_ros.input_kind import input_mistakes
 from desert_seg_ros.input_reader import InputReader
 from desert_seg_ros.messages import camera_info_message, cloud_message, image_message, timing_message
 from desert_seg_ros.qos_watch import QosWatch, no_publisher_events, subscription_events
+from desert_seg_ros.topics import CLOUDS, IMAGES
 from desert_seg_ros.transform_listener import TransformListener
 from desert_seg_ros.transport import Transport
 from desert_seg_ros.video import MAX_WAITING, VideoReceiver
-from desert_seg_ros.worker import CLOUDS, IMAGES, Lane, SegmentedFrame
+from desert_seg_ros.worker import Lane, SegmentedFrame
 
 # Profiles are made for every endpoint anew, because rclpy writes overrides from parameters into the one it is given.
 camera_qos = functools.partial(QoSProfile, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -9,7 +9,7 @@ import argparse
 import json
 import platform
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -32,8 +32,8 @@ SHEET_ROWS = 4
 OVERLAY_ALPHA = 0.55
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+def make_parser() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(
         prog="desert-seg-demo", description="Replay a drive through the segmentation node."
     )
@@ -50,7 +50,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="replay at most this many frames")
     parser.add_argument("--engine", default="auto", help="inference engine of the node (default: %(default)s)")
     parser.add_argument("--tta", default="none", help="test-time augmentation views of the node (default: %(default)s)")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def demo(options: argparse.Namespace) -> None:
@@ -222,7 +222,7 @@ def _table(
 
 def main() -> None:
     """Entry point of the command; see `run_program` for how it ends."""
-    run_program("desert-seg-demo", lambda arguments: partial(demo, parse(arguments)))
+    run_program("desert-seg-demo", lambda arguments: partial(demo, make_parser().parse_args(arguments)))
 
 
 if __name__ == "__main__":

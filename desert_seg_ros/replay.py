@@ -254,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _prepare(arguments: Sequence[str]) -> Work:
     own, ros = split_ros_arguments(arguments)
-    return partial(_replay, _parser().parse_args(own), ros)
+    return partial(_replay, make_parser().parse_args(own), ros)
 
 
 def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
@@ -308,7 +308,8 @@ def _replay(arguments: argparse.Namespace, ros_arguments: list[str]) -> None:
     refuse_left_out(drive.path, replayer.bad)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """What the command takes."""
     defaults = ReplayOptions()
     parser = argparse.ArgumentParser(
         prog="desert-seg-replay",

@@ -15,7 +15,7 @@ The segmentation node: subscribes to a camera's images and publishes class masks
   segment_node --ros-args -r image:=/camera/image_raw -p artifact:=light
   segment_node --ros-args --params-file params.yaml
 
-`ros2 param describe /segment NAME` explains a parameter of a running node, and the README lists all of them.
+`ros2 param describe /segment NAME` explains a parameter of a running node; docs/reference/parameters.md lists them all.
 """
 
 

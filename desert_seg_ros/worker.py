@@ -25,12 +25,6 @@ from desert_seg_ros.mailbox import Mailbox
 from desert_seg_ros.model import Settings
 from desert_seg_ros.parameters import NodeParameters
 
-IMAGES = ("mask", "mask_color", "overlay", "confidence", "unknown", "traversability", "probabilities")
-"""Outputs that are images; all but the first only for those who listen."""
-
-CLOUDS = ("obstacles", "free_space")
-"""Outputs that are points on the ground, only for those who listen."""
-
 
 @dataclass(frozen=True)
 class SegmentedFrame:

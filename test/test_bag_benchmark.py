@@ -215,7 +215,7 @@ def test_every_key_of_the_results_is_explained_and_every_explained_key_is_there(
 
 
 def test_the_documentation_lists_exactly_the_keys_there_are() -> None:
-    text = (ROOT / "docs" / "bag_benchmark.md").read_text()
+    text = (ROOT / "docs" / "reference" / "reports.md").read_text()
     listed = re.findall(r"^\| `(.+?)` \| (.+) \|$", text, re.MULTILINE)
     assert listed == list(meanings())
 

@@ -249,7 +249,7 @@ def test_what_cannot_be_read_is_refused_with_its_cure_before_anything_is_written
             pytest.importorskip("rclpy")
             from desert_seg_ros import demo
 
-            demo.demo(demo.parse(["--drive", path, "--out", str(out)]))
+            demo.demo(demo.make_parser().parse_args(["--drive", path, "--out", str(out)]))
     sentence = str(refused.value)
     assert recording.kind.refusal in sentence
     assert "\n" not in sentence
@@ -315,7 +315,11 @@ def test_the_live_demo_shows_what_can_be_read_and_says_what_cannot(hard, tmp_pat
     from desert_seg_ros import demo
 
     with pytest.raises(DataError, match="1 message could not be read and was left out"):
-        demo.demo(demo.parse(["--drive", str(hard), "--rate", "0.1", "--topic", TOPIC, "--out", str(tmp_path / "out")]))
+        demo.demo(
+            demo.make_parser().parse_args(
+                ["--drive", str(hard), "--rate", "0.1", "--topic", TOPIC, "--out", str(tmp_path / "out")]
+            )
+        )
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["frames"]["sent"] == 3
     assert report["frames"]["masks"] >= 2

@@ -100,8 +100,8 @@ def test_nav2s_obstacle_layer_takes_every_point_of_the_default_range_and_clears_
     assert 0 < clears["raytrace_min_range"] < defaults.obstacles_range_m
 
 
-def test_the_page_on_integration_shows_the_generated_obstacle_layer():
-    page = (ROOT / "docs" / "integration.md").read_text()
+def test_the_page_on_readers_shows_the_generated_obstacle_layer():
+    page = (ROOT / "docs" / "readers.md").read_text()
     (shown,) = re.findall(r"```yaml\n(segmented_obstacle_layer:.*?)```", page, re.DOTALL)
     assert yaml.safe_load(shown) == nav2_obstacles()
 

@@ -253,7 +253,7 @@ def test_lists_of_different_lengths_stop_the_launch(
 def test_the_documentation_s_launch_file_for_several_cameras_starts_one_node_for_them(
     processes: Callable[..., list[Process]], tmp_path: Path
 ) -> None:
-    page = (ROOT / "docs" / "integration.md").read_text()
+    page = (ROOT / "docs" / "cameras.md").read_text()
     path = tmp_path / "robot.launch.py"
     path.write_text(page.split("```python\n")[1].split("```")[0])
     (node,) = processes(path=path)
@@ -316,7 +316,7 @@ def test_a_launch_file_that_declares_use_sim_time_as_nav2_s_do_includes_ours(
 def test_of_the_two_instances_in_the_documentation_neither_has_the_other_s_arguments(
     processes: Callable[..., list[Process]], tmp_path: Path
 ) -> None:
-    page = (ROOT / "docs" / "integration.md").read_text()
+    page = (ROOT / "docs" / "cameras.md").read_text()
     path = tmp_path / "two.launch.py"
     path.write_text(page.split("```python\n")[2].split("```")[0])
     front, rear = processes(path=path)

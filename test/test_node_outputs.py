@@ -35,7 +35,7 @@ from desert_seg.labels import IGNORE  # noqa: E402
 from desert_seg.recordings.drive import open_drive  # noqa: E402
 from desert_seg.segmenter import Segmenter, SegmentOptions  # noqa: E402
 from desert_seg.traversability import CostPainter, read_policy  # noqa: E402
-from desert_seg_ros.worker import CLOUDS, IMAGES  # noqa: E402
+from desert_seg_ros.topics import CLOUDS, IMAGES  # noqa: E402
 
 CALIBRATION = Calibration(temperature=1.5, unknown_score="entropy", unknown_threshold=0.5)
 

@@ -1,28 +1,58 @@
 """The README and the documentation say what the code does."""
 
 import re
+import sys
 from dataclasses import fields
 
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 from desert_seg_ros.parameters import NodeParameters
-from desert_seg_ros.worker import CLOUDS, IMAGES
+from desert_seg_ros.topics import CLOUDS, IMAGES
+from desert_seg_train.cli import COMMANDS, config_of
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import reference
 
 README = (ROOT / "README.md").read_text()
+REFERENCE = ROOT / "docs" / "reference"
 NODE = ("node.py", "class_list.py", "diagnostics.py", "reload.py")
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def rows(first_heading):
+def rows(page, first_heading):
     """Cells of the rows of the table whose header starts with a heading."""
-    table = re.search(rf"^\| {re.escape(first_heading)} \|.*\n\|[-| ]+\n((?:\|.*\n)+)", README, re.MULTILINE)
-    assert table is not None, f"the README has no table of {first_heading}"
+    text = (REFERENCE / page).read_text()
+    table = re.search(rf"^\| {re.escape(first_heading)} \|.*\n\|[-| ]+\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert table is not None, f"{page} has no table of {first_heading}"
     return [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in table.group(1).splitlines()]
 
 
+@pytest.mark.parametrize("page", sorted(reference.PAGES))
+def test_a_reference_page_is_the_one_that_the_code_gives(page):
+    assert (REFERENCE / page).read_text() == reference.NOTE + reference.PAGES[page](), "run `make docs`"
+
+
+def test_every_command_and_each_of_its_options_is_on_the_reference_page():
+    text = (REFERENCE / "commands.md").read_text()
+    for name in COMMANDS:
+        section = text.split(f"## desert-seg {name}\n")[1].split("\n## ")[0]
+        for item in fields(config_of(name)):
+            option = item.name.replace("_", "-")
+            assert f"--{option}" in section or f"`{item.name.upper()}`" in section, (name, option)
+
+
+def test_the_picture_of_the_readme_is_small_enough_for_a_first_look():
+    (picture,) = re.findall(r"!\[.*\]\((.*)\)", README)
+    with Image.open(ROOT / picture) as image:
+        assert image.n_frames > 1
+    assert (ROOT / picture).stat().st_size < 2e6
+
+
 def test_the_parameter_table_is_the_declaration():
-    found = {row[0].strip("`"): row[1:] for row in rows("parameter")}
+    found = {row[0].strip("`"): row[1:] for row in rows("parameters.md", "parameter")}
     assert list(found) == [item.name for item in fields(NodeParameters)]
     for item in fields(NodeParameters):
         default, allowed, live, description = found[item.name]
@@ -40,11 +70,11 @@ def test_every_topic_the_node_names_is_in_the_topic_table():
     code = "".join((ROOT / "desert_seg_ros" / name).read_text() for name in NODE)
     published = set(re.findall(r'"(~/\w+|/diagnostics)"', code))
     published |= {f"~/{name}" for name in (*IMAGES, *CLOUDS, "camera_info", "timing")}
-    documented = set(re.findall(r"`(~/\w+|/diagnostics)`", README))
+    documented = set(re.findall(r"^\| `(~/\w+|/diagnostics)` \|", (REFERENCE / "topics.md").read_text(), re.MULTILINE))
     assert published == documented
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_target_module_option_and_file_that_is_named_exists(document):
     text = document.read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -71,7 +71,7 @@ def parse(arguments: Sequence[str]) -> Options:
         DesertSegError: A value is invalid, or two contradict each other.
     """
     own = list(arguments[: arguments.index("--ros-args")] if "--ros-args" in arguments else arguments)
-    given = _parser().parse_args(own)
+    given = make_parser().parse_args(own)
     if given.deterministic and (given.rate or given.seconds is not None):
         raise DesertSegError("--deterministic replays in lockstep, twice; leave out --rate and --seconds")
     if given.node and given.param:
@@ -107,7 +107,8 @@ def _parameter(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(
         prog="desert-seg-benchmark",
         description=DESCRIPTION,
