@@ -5,7 +5,7 @@ BIN := .venv/bin
 ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
 .DEFAULT_GOAL := help
 DATA ?= ../shared/data
-.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train clean
+.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train gpu clean
 
 help:
 	@echo "make demo [DRIVE=bag-or-folder] [TOPIC=images]     replay a drive through the node; results in out/demo"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint                                          only the checks: ruff, mypy, import rules"
 	@echo "make bench [CHECK=1] [ARGS=...]                    how fast everything is, as ratios; CHECK: fail if a bar is missed"
 	@echo "make bench-train [DATA=folder]                     what training costs and reaches, an hour and a half on two cores"
+	@echo "make gpu [ARGS=...]                                what only a GPU can prove, in nine minutes; page in out/gpu"
 	@echo "make clean                                         remove .venv, .venv-jazzy and everything built"
 
 setup:
@@ -70,6 +71,10 @@ bench-train:
 	@$(PYTHON) scripts/bootstrap.py dev
 	$(BIN)/python -m desert_seg_train.train.cost --full --train $(DATA)/falcon/train --validation $(DATA)/falcon/val \
 		--encoder-weights $(DATA)/weights/tf_efficientnet_lite0_imagenet.safetensors
+
+gpu:
+	@$(PYTHON) scripts/bootstrap.py dev
+	@$(ROS) $(BIN)/python -m speed.gpu $(ARGS)
 
 clean:
 	rm -rf .venv .venv-jazzy build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
