@@ -90,7 +90,7 @@ class TrainingLines:
         few = max(1, len(losses) // 10)
         fall = sum(losses[-few:]) / sum(losses[:few])
         name, bar = "steps", None if self._setting.quick else Bar(0.9)
-        precision = "bf16" if "bf16" in training.fabric._precision.precision else "f32"
+        precision = "bf16" if self._setting.device == "cuda" else "f32"
         yield Figure(name, f"taken, in {precision}", (len(losses),), "steps", once=True)
         yield Figure(name, "steps per second", rates, "Hz", once=len(rates) < 3)
         yield Figure(name, "crops per second", tuple(config.batch_size * each for each in rates), "Hz", once=True)
