@@ -5,7 +5,7 @@ BIN := .venv/bin
 ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
 .DEFAULT_GOAL := help
 DATA ?= ../shared/data
-.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train docs release-check clean
+.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train gpu docs release-check clean
 
 help:
 	@echo "make demo                         replay a drive through the node"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench [ARGS=...]             how fast everything is, as ratios"
 	@echo "make bench CHECK=1                the same; fails if a bar is missed"
 	@echo "make bench-train [DATA=folder]    what training costs and reaches, 90 minutes"
+	@echo "make gpu [ARGS=...]               what only a GPU can prove; page in out/gpu"
 	@echo "make docs                         the documentation as a site, in out/site"
 	@echo "make release-check                wheel and sdist, and the demo from them"
 	@echo "make clean                        remove .venv and all that was built"
@@ -73,6 +74,10 @@ bench-train:
 	@$(PYTHON) scripts/bootstrap.py dev
 	$(BIN)/python -m desert_seg_train.train.cost --full --train $(DATA)/falcon/train --validation $(DATA)/falcon/val \
 		--encoder-weights $(DATA)/weights/tf_efficientnet_lite0_imagenet.safetensors
+
+gpu:
+	@$(PYTHON) scripts/bootstrap.py dev
+	@$(ROS) $(BIN)/python -m speed.gpu $(ARGS)
 
 docs:
 	@$(PYTHON) scripts/bootstrap.py dev

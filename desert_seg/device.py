@@ -1,8 +1,8 @@
 """`desert_seg.views` and `desert_seg.decode` for scores on a torch device: for a GPU.
 
 Functions of the same name do the same and are tested against each other: views are fused on the scores' own grid, there
-is one upsampling on the half-pixel grid, and of masks and confidence only uint8 comes back. Used on CUDA alone, which
-the project's own machines do not have: they have only run in tests, on a CPU.
+is one upsampling on the half-pixel grid, and of masks and confidence only uint8 comes back. Used on CUDA alone, and not
+run on a GPU yet: only in tests, on a CPU. `make gpu` runs them there.
 
 Shape letters: N images, K classes, h, w score grid, H, W output size.
 """
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from desert_seg.labels import IGNORE
-from desert_seg.views import View
+from desert_seg.views import View, as_batch
 
 
 @torch.inference_mode()
@@ -38,7 +38,7 @@ def fuse(
     total: Tensor | None = None
     for _, group in groupby(views, lambda view: view.scale):  # views of one size go through the engine together
         same_size = tuple(group)
-        seen = score(np.stack([view.apply(image) for view in same_size for image in images]))
+        seen = score(as_batch([view.apply(image) for view in same_size for image in images]))
         if len(views) == 1:
             return seen
         for view, planes in zip(same_size, torch.split(seen, len(images)), strict=True):

@@ -97,11 +97,11 @@ def fuse(
         NKhw float32; the engine's own buffer if there is just one view.
     """
     if len(views) == 1:
-        return score(_batch([views[0].apply(image) for image in images]))
+        return score(as_batch([views[0].apply(image) for image in images]))
     total: npt.NDArray[np.float32] | None = None
     for _, group in groupby(views, lambda view: view.scale):  # views of one size go through the engine together
         same_size = tuple(group)
-        seen = score(_batch([view.apply(image) for view in same_size for image in images]))
+        seen = score(as_batch([view.apply(image) for view in same_size for image in images]))
         if total is None:
             total = np.zeros((len(images), *seen.shape[1:]), np.float32)
         for number, planes in enumerate(seen):
@@ -111,6 +111,6 @@ def fuse(
     return np.asarray(total / len(views), np.float32)
 
 
-def _batch(images: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+def as_batch(images: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
     """One array of them all; a single image is not copied."""
     return images[0][None] if len(images) == 1 else np.stack(images)

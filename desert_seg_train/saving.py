@@ -15,10 +15,10 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
 from safetensors.torch import save
 
@@ -28,6 +28,9 @@ from desert_seg.network import DeployedNetwork, SegmentationNetwork
 from desert_seg.rounding import F16_BITS, round_keeping_sums
 from desert_seg.views import SIZE_MULTIPLE
 from desert_seg_train.self_test_files import self_test_files
+
+if TYPE_CHECKING:  # a training needs no onnx
+    import onnx
 
 OPSET = 18
 """Version of the ONNX operator set that the graphs use."""
@@ -40,6 +43,8 @@ def to_onnx(network: SegmentationNetwork, input_size: tuple[int, int]) -> onnx.M
         network: The network; it is left in evaluation mode.
         input_size: (H, W) to trace with.
     """
+    import onnx
+
     side = {name: SIZE_MULTIPLE * torch.export.Dim(name, min=2, max=128) for name in ("rows", "columns")}
     example = torch.zeros(1, *input_size, 3, dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -89,6 +94,8 @@ def graph_file(model: onnx.ModelProto) -> bytes:
 
 def _with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Store weight tensors as float16, each followed by a cast to float32, which engines fold away when they load."""
+    import onnx
+
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph

@@ -104,7 +104,7 @@ def _reference(options: BenchOptions, frames: Frames) -> Path:
     from speed.reference import make_reference
 
     path = options.out / "reference"
-    make_reference(path, frames.rgb, options.int8)
+    make_reference(path, frames.rgb, options.int8, with_graph=options.int8 or options.device != "cuda")
     return path
 
 
