@@ -37,6 +37,7 @@ COMMANDS = (
     "read-labels",
     "profile",
     "synth",
+    "doctor",
 )
 
 DESCRIPTION = """Make and judge datasets and models for off-road segmentation.
@@ -88,7 +89,7 @@ def _check_outputs(config: Any) -> None:
     for name in ("out", "output"):
         if (path := getattr(config, name, None)) is not None:
             check_output_folder(path, f"--{name}")
-    if (path := getattr(config, "json", None)) is not None:
+    if isinstance(path := getattr(config, "json", None), Path):
         check_output_file(path, "--json")
     if (path := getattr(config, "bag", None)) is not None:
         check_output_folder(path.parent, "--bag")
