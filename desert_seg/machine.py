@@ -17,16 +17,20 @@ def cache_folder(name: str) -> Path | None:
 
     Where there is none, as in some containers, it is None, and said once.
     """
-    ensure_home()
-    given = Path(os.environ.get("XDG_CACHE_HOME") or ".")  # one that is not absolute is to be ignored
-    cache = given if given.is_absolute() else Path.home() / ".cache"
-    folder = cache / "desert_seg" / name
+    folder = cache_root() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        _say_not_kept(cache, error.strerror)
+        _say_not_kept(cache_root().parent, error.strerror)
         return None
     return folder
+
+
+def cache_root() -> Path:
+    """Where all caches of ours are; the folder need not exist."""
+    ensure_home()
+    given = Path(os.environ.get("XDG_CACHE_HOME") or ".")  # one that is not absolute is to be ignored
+    return (given if given.is_absolute() else Path.home() / ".cache") / "desert_seg"
 
 
 def ensure_home() -> None:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from desert_seg.dds import check_domain, chosen_by_user, has_room, profile_variable
 from desert_seg.errors import DesertSegError
-
-MAX_DOMAIN_ID = 232
-"""DDS has no UDP ports for higher ones."""
-
-
-SHARED_MEMORY = Path("/dev/shm")
-ROOM_BYTES = 4 * 64 * 2**20
-"""Enough for the segments of a few processes."""
 
 
 def require_ros() -> None:
@@ -25,9 +17,7 @@ def require_ros() -> None:
     Raises:
         DesertSegError: rclpy does not load, or ROS_DOMAIN_ID is impossible.
     """
-    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
-    if not domain.isdecimal() or int(domain) > MAX_DOMAIN_ID:
-        raise DesertSegError(f"ROS_DOMAIN_ID is {domain!r}; it must be a number from 0 to {MAX_DOMAIN_ID}")
+    check_domain()
     try:
         import rclpy  # noqa: F401
     except ImportError as error:
@@ -70,13 +60,5 @@ def use_dds_profile(profile: Path) -> None:
     Without it the default shared-memory segment is smaller than a camera frame or a mask, and many are lost. If shared
     memory has no room for it, as in many containers, nothing is changed.
     """
-    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-    is_chosen = any(name in os.environ for name in (*names, "FASTDDS_BUILTIN_TRANSPORTS"))
-    if not is_chosen and SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > ROOM_BYTES:
-        os.environ[names[0] if _has_fast_dds_2() else names[1]] = str(profile)
-
-
-def _has_fast_dds_2() -> bool:
-    """Whether this ROS has Fast DDS 2, once Fast RTPS, whose environment variables still have that name."""
-    prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
-    return any(library for prefix in prefixes for library in Path(prefix, "lib").glob("libfastrtps.so*"))
+    if chosen_by_user() is None and has_room():
+        os.environ[profile_variable()] = str(profile)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial, reduce
+from itertools import chain
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,27 +23,31 @@ from desert_seg.files import check_output_file, check_output_folder
 from desert_seg.program import Work, run_program
 from desert_seg.share import find_artifact
 
-COMMANDS = (
-    "train",
-    "adapt",
-    "evaluate",
-    "benchmark",
-    "calibrate",
-    "predict",
-    "export",
-    "consumers",
-    "info",
-    "inspect",
-    "label",
-    "read-labels",
-    "profile",
-    "synth",
-)
+GROUPS = {
+    "Make data": ("synth", "label", "read-labels", "inspect"),
+    "Make a model": ("train", "adapt", "calibrate", "export"),
+    "Judge a model": ("info", "evaluate", "benchmark", "profile"),
+    "Use a model": ("predict", "consumers", "doctor"),
+}
+"""What the commands are for, in the order in which one gets to them."""
 
-DESCRIPTION = """Make and judge datasets and models for off-road segmentation.
+COMMANDS = tuple(chain.from_iterable(GROUPS.values()))
 
-Every command also takes --config FILE: its settings in YAML, which the options given beside it override. One more
-command, `desert-seg replay`, publishes a bag or a folder of images on live topics (as desert-seg-replay does)."""
+PROGRAMS = {
+    "demo": "Run the node on a drive and show what it answers, as desert-seg-demo does.",
+    "replay": "Publish a bag or a folder of images on live topics, as desert-seg-replay does.",
+}
+"""Programs of the robot's shell that are found by a short name, too."""
+
+DESCRIPTION = "Make, judge and use models for off-road segmentation."
+
+HINTS = """
+`desert-seg COMMAND --help` explains a command. Every command also takes --config FILE, its settings in YAML, which the
+options given beside it override. `desert-seg-benchmark` measures the node on a bag; `desert-seg --version` says what is
+installed. This shell completes commands and options (for zsh: `zsh`) after
+
+  source <(desert-seg --tyro-print-completion bash)
+"""
 
 
 def main() -> None:
@@ -57,6 +62,8 @@ def prepare(arguments: Sequence[str]) -> Work:
         DesertSegError: The command cannot be run; see `parse`.
     """
     name = arguments[0] if arguments else ""
+    if list(arguments) in ([], ["--help"], ["-h"]):
+        return _print_overview
     program = Path(sys.argv[0]).with_name(f"desert-seg-{name}")
     if name not in COMMANDS and os.access(program, os.X_OK):
         os.execv(program, [str(program), *arguments[1:]])
@@ -66,6 +73,17 @@ def prepare(arguments: Sequence[str]) -> Work:
         return partial(_run, name, _part(name, "command", name.replace("-", "_")), config)
     except ModuleNotFoundError as error:
         raise _missing_package(name, error) from error
+
+
+def _print_overview() -> None:
+    """Every command, by what it is for."""
+    lines = ["usage: desert-seg COMMAND [options]", "", DESCRIPTION]
+    for group, names in GROUPS.items():
+        about = {name: (config_of(name).__doc__ or "").splitlines()[0] for name in names}
+        if group == "Use a model":
+            about |= PROGRAMS
+        lines += ["", group, *(f"  {name:13}{text}" for name, text in about.items())]
+    sys.stdout.write("\n".join([*lines, HINTS]))
 
 
 def _run(name: str, command: Any, config: Any) -> None:
@@ -88,7 +106,7 @@ def _check_outputs(config: Any) -> None:
     for name in ("out", "output"):
         if (path := getattr(config, name, None)) is not None:
             check_output_folder(path, f"--{name}")
-    if (path := getattr(config, "json", None)) is not None:
+    if isinstance(path := getattr(config, "json", None), Path):
         check_output_file(path, "--json")
     if (path := getattr(config, "bag", None)) is not None:
         check_output_folder(path.parent, "--bag")

@@ -1,5 +1,7 @@
 """The command line `desert-seg`: help, settings from YAML, and what is said about mistakes."""
 
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field, fields
@@ -10,8 +12,9 @@ import pytest
 from conftest import ROOT
 
 from desert_seg.errors import ArtifactError, DataError
+from desert_seg.program import installed_version
 from desert_seg.share import share_directory
-from desert_seg_train.cli import COMMANDS, config_of, parse
+from desert_seg_train.cli import COMMANDS, GROUPS, config_of, parse, prepare
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.yaml_config import read_yaml_config
 
@@ -33,6 +36,55 @@ def test_help_imports_nothing_heavy(arguments):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "usage" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]], ids=str)
+def test_without_a_command_all_of_them_are_shown_in_groups(arguments, capsys):
+    prepare(arguments)()
+    groups = {block.splitlines()[0]: block for block in capsys.readouterr().out.split("\n\n")}
+    assert len(GROUPS) == 4
+    for group, names in GROUPS.items():
+        assert re.findall(r"^  (\S+) +[A-Z].*\.$", groups[group], re.MULTILINE)[: len(names)] == list(names)
+    assert {"demo", "replay"} <= set(groups["Use a model"].split())
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("desert_seg_train.cli", "desert-seg"),
+        ("desert_seg_ros.demo", "desert-seg-demo"),
+        ("desert_seg_ros.replay", "desert-seg-replay"),
+        ("desert_seg_ros.bag_benchmark.command", "desert-seg-benchmark"),
+        ("desert_seg_ros.start", "segment_node"),
+    ],
+)
+def test_every_program_tells_its_version(module, name):
+    command = [sys.executable, "-m", module, "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{name} {installed_version()}\n"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("typed", "offered"), [(["doc"], {"doctor"}), (["evaluate", "--mod"], {"--model"}), ([""], {*COMMANDS})]
+)
+def test_bash_completes_commands_and_options(typed, offered, completion):
+    words = ["desert-seg", *typed]
+    code = f"""source {completion}
+    COMP_WORDS=({" ".join(f"'{word}'" for word in words)}) COMP_CWORD={len(typed)}
+    COMP_LINE="{" ".join(words)}" COMP_POINT={len(" ".join(words))}
+    $(complete -p desert-seg | sed 's/.*-F \\([^ ]*\\).*/\\1/') desert-seg
+    printf '%s\\n' "${{COMPREPLY[@]}}" """
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+    assert offered <= {line.strip() for line in done.stdout.splitlines()}, done.stderr
+
+
+@pytest.fixture(scope="module")
+def completion(tmp_path_factory):
+    """The script that the command prints for bash."""
+    path = tmp_path_factory.mktemp("completion") / "desert-seg"
+    path.write_text(run("--tyro-print-completion", "bash").stdout)
+    return path
 
 
 def test_an_option_that_does_not_exist_is_answered_with_the_nearest(tmp_path):

@@ -300,7 +300,7 @@ def test_what_a_person_has_chosen_for_dds_stays(environ, name):
 
 
 def test_where_shared_memory_is_small_its_segments_stay_small(environ):
-    environ.setattr("desert_seg_ros.environment.ROOM_BYTES", 1 << 62)
+    environ.setattr("desert_seg.dds.ROOM_BYTES", 1 << 62)
     use_dds_profile(SHIPPED)
     assert chosen() == [None, None]
 
