@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 
 from desert_seg.errors import FrameError
 from desert_seg.ground import GroundError
+from desert_seg.recordings.video_stream import VideoStream
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.camera_poses import CameraPoses
 from desert_seg_ros.ground_points import Sight, ground_points
@@ -109,6 +110,7 @@ class Camera:
         self.input_topic = reader.topic
         if transport.is_video:
             self._video = VideoReceiver(
+                stream=VideoStream(transport.max_pixels),
                 make_header=lambda stamp, frame_id: Header(stamp=stamp, frame_id=frame_id),
                 on_frame=lambda frame: on_image(self.name, _nanoseconds(frame.header.stamp), frame),
                 on_overload=functools.partial(self.health.drop, "overload"),

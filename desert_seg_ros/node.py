@@ -98,7 +98,7 @@ class SegmentationNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model, warm it up, create the publishers."""
         try:
-            self._transport = load_transport(self.parameters.image_transport)
+            self._transport = load_transport(self.parameters.image_transport, self.parameters.max_pixels)
             world_frame = self.parameters.world_frame
             self._transforms = TransformListener(self, world_frame, self._qos_watch) if world_frame else None
             model = self._load()

@@ -13,6 +13,7 @@ from typing import Any
 from desert_seg.engines.engine import DEVICES, ENGINES, PRECISIONS
 from desert_seg.errors import DesertSegError
 from desert_seg.ground import MAX_TILT_DEG
+from desert_seg.image_header import MAX_PIXELS
 from desert_seg.segmenter import WHOLE
 from desert_seg.views import VIEW_SETS
 
@@ -71,6 +72,9 @@ class NodeParameters:
     self_test: bool = _parameter(True, "Refuse a model that does not see in the artifact's test frame what it should.")
     threads: int = _parameter(0, "CPU threads of the engine; 0 = all cores.", minimum=0, maximum=256)
     image_transport: str = _parameter("raw", "Kind of input topic.", choices=TRANSPORTS)
+    max_pixels: int = _parameter(
+        MAX_PIXELS, "Images of more pixels are refused before they are decoded.", minimum=1, maximum=2**30
+    )
     cameras: tuple[str, ...] = _parameter(
         ("",), "Names of several cameras: each reads NAME/image and has its outputs under ~/NAME. [''] = one, unnamed."
     )

@@ -5,6 +5,7 @@ Message packages are imported when needed, because those of video are not part o
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Transport:
         topic: Topic name relative to the camera's namespace.
         message_type: Message type of the topic.
         is_video: Whether its messages have to be decoded in order, by a VideoReceiver.
+        max_pixels: How many pixels an image may have.
         decode: Message (or video frame) -> HxWx3 uint8 RGB; raises FrameError.
     """
 
@@ -43,11 +45,16 @@ class Transport:
     topic: str
     message_type: Any
     is_video: bool
+    max_pixels: int
     decode: Callable[[Any], npt.NDArray[np.uint8]]
 
 
-def load_transport(name: str) -> Transport:
+def load_transport(name: str, max_pixels: int) -> Transport:
     """Find what an `image_transport` needs.
+
+    Args:
+        name: The value of the parameter.
+        max_pixels: How many pixels an image may have; what is larger is refused before it is decoded.
 
     Raises:
         DesertSegError: Its message package, or for video PyAV, is not installed.
@@ -62,6 +69,7 @@ def load_transport(name: str) -> Transport:
             f"install ros-$ROS_DISTRO-{package.replace('_', '-')}, or choose raw or compressed"
         ) from error
     if name in ("raw", "compressed"):
-        return Transport(name, topic, message_type, False, decode_image if name == "raw" else decode_compressed)
+        decode = functools.partial(decode_image if name == "raw" else decode_compressed, max_pixels=max_pixels)
+        return Transport(name, topic, message_type, False, max_pixels, decode)
     VideoDecoder(CODECS[0])  # raises now if it cannot
-    return Transport(name, topic, message_type, True, decode_video_frame)
+    return Transport(name, topic, message_type, True, max_pixels, decode_video_frame)

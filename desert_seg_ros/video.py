@@ -43,6 +43,7 @@ class VideoReceiver:
 
     def __init__(
         self,
+        stream: VideoStream,
         make_header: Callable[[Any, str], Any],
         on_frame: Callable[[VideoFrame], None],
         on_overload: Callable[[], None],
@@ -51,6 +52,7 @@ class VideoReceiver:
         """Start the thread.
 
         Args:
+            stream: Decodes them; nobody else may use it.
             make_header: Makes a ROS header of a stamp and a frame id.
             on_frame: Called, on the thread, with the frame of every packet.
             on_overload: Called when a packet is dropped because too many wait.
@@ -61,7 +63,7 @@ class VideoReceiver:
         self._condition = threading.Condition()
         self._waiting: deque[Any] = deque()
         self._closed = False
-        self._stream = VideoStream()
+        self._stream = stream
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
         self._thread.start()
 

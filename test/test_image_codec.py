@@ -380,6 +380,17 @@ def test_a_file_that_decodes_to_gigabytes_is_refused() -> None:
             read(SimpleNamespace(format="png", data=many))
 
 
+def test_the_limit_on_pixels_is_the_callers_choice() -> None:
+    rgb = np.zeros((8, 6, 3), np.uint8)
+    for read, message in (
+        (decode_image, image_message("rgb8", (8, 6), 0)),
+        (decode_compressed, compressed_message("png", rgb)),
+    ):
+        assert read(message, max_pixels=48).shape == (8, 6, 3)
+        with pytest.raises(FrameError, match=r"6x8 pixels, expected at most 4\.7e-05 megapixels"):
+            read(message, max_pixels=47)
+
+
 def test_a_long_encoding_is_cut_in_the_message() -> None:
     for encoding in ("x" * 3_000_000, "\U000e0001" * 3_000_000):
         with pytest.raises(FrameError, match="…', expected one of: rgb8") as caught:

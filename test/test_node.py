@@ -320,14 +320,19 @@ def test_the_node_ends_with_code_zero_on_either_signal(start, frame, how):
     assert "Traceback" not in node.output()
 
 
-def test_compressed_images_are_read_and_a_broken_one_is_survived(start, frame):
-    node, peer = start("compressed", "-p", "image_transport:=compressed")
+def test_compressed_images_are_read_and_a_broken_or_too_large_one_is_survived(start, frame):
+    num_pixels = frame.shape[0] * frame.shape[1]
+    node, peer = start("compressed", "-p", "image_transport:=compressed", "-p", f"max_pixels:={num_pixels}")
     peer.until_ready("image/compressed")
     masks, health = peer.listen("mask", Image), peer.listen("/diagnostics", DiagnosticArray)
     jpeg = cv2.imencode(".jpg", frame)[1].tobytes()
     publish = peer.publishers["image/compressed"].publish
     whole, half = (CompressedImage(format="jpeg", data=array("B", data)) for data in (jpeg, jpeg[: len(jpeg) // 99]))
     peer.until(lambda: publish(half) or dropped(peer, health, "bad_frame") > 0, "the broken JPEG to be counted")
+    data = cv2.imencode(".jpg", np.vstack([frame, frame[:1]]))[1].tobytes()
+    larger = CompressedImage(format="jpeg", data=array("B", data))
+    said = lambda: values_of(peer, health).get("last_error", "")  # noqa: E731
+    peer.until(lambda: publish(larger) or f"expected at most {num_pixels / 1e6:.3g} megapixels" in said(), "the limit")
     peer.until(lambda: publish(whole) or masks, "a mask")
     assert mask_of(masks[0]).shape == frame.shape[:2]
     assert node.stop() == 0, node.output()
@@ -348,7 +353,7 @@ def test_the_node_ends_though_the_signal_woke_it_before_ros_was_shut_down(start)
 def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(start, frame):
     faulty = (
         "import desert_seg_ros.transport as transport, desert_seg_ros.start as start; "
-        "transport.decode_image = lambda message: 1 / 0; start.main()"
+        "transport.decode_image = lambda message, **limits: 1 / 0; start.main()"
     )
     node, peer = start("faulty", program=("-c", faulty))
     peer.until(lambda: peer.send(frame) and node.process.poll() is not None, "the process to end")
@@ -454,7 +459,8 @@ def test_a_node_that_is_deactivated_and_cleaned_up_finishes_the_frame_in_hand_ho
     slow = (
         "import threading, desert_seg_ros.transport as transport, desert_seg_ros.start as start; "
         "decode = transport.decode_image; "
-        "transport.decode_image = lambda message: threading.Event().wait(3) or decode(message); start.main()"
+        "transport.decode_image = lambda message, **limits: threading.Event().wait(3) or decode(message, **limits); "
+        "start.main()"
     )
     node, peer = start("slow", "-p", "autostart:=false", program=("-c", slow))
     assert change(peer, Transition.TRANSITION_CONFIGURE)

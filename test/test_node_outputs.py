@@ -537,7 +537,7 @@ def test_images_that_do_not_fit_into_shared_memory_are_counted_as_lost_and_the_c
 def test_a_frame_that_never_ends_ends_the_process_instead(start, frame):
     stuck = (
         "import threading, desert_seg_ros.transport as transport, desert_seg_ros.start as start; "
-        "transport.decode_image = lambda message: threading.Event().wait(); start.main()"
+        "transport.decode_image = lambda message, **limits: threading.Event().wait(); start.main()"
     )
     node, peer = start("stuck", "-p", "watchdog_s:=0.5", program=("-c", stuck))
     health = peer.listen("/diagnostics", DiagnosticArray)

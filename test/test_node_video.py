@@ -18,6 +18,7 @@ from sensor_msgs.msg import Image  # noqa: E402
 from video_packets import KEY_EVERY, encode, scene  # noqa: E402
 
 from desert_seg.errors import DesertSegError, FrameError  # noqa: E402
+from desert_seg.recordings.video_stream import VideoStream  # noqa: E402
 from desert_seg_ros.transport import load_transport  # noqa: E402
 from desert_seg_ros.video import MAX_WAITING, VideoReceiver, decode_video_frame  # noqa: E402
 
@@ -36,6 +37,7 @@ class Bench:
         self.frames, self.overloads, self.crashes = [], 0, []
         self.arrived = threading.Condition()
         self.receiver = VideoReceiver(
+            stream=VideoStream(),
             make_header=lambda stamp, frame_id: SimpleNamespace(stamp=stamp, frame_id=frame_id),
             on_frame=on_frame or self._on_frame,
             on_overload=self._on_overload,
@@ -111,7 +113,7 @@ def test_a_bug_is_handed_on_so_that_the_process_can_end():
 )
 def test_a_missing_message_package_is_named(name, package):
     with pytest.raises(DesertSegError, match=rf"install ros-\$ROS_DISTRO-{package}, or choose raw or compressed"):
-        load_transport(name)
+        load_transport(name, 2**20)
 
 
 @pytest.fixture

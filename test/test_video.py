@@ -62,6 +62,12 @@ def test_a_frame_comes_with_its_packet(codec: str) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
+def test_frames_of_more_pixels_than_allowed_are_not_decoded(codec: str) -> None:
+    decoder: VideoDecoder[int] = VideoDecoder(codec, max_pixels=FRAMES[0][..., 0].size // 2)
+    assert all(frame.rgb is None for index, data in STREAMS[codec] for frame in decoder.push(data, index))
+
+
+@pytest.mark.parametrize("codec", CODECS)
 def test_a_stream_joined_midway_begins_with_its_first_key_frame(codec: str) -> None:
     assert_right(decode(codec, STREAMS[codec][2:]), set(range(KEY_EVERY, 15)))
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError, FrameError, quoted
-from desert_seg.image_header import check_pixels
+from desert_seg.image_header import MAX_PIXELS, check_pixels
 from desert_seg.jpeg import decode_whole
 from desert_seg.recordings.bayer import demosaic
 
@@ -30,7 +30,7 @@ class _Format(NamedTuple):
     target: str
 
 
-def decode_compressed(message: Any) -> npt.NDArray[np.uint8]:
+def decode_compressed(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """Decode a sensor_msgs/CompressedImage: PNG, JPEG, WebP, TIFF or BMP.
 
     JPEG, PNG and WebP are not rotated by their EXIF orientation, because the calibration is not rotated either. Of
@@ -38,17 +38,18 @@ def decode_compressed(message: Any) -> npt.NDArray[np.uint8]:
 
     Args:
         message: Anything with `format` and a `data` buffer.
+        max_pixels: How many pixels it may have.
 
     Returns:
         HxWx3 uint8 RGB.
 
     Raises:
-        FrameError: The data is not a complete image of at most MAX_PIXELS pixels, is depth, or may be depth.
+        FrameError: The data is not a complete image of at most `max_pixels` pixels, is depth, or may be depth.
     """
     form = _parse(message.format)
     if form.encoding in DEPTH_ENCODINGS:
         raise depth_error(f"format {quoted(message.format)}")
-    image = decompress(message)
+    image = decompress(message, max_pixels)
     if image.dtype not in (np.uint8, np.uint16):
         raise FrameError(
             f"found an image of {image.dtype} samples in format {quoted(message.format)}, expected 8 or 16 bits; "
@@ -71,11 +72,11 @@ def decode_compressed(message: Any) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, to_rgb), np.uint8)
 
 
-def decompress(message: Any) -> npt.NDArray[Any]:
+def decompress(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[Any]:
     """The samples of a CompressedImage as stored: HxW, HxWx3 BGR or HxWx4 BGRA.
 
     Raises:
-        FrameError: The data is not a complete image of at most MAX_PIXELS pixels, or is compressedDepth.
+        FrameError: The data is not a complete image of at most `max_pixels` pixels, or is compressedDepth.
     """
     form = quoted(message.format)
     if "compressedDepth" in message.format:
@@ -87,7 +88,7 @@ def decompress(message: Any) -> npt.NDArray[Any]:
             "publish it as ffmpeg_image_transport_msgs/FFMPEGPacket or foxglove_msgs/CompressedVideo"
         )
     try:
-        check_pixels(data, f"an image of format {form}")
+        check_pixels(data, f"an image of format {form}", max_pixels)
     except DataError as error:
         raise FrameError(str(error)) from error
     image = decode_whole(data, cv2.IMREAD_UNCHANGED)

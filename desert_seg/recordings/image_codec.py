@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError, FrameError, quoted
-from desert_seg.image_header import check_size
+from desert_seg.image_header import MAX_PIXELS, check_size
 from desert_seg.mask_loss import lossy_compression
 from desert_seg.recordings.bayer import BAYER_ENCODINGS, demosaic
 from desert_seg.recordings.compressed import DEPTH_ENCODINGS, decode_compressed, decompress, depth_error
@@ -93,7 +93,7 @@ def decode(message: Any) -> npt.NDArray[np.uint8]:
     return decode_compressed(message) if hasattr(message, "format") else decode_image(message)
 
 
-def decode_image(message: Any) -> npt.NDArray[np.uint8]:
+def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """Decode a sensor_msgs/Image.
 
     16-bit samples keep their high byte, `value >> 8`: the full range maps to the full range, as in cv_bridge (which
@@ -104,6 +104,7 @@ def decode_image(message: Any) -> npt.NDArray[np.uint8]:
         message: Anything with `encoding`, `height`, `width`, `step`, `is_bigendian` and a `data` buffer. The rows of
             nv12 and nv21 are H of luma and H/2 of chroma, all of length `step`; those of nv24 are H of luma and H of
             chroma, which are twice as long.
+        max_pixels: How many pixels it may have.
 
     Returns:
         HxWx3 uint8 RGB. For rgb8 without padding it is a read-only view of `message.data`.
@@ -122,6 +123,7 @@ def decode_image(message: Any) -> npt.NDArray[np.uint8]:
             f"found encoding {quoted(encoding)}, expected one of: {', '.join(SUPPORTED_ENCODINGS)}; "
             "set the camera driver to one of these"
         )
+    _check_size(message, max_pixels)
     if (encoding in _HALF_WIDTH_CHROMA and message.width % 2) or (
         encoding in _HALF_HEIGHT_CHROMA and message.height % 2
     ):
@@ -174,6 +176,7 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
         return mask
     if message.encoding not in _MASK_DTYPES:
         raise FrameError(f"found a mask of encoding {quoted(message.encoding)}; publish masks as mono8 or mono16")
+    _check_size(message, MAX_PIXELS)
     dtype = np.dtype(_MASK_DTYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
     mask = np.ascontiguousarray(_rows(message, dtype.itemsize)).view(dtype)
     return mask.astype(dtype.newbyteorder("="), copy=False)
@@ -199,6 +202,13 @@ def fill_image(message: Any, image: npt.NDArray[Any], encoding: str, header: Any
     message.data = data
 
 
+def _check_size(message: Any, max_pixels: int) -> None:
+    try:
+        check_size(message.width, message.height, f"an image of {message.encoding}", max_pixels)
+    except DataError as error:
+        raise FrameError(str(error)) from error
+
+
 def _decode_nv24(message: Any) -> npt.NDArray[np.uint8]:
     """Luma, then pairs of Cb and Cr for every pixel; OpenCV has no conversion of it."""
     height, width, step = message.height, message.width, message.step
@@ -221,10 +231,6 @@ def _padded_rows(message: Any, pixel_bytes: int, num_rows: int) -> npt.NDArray[n
     height, width, step = message.height, message.width, message.step
     if height == 0 or width == 0:
         raise FrameError(f"found an image of {width}x{height} pixels, expected at least one; check the camera driver")
-    try:
-        check_size(width, height, f"an image of {message.encoding}")
-    except DataError as error:
-        raise FrameError(str(error)) from error
     if step < width * pixel_bytes:
         raise FrameError(
             f"found rows of {step} bytes, expected at least {width * pixel_bytes} for {width} pixels of "

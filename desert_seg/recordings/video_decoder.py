@@ -37,11 +37,12 @@ class Decoded(Generic[TokenT]):
 class VideoDecoder(Generic[TokenT]):
     """Takes the packets of one stream in the order they were sent, and returns one result for each."""
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, max_pixels: int = MAX_PIXELS) -> None:
         """Start at the next key frame.
 
         Args:
             codec: One of CODECS.
+            max_pixels: How many pixels a frame may have; a larger one counts as broken.
 
         Raises:
             DataError: PyAV is not installed.
@@ -56,7 +57,7 @@ class VideoDecoder(Generic[TokenT]):
         self._av: Any = av
         self._context: Any = av.CodecContext.create(codec, "r")
         self._context.thread_count = 1  # with more threads, frames are delayed
-        self._context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
+        self._context.options = {"err_detect": "explode", "max_pixels": str(max_pixels)}
         self._in_step = False
         self._frame_numbers = FrameNumbers()
         self._num_packets = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from desert_seg.errors import DataError, FrameError, quoted
+from desert_seg.image_header import MAX_PIXELS
 from desert_seg.recordings.video_decoder import Decoded, VideoDecoder
 
 
@@ -43,7 +44,9 @@ def video_packet(message: Any) -> VideoPacket:
 class VideoStream:
     """Decodes the packets of one topic, in the order they were sent, with one result for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
+        """Start at the next key frame; frames of more than `max_pixels` pixels count as broken."""
+        self._max_pixels = max_pixels
         self._decoder: VideoDecoder[VideoPacket] | None = None
 
     def push(self, message: Any) -> list[Decoded[VideoPacket]]:
@@ -56,7 +59,7 @@ class VideoStream:
         before = []
         if self._decoder is None or self._decoder.codec != packet.codec:
             before = self.finish()
-            self._decoder = VideoDecoder(packet.codec)
+            self._decoder = VideoDecoder(packet.codec, self._max_pixels)
         return before + self._decoder.push(packet.data, packet)
 
     def finish(self) -> list[Decoded[VideoPacket]]:
