@@ -5,7 +5,7 @@ BIN := .venv/bin
 ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
 .DEFAULT_GOAL := help
 DATA ?= ../shared/data
-.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train clean
+.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train lock audit clean
 
 help:
 	@echo "make demo [DRIVE=bag-or-folder] [TOPIC=images]     replay a drive through the node; results in out/demo"
@@ -17,6 +17,8 @@ help:
 	@echo "make lint                                          only the checks: ruff, mypy, import rules"
 	@echo "make bench [CHECK=1] [ARGS=...]                    how fast everything is, as ratios; CHECK: fail if a bar is missed"
 	@echo "make bench-train [DATA=folder]                     what training costs and reaches, an hour and a half on two cores"
+	@echo "make audit                                         locks, licences and advisories of what comes from others"
+	@echo "make lock                                          pin all of that anew, in requirements/"
 	@echo "make clean                                         remove .venv, .venv-jazzy and everything built"
 
 setup:
@@ -71,5 +73,12 @@ bench-train:
 	$(BIN)/python -m desert_seg_train.train.cost --full --train $(DATA)/falcon/train --validation $(DATA)/falcon/val \
 		--encoder-weights $(DATA)/weights/tf_efficientnet_lite0_imagenet.safetensors
 
+lock:
+	@$(PYTHON) scripts/audit.py lock
+
+audit:
+	@$(PYTHON) scripts/bootstrap.py dev
+	@$(PYTHON) scripts/audit.py
+
 clean:
-	rm -rf .venv .venv-jazzy build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-jazzy .venv-audit build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
