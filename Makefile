@@ -5,7 +5,7 @@ BIN := .venv/bin
 ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
 .DEFAULT_GOAL := help
 DATA ?= ../shared/data
-.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train gpu docs release-check clean
+.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train gpu docs release-check lock audit clean
 
 help:
 	@echo "make demo                         replay a drive through the node"
@@ -21,6 +21,8 @@ help:
 	@echo "make gpu [ARGS=...]               what only a GPU can prove; page in out/gpu"
 	@echo "make docs                         the documentation as a site, in out/site"
 	@echo "make release-check                wheel and sdist, and the demo from them"
+	@echo "make audit                        licences and advisories of what comes from others"
+	@echo "make lock                         pin all of that anew, in requirements/"
 	@echo "make clean                        remove .venv and all that was built"
 
 setup:
@@ -89,5 +91,12 @@ release-check:
 	@$(PYTHON) scripts/bootstrap.py dev
 	@$(BIN)/python scripts/release_check.py
 
+lock:
+	@$(PYTHON) scripts/audit.py lock
+
+audit:
+	@$(PYTHON) scripts/bootstrap.py dev
+	@$(PYTHON) scripts/audit.py
+
 clean:
-	rm -rf .venv .venv-jazzy build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-jazzy .venv-audit build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -17,8 +17,9 @@ def ros_wheels(distribution):
     return [f"ros-{distribution}-{package}; {marker}" for package in ROS_PACKAGES]
 
 
-# What reads and writes bags.
-RECORDINGS = ["lz4>=4", "mcap>=1.2", "rosbags>=0.11", "zstandard>=0.22"]
+# Bounds are where an interface is known to break: rosbags with every 0.x, the others with a major version. What reads
+# and writes bags.
+RECORDINGS = ["lz4>=4", "mcap>=1.2,<2", "rosbags>=0.11,<0.12", "zstandard>=0.22"]
 
 EXTRAS = {
     # What the node and `make demo` need; no torch.
@@ -28,17 +29,17 @@ EXTRAS = {
         "openvino>=2025.0",
         "opencv-python-headless>=4.8,<5",
         "rich>=13",
-        "tyro>=0.9",
+        "tyro>=0.9,<2",
     ],
     "train": [
         *RECORDINGS,
         "torch>=2.9",
         "torchvision",
         "segmentation-models-pytorch==0.6.*",
-        "timm>=1.0",
+        "timm>=1.0,<2",
         "safetensors>=0.4",
         "jinja2>=3.1",
-        "lightning-fabric>=2.5",
+        "lightning-fabric>=2.5,<3",
         "matplotlib>=3.8",
         "moderngl>=5.12",
         "onnx>=1.17",
@@ -49,7 +50,7 @@ EXTRAS = {
         "rich>=13",
         "scipy>=1.11",
         "tensorboard>=2.15",
-        "tyro>=0.9",
+        "tyro>=0.9,<2",
     ],
     # Reads H.264 and HEVC.
     "video": ["av>=12"],
@@ -115,7 +116,7 @@ setup(
         ],
     },
     data_files=data_files(),
-    install_requires=["numpy", "PyYAML"],
+    install_requires=["numpy<3", "PyYAML"],
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [

@@ -6,6 +6,7 @@ is never decoded.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import re
@@ -21,7 +22,7 @@ from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
 from desert_seg.image_header import MAX_PIXELS, check_pixels
 from desert_seg.jpeg import decode_whole
-from desert_seg.mask_loss import lossy_compression
+from desert_seg.mask_loss import is_packed_tiff, lossy_compression
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -191,9 +192,25 @@ def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
     """Decode an image file that is not too large."""
     check_pixels(data, str(path))
     array = decode_whole(data, flags)
-    if array is None:
+    if array is None or (array.dtype == np.uint8 and _is_damaged_tiff(data)):
         raise DataError(f"{path}: is not a whole image that OpenCV can decode; copy or export the file again")
     return array
+
+
+def _is_damaged_tiff(data: bytes) -> bool:
+    """Whether a compressed TIFF of 8 bits does not unpack, which OpenCV passes over and Pillow, where it is, tells."""
+    if not is_packed_tiff(data) or importlib.util.find_spec("PIL") is None:
+        return False
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except UnidentifiedImageError:  # of a kind that only OpenCV reads
+        return False
+    except (OSError, SyntaxError, ValueError):
+        return True
+    return False
 
 
 def _png_depth_and_color_type(data: bytes) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Compression that changes the values of a mask, told by a file's header; knows nothing of masks otherwise."""
+"""How an image file is compressed, told by its header: with loss, which changes the values of a mask, or without."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ import struct
 from desert_seg.image_header import tiff_tags
 
 _TIFF_COMPRESSION = 259
+_PACKED_TIFF = (5, 8, 32773, 32946)
 _LOSSY_TIFF = {6: "JPEG", 7: "JPEG", 33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 50001: "WebP"}
+
+
+def is_packed_tiff(data: bytes) -> bool:
+    """Whether the file is a TIFF whose samples are packed without loss: LZW, Deflate or PackBits."""
+    return _tiff_compression(data) in _PACKED_TIFF
 
 
 def lossy_compression(data: bytes) -> str | None:
@@ -22,13 +28,18 @@ def lossy_compression(data: bytes) -> str | None:
         return "JPEG"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "lossy WebP" if b"VP8 " in _chunks(data) else None
-    if data.startswith((b"II", b"MM")):
-        try:
-            scheme = _LOSSY_TIFF.get(dict(tiff_tags(data)).get(_TIFF_COMPRESSION, 1))
-        except (struct.error, OverflowError):
-            return None  # no whole image, which whoever decodes it says
-        return f"{scheme} in TIFF" if scheme else None
-    return None
+    scheme = _LOSSY_TIFF.get(_tiff_compression(data))
+    return f"{scheme} in TIFF" if scheme else None
+
+
+def _tiff_compression(data: bytes) -> int:
+    """The number of a TIFF's compression; 0 for any other file, and one that is no whole image."""
+    if not data.startswith((b"II", b"MM")):
+        return 0
+    try:
+        return dict(tiff_tags(data)).get(_TIFF_COMPRESSION, 1)
+    except (struct.error, OverflowError):
+        return 0
 
 
 def _chunks(data: bytes) -> list[bytes]:

@@ -41,12 +41,16 @@ def run(arguments: Sequence[str]) -> int:
     except DesertSegError as error:
         return _refuse(str(error))
     # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt anywhere in the clean-up.
+    told_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, lambda *_: told_to_stop.set())
     try:
         start_ros(arguments)
     except DesertSegError as error:
         return _refuse(str(error))
+    if told_to_stop.is_set():  # before rclpy's handler was there to hear it
+        rclpy.try_shutdown()
+        return 0
     node, code = None, 0
     starting = _Starting()
     try:

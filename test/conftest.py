@@ -77,6 +77,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path not in slow, -num_tests[item.path]))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much the campaigns of test/campaign did in this run."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    done = Counter[str]()
+    for name, count in (pair for report in reports for pair in report.user_properties):
+        done[name] += count
+    if done:
+        minutes = sum(report.duration for report in reports) / 60
+        what = ", ".join(f"{count} {name}" for name, count in sorted(done.items()))
+        terminalreporter.write_line(f"campaigns: {what}; {minutes:.1f} minutes of tests")
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A built colcon workspace.

@@ -91,6 +91,19 @@ def test_a_jpeg_that_was_cut_short_is_no_image(tmp_path):
         read_image(path)
 
 
+@pytest.mark.parametrize("compression", [5, 8, 32773], ids=["LZW", "Deflate", "PackBits"])
+def test_a_compressed_tiff_that_does_not_unpack_is_refused(tmp_path, compression):
+    pytest.importorskip("PIL")
+    path = tmp_path / "mask.tiff"
+    mask = np.random.default_rng(0).integers(0, 7, (48, 64), np.uint8)
+    data = cv2.imencode(".tiff", mask, [cv2.IMWRITE_TIFF_COMPRESSION, compression])[1].tobytes()
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_mask(path), mask)
+    path.write_bytes(data[:200] + b"\xff" * 600 + data[800:])
+    with pytest.raises(DataError, match=r"mask\.tiff: is not a whole image"):
+        read_mask(path)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4])
 @pytest.mark.parametrize("mode", ["grey", "palette"])
 def test_masks_of_few_bits_are_read_unscaled(tmp_path, bits, mode):

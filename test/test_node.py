@@ -9,10 +9,12 @@ import sys
 from array import array
 from dataclasses import fields
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 
 rclpy = pytest.importorskip("rclpy")
 
@@ -248,6 +250,21 @@ def test_every_parameter_is_declared_with_a_description(peer):
         assert descriptor.read_only is not item.metadata["live"]
 
 
+def test_the_policy_for_sros_2_allows_the_node_what_it_has_and_little_else(peer):
+    def allowed(kind, verb):
+        entries = ElementTree.parse(ROOT / "config/sros2_policy.xml").iterfind(f".//{kind}s[@{verb}='ALLOW']/{kind}")
+        return {f"/{entry.text}".replace("/~", "/segment").replace("//", "/") for entry in entries}
+
+    def has(names_and_types):
+        return {name for name, _ in names_and_types("segment", "/")}
+
+    node = peer.node
+    assert has(node.get_publisher_names_and_types_by_node) | {"/segment/label_info"} == allowed("topic", "publish")
+    asked_for_otherwise = {"/image/compressed", "/image/ffmpeg", "/image/foxglove", "/tf", "/tf_static", "/clock"}
+    assert has(node.get_subscriber_names_and_types_by_node) | asked_for_otherwise == allowed("topic", "subscribe")
+    assert has(node.get_service_names_and_types_by_node) == allowed("service", "reply")
+
+
 def test_masks_are_offered_reliably_and_images_taken_as_cameras_offer_them(peer):
     (publisher,) = peer.until(lambda: peer.node.get_publishers_info_by_topic("/segment/mask"), "the mask's publisher")
     (subscription,) = peer.until(lambda: peer.node.get_subscriptions_info_by_topic("/image"), "who takes images")
@@ -348,6 +365,16 @@ def test_the_node_ends_though_the_signal_woke_it_before_ros_was_shut_down(start)
     node, peer = start("quiet", "-p", "autostart:=false", program=("-c", quiet))
     assert state(peer) == "unconfigured"
     assert node.stop(signal.SIGUSR1) == 0, node.output()
+
+
+def test_a_node_told_to_end_before_ros_listens_for_signals_ends(start):
+    early = (
+        "import os, signal, rclpy, desert_seg_ros.start as start; init = rclpy.init; "
+        "rclpy.init = lambda **options: os.kill(os.getpid(), signal.SIGTERM) or init(**options); start.main()"
+    )
+    node, _ = start("early", program=("-c", early))
+    assert node.process.wait(60) == 0, node.output()
+    assert not node.output()
 
 
 def test_a_bug_in_the_worker_ends_the_process_instead_of_leaving_a_node_that_looks_alive(start, frame):

@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 import pytest
 from catkin_pkg.package import parse_package
 from conftest import ROOT, colcon
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 VERSION = ElementTree.parse(ROOT / "package.xml").getroot().findtext("version")
 
@@ -82,6 +84,19 @@ def test_the_templates_and_shaders_that_commands_read_are_package_data(setup_dat
         path for package in ("desert_seg", "desert_seg_ros", "desert_seg_train") for path in (ROOT / package).rglob("*")
     }
     assert {path for path in wanted if path.suffix in suffixes} <= carried
+
+
+@pytest.mark.parametrize("lock", ["robot", "ci"])
+def test_every_requirement_has_a_locked_version_that_it_allows(setup_data: dict[str, Any], lock: str) -> None:
+    pinned = re.findall(r"^([\w.-]+)==([\w.+!-]+)", (ROOT / "requirements" / f"{lock}.txt").read_text(), re.MULTILINE)
+    extras = {
+        "robot": ["runtime", "video", "ros"],
+        "ci": ["runtime", "train", "video", "cluster", "test", "interop", "dev"],
+    }
+    for requirement in (Requirement(text) for extra in extras[lock] for text in setup_data["extras"][extra]):
+        versions = [version for name, version in pinned if name == canonicalize_name(requirement.name)]
+        assert versions, f"{requirement} is not in requirements/{lock}.txt; run `make lock`"
+        assert all(map(requirement.specifier.contains, versions)), f"{requirement}: {versions}; run `make lock`"
 
 
 def test_tools_are_configured_without_a_project_table() -> None:

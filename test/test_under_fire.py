@@ -234,6 +234,16 @@ def test_a_node_told_to_end_at_any_moment_ends_cleanly_and_leaves_no_shared_memo
                 ending.go_on(time.monotonic() - begun, how)
             peer.send(frame)
             rclpy.spin_once(peer.node, timeout_sec=0.01)
+        assert not left_behind(endings)
+
+
+def left_behind(endings):
+    """Segments that nobody uses any more. A node has mapped those of the others, too, so they are asked together."""
+    in_use = set().union(*map(shared_memory_of, others_running()))
+    # Where loading alone takes longer than the time there is to end, as on a machine under load, the node says so.
+    excused = set().union(*(ending.memory for ending in endings if "still loading" in ending.process.output()))
+    seen = set().union(*(ending.memory for ending in endings))
+    return {path for path in seen - in_use - excused if os.path.exists(path)}  # noqa: PTH110 - paths of the kernel's
 
 
 class Ending:
@@ -259,11 +269,6 @@ class Ending:
         is_early = self.moment < 0.6
         assert code == 0 or (is_early and code in (-how, 1)), (self.moment, code, said)
         assert "Traceback" not in said or is_early, (self.moment, said)
-        others = set().union(*map(shared_memory_of, others_running()))
-        left = {path for path in self.memory - others if os.path.exists(path)}  # noqa: PTH110 - paths of the kernel's
-        # A node told to end while its model loads, as on a machine under load, has no time to take back everything.
-        is_loading = "still loading" in said or "Failed to complete transition" in said
-        assert not left or is_loading, (self.moment, left)
 
 
 def others_running():

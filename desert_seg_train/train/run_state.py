@@ -11,13 +11,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from desert_seg.checkpoint import read_checkpoint
-from desert_seg.errors import ArtifactError, DataError
-from desert_seg.files import write_text, writing
+from desert_seg.errors import ArtifactError, DataError, OutputError
+from desert_seg.files import refusal, write_text, writing
 from desert_seg.labels import LabelMap
 from desert_seg.network import NetworkConfig
 from desert_seg_train.train.config import TrainConfig
@@ -134,12 +134,12 @@ class RunFolder:
             ) from error
 
     def save(self, position: Position, parts: Mapping[str, Any]) -> None:
-        """Write last.ckpt; raises DataError if it cannot be written; the earlier one is kept then."""
+        """Write last.ckpt; raises OutputError if it cannot be written; the earlier one is kept then."""
         state = {name: part.state_dict() for name, part in parts.items()}
         self._write(self.last, {"position": asdict(position), **state})
 
     def save_best(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Write best.ckpt; raises DataError like `save`."""
+        """Write best.ckpt; raises OutputError like `save`."""
         self._write(self.best, {"average": dict(weights)})
 
     def write_log(self, history: Sequence[EpochResult]) -> None:
@@ -154,14 +154,23 @@ class RunFolder:
     def _write(self, path: Path, content: dict[str, Any]) -> None:
         partial = path.with_suffix(".partial")
         try:
-            torch.save({**self._facts, **content}, partial)
+            with partial.open("wb") as file:
+                _save({**self._facts, **content}, file)
             partial.replace(path)
-        except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
+        except OSError as error:
+            raise OutputError(f"{refusal(path, error)}, and go on with --resume") from error
+        finally:
             partial.unlink(missing_ok=True)
-            reason = " ".join(str(error).split())[:120]
-            raise DataError(
-                f"{path}: could not be written ({reason}); make room on the disk and go on with --resume"
-            ) from error
+
+
+def _save(content: dict[str, Any], file: BinaryIO) -> None:
+    """torch.save, with the machine's own error where it refuses: torch's writer speaks of positions in an archive."""
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
 
 
 def _recipe(config: TrainConfig) -> str:
