@@ -6,6 +6,7 @@ A test compares the pages with the code.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import fields
@@ -189,7 +190,12 @@ itself.
 def reports_page() -> str:
     """The JSON files that commands write."""
     module = ast.parse((ROOT / "desert_seg_train" / "evaluate" / "results_file.py").read_text(encoding="utf-8"))
-    about = (ast.get_docstring(module) or "").partition("\n")[2].strip("\n")
+    keys: list[list[str]] = []
+    for line in (ast.get_docstring(module) or "").splitlines()[2:]:
+        if found := re.match(r"(\w+) {2,}(.+)", line):
+            keys.append([f"`{found[1]}`", found[2]])
+        else:
+            keys[-1][1] += f"<br>{line.strip()}"
     rows = [(f"`{key}`", meaning) for key, meaning in meanings()]
     return f"""# Reports
 
@@ -201,10 +207,7 @@ says null.
 `results.json` of `desert-seg benchmark`. `desert-seg evaluate --json FILE` writes it too, and
 `desert-seg benchmark --against FILE` reads it.
 
-```text
-{about}
-```
-
+{table(["key", "what"], keys)}
 ## A live node on a bag
 
 `results.json` of `desert-seg-benchmark`, [the bag benchmark](../bag_benchmark.md). `[]` stands for every item of a
