@@ -135,7 +135,7 @@ class NetworkLines:
             float((exact.segment(frame, options).mask == rounded.segment(frame, options).mask).mean())
             for frame in self._frames
         ]
-        # A quick run's network sees a quarter of the size it was trained for.
+        # A quick run's network sees an eighth of the size it was trained for.
         bar = None if self._setting.quick else Bar(100 * MIN_AGREEMENT["bf16"], at_most=False)
         name = "bf16 against float32"
         yield Figure(name, "pixels with the same class", (100 * float(np.mean(shares)),), "%", once=True, bar=bar)
