@@ -145,15 +145,6 @@ def test_only_what_this_python_lacks_is_taken_from_the_wheels(tmp_path):
 def test_no_wheel_that_is_carried_replaces_what_a_gpu_machine_was_set_up_with():
     lines = (ROOT / "scripts" / "gpu_wheels.txt").read_text().splitlines()
     names = {line.split("=")[0].split(">")[0] for line in lines if line and not line.startswith("#")}
-    there = {
-        "torch",
-        "torchvision",
-        "timm",
-        "lightning",
-        "onnxruntime",
-        "safetensors",
-        "opencv-python-headless",
-        "numpy",
-    }
+    there = {"torch", "torchvision", "timm", "lightning", "onnxruntime", "safetensors", "opencv-python-headless"}
     assert names >= {"segmentation-models-pytorch", "tyro", "rosbags"}
     assert not there & names

@@ -110,15 +110,13 @@ class NetworkLines:
             yield Figure("batches of four", f"views {views}, a frame", taken, "ms")
 
     def against_eager(self) -> Iterator[Figure]:
-        """The same network in eager torch on the same device, from frames on the device to scores."""
-        name, bare = "against eager torch", self._bare_ms(1)
-        for precision in ("f32", "bf16"):
-            if precision == "bf16" and not self._has_bf16():
-                continue
+        """The same network in eager torch on the same device, from a frame in memory to scores on the device."""
+        name, bare, has_bf16 = "against eager torch", self._bare_ms(1), self._has_bf16()
+        for precision in ("f32", "bf16") if has_bf16 else ("f32",):
             eager = milliseconds(self._eager(precision), self._seconds)
             yield Figure(name, f"eager {precision}", eager, "ms")
             yield ratio(name, f"ours / eager {precision}", bare, eager)
-        if self._setting.device == "cuda":  # whether measuring convolutions would pay in ours, too
+        if self._setting.device == "cuda" and has_bf16:  # whether measuring convolutions would pay in ours, too
             with torch.backends.cudnn.flags(enabled=True, benchmark=True):
                 chosen = milliseconds(self._eager("bf16"), self._seconds)
             yield Figure(name, "eager bf16, fastest convolutions by measurement", chosen, "ms")
@@ -135,7 +133,7 @@ class NetworkLines:
             float((exact.segment(frame, options).mask == rounded.segment(frame, options).mask).mean())
             for frame in self._frames
         ]
-        # A quick run's network sees a quarter of the size it was trained for.
+        # A quick run's network sees an eighth of the size it was trained for.
         bar = None if self._setting.quick else Bar(100 * MIN_AGREEMENT["bf16"], at_most=False)
         name = "bf16 against float32"
         yield Figure(name, "pixels with the same class", (100 * float(np.mean(shares)),), "%", once=True, bar=bar)

@@ -27,7 +27,7 @@ from speed.gpu.plan import Setting
 from speed.options import ROOT
 
 LIGHT = ROOT / "models" / "light"
-QUICK_SCALE = 0.25
+QUICK_SCALE = 0.125
 """Network input relative to the artifact's, in a quick run."""
 
 _SMALL_TRANSFORMER: dict[str, Any] = {

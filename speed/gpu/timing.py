@@ -8,19 +8,23 @@ from statistics import median
 
 GROUPS = 5
 
+FEW_GROUPS = 3
+"""When there is no time."""
+
 
 def milliseconds(task: Callable[[], object], seconds: float) -> tuple[float, ...]:
     """Run a task for about so long, after once more, which is often slow.
 
     Args:
         task: Whatever it does is done when it returns.
-        seconds: 0 = once for every group.
+        seconds: 0 = three times.
 
     Returns:
-        The medians of `GROUPS` groups of runs, one after another.
+        The medians of groups of runs, one after another.
     """
     task()
-    return tuple(_median_of_a_group(task, seconds / GROUPS) for _ in range(GROUPS))
+    groups = GROUPS if seconds else FEW_GROUPS
+    return tuple(_median_of_a_group(task, seconds / groups) for _ in range(groups))
 
 
 def _median_of_a_group(task: Callable[[], object], seconds: float) -> float:

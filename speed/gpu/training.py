@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from desert_seg_train.train.devices import make_fabric
 from desert_seg_train.train.display import TrainingDisplay
 from desert_seg_train.train.epoch import finish_epoch, train_epoch
 from desert_seg_train.train.memory import keep_freed_memory
+from desert_seg_train.train.run_state import Position
 from desert_seg_train.train.setup import Training, set_up
 from desert_seg_train.train.stopping import stop_signals
 from speed.figures import Bar, Figure
@@ -72,28 +74,30 @@ class TrainingLines:
 
     def steps(self) -> Iterator[Figure]:
         """All steps: speed, memory, and whether the loss falls; keeps the checkpoint before the last epoch."""
-        config, losses, seconds = self._config, list[float](), list[float]()
+        config, losses, rates, starts = self._config, list[float](), list[float](), list[float]()
         skipped = 0
         training = _set_up(config)
-        with stop_signals(training.fabric) as stop, _display(training) as display:
+        with stop_signals(training.fabric) as stop, _StepClock(training) as display:
             for epoch in range(config.epochs):
                 if epoch == config.epochs - 1:
                     self._again.mkdir(parents=True)
                     shutil.copy2(training.folder.last, self._again)
+                display.begin()
                 train_epoch(training, display, stop)
+                starts.append(display.first_s())
+                rates.append(display.steps_hz())
                 self._last_losses = list(training.position.losses)
                 losses += self._last_losses
-                seconds.append(training.position.seconds)
                 skipped += training.position.skipped_steps
                 finish_epoch(training, display)
-        rates = tuple(config.steps_per_epoch / each for each in seconds[1:])  # the first epoch starts everything up
         few = max(1, len(losses) // 10)
         fall = sum(losses[-few:]) / sum(losses[:few])
         name, bar = "steps", None if self._setting.quick else Bar(0.9)
         precision = "bf16" if self._setting.device == "cuda" else "f32"
         yield Figure(name, f"taken, in {precision}", (len(losses),), "steps", once=True)
-        yield Figure(name, "steps per second", rates, "Hz", once=len(rates) < 3)
-        yield Figure(name, "crops per second", tuple(config.batch_size * each for each in rates), "Hz", once=True)
+        yield Figure(name, "steps per second", tuple(rates[1:]), "Hz", once=True)
+        yield Figure(name, "crops per second", tuple(config.batch_size * each for each in rates[1:]), "Hz", once=True)
+        yield Figure(name, "first step of an epoch, with the start of the loader", tuple(starts[1:]), "s", once=True)
         yield Figure(name, "memory", (materials.peak_memory_gb(self._setting.device),), "GB", once=True)
         yield Figure(name, "loss of the last tenth / of the first", (fall,), once=True, bar=bar)
         yield Figure(name, "steps skipped for an absurd gradient", (skipped,), "steps", once=True, bar=Bar(0))
@@ -103,7 +107,7 @@ class TrainingLines:
         if not self._last_losses:
             raise NotRunError("there is no training to resume")
         training = _set_up(replace(self._config, out=self._again, resume=True))
-        with stop_signals(training.fabric) as stop, _display(training) as display:
+        with stop_signals(training.fabric) as stop, _StepClock(training) as display:
             train_epoch(training, display, stop)
         apart = [
             abs(one - other) / abs(other)
@@ -122,6 +126,27 @@ def _set_up(config: TrainConfig) -> Training:
     return set_up(config, fabric, Console(quiet=True))
 
 
-def _display(training: Training) -> TrainingDisplay:
-    config = training.config
-    return TrainingDisplay(Console(), config.epochs, training.steps_per_epoch, training.position)
+class _StepClock(TrainingDisplay):
+    """Shows the training, and notes when each step of an epoch was over; its loss has been waited for by then."""
+
+    def __init__(self, training: Training) -> None:
+        config = training.config
+        super().__init__(Console(), config.epochs, training.steps_per_epoch, training.position)
+        self.begin()
+
+    def begin(self) -> None:
+        """An epoch begins."""
+        self._began, self._ends = time.perf_counter(), list[float]()
+
+    def step(self, position: Position) -> None:
+        """See `TrainingDisplay`."""
+        super().step(position)
+        self._ends.append(time.perf_counter())
+
+    def first_s(self) -> float:
+        """Seconds until the first step was over."""
+        return self._ends[0] - self._began
+
+    def steps_hz(self) -> float:
+        """Steps per second after the first, of which there must be at least one."""
+        return (len(self._ends) - 1) / (self._ends[-1] - self._ends[0])
