@@ -30,7 +30,9 @@ RUN python3 -m venv --system-site-packages /opt/desert_seg \
     && /opt/desert_seg/bin/pip install --no-cache-dir --constraint /opt/desert_seg/constraints.txt ".[runtime]" \
     && mkdir /opt/desert_seg/lib/desert_seg_ros \
     && ln -s /opt/desert_seg/bin/{segment_node,desert-seg-benchmark} /opt/desert_seg/lib/desert_seg_ros/
-ENV AMENT_PREFIX_PATH=/opt/desert_seg PATH=/opt/desert_seg/bin:$PATH ROS_LOG_DIR=/tmp/ros
+ENV AMENT_PREFIX_PATH=/opt/desert_seg PATH=/opt/desert_seg/bin:$PATH
+# All it writes is below /tmp, so the root can be read-only (docs/reliability.md).
+ENV ROS_LOG_DIR=/tmp/ros XDG_CACHE_HOME=/tmp/cache
 
 # An image whose node could not start is not made.
 RUN . /opt/ros/jazzy/setup.bash \

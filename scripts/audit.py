@@ -146,7 +146,7 @@ def licences() -> list[str]:
 
 def _ros_licences() -> dict[str, str]:
     """ROS's wheels name no licence, but most of what they install is described by ROS's own manifests."""
-    names = {}
+    names: dict[str, str] = {}
     for path in (ROOT / ".venv" / "share").glob("*/package.xml"):
         licence = " AND ".join(filter(None, (each.text for each in ElementTree.parse(path).iter("license"))))
         name = path.parent.name

@@ -97,6 +97,14 @@ def test_the_entrypoint_sources_ros_and_hands_its_arguments_to_the_launch_file(t
     assert done.stdout.splitlines() == ["yes", "launch", "desert_seg_ros", "segment.launch.py", *arguments]
 
 
+def test_all_that_is_written_is_below_tmp_so_that_the_root_can_be_read_only():
+    settings = dict(pair.split("=", 1) for line in instructions("ENV") for pair in line.split())
+    assert settings["ROS_LOG_DIR"].startswith("/tmp/")
+    assert settings["XDG_CACHE_HOME"].startswith("/tmp/")
+    assert instructions("WORKDIR")[-1] == "/tmp"
+    assert "--read-only --tmpfs /tmp --cap-drop=ALL" in (ROOT / "docs" / "reliability.md").read_text()
+
+
 def test_the_run_command_in_the_dockerfile_uses_a_launch_argument_there_is():
     (command,) = re.findall(r"^# +(docker run .+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     (argument,) = [word.split(":=")[0] for word in shlex.split(command) if ":=" in word]

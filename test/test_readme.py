@@ -74,6 +74,15 @@ def test_every_topic_the_node_names_is_in_the_topic_table():
     assert published == documented
 
 
+def test_every_fault_in_the_table_of_reliability_names_a_test_there_is():
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    faults = [line for line in text.splitlines() if line.startswith("|") and not line.startswith(("|-", "| fault"))]
+    assert all(re.search(r"`[\w/]*test_\w+(::test_\w+)?`", line) for line in faults)
+    for file, name in re.findall(r"`([\w/]*test_\w+)::(test_\w+)`", text):
+        assert f"def {name}(" in (ROOT / "test" / f"{file}.py").read_text(), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_target_module_option_and_file_that_is_named_exists(document):
     text = document.read_text()
