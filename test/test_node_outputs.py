@@ -167,7 +167,7 @@ def test_camera_info_is_scaled_to_the_mask_where_the_shapes_agree(peer, frame):
     def again():
         peer.publishers["camera_info"].publish(calibration)
         peer.send(frame, stamp=(55, 66))
-        return infos
+        return [info for info in infos if info.header.stamp.sec == 55]  # a frame of the test before may still come
 
     peer.until(again, "camera_info")
     info = infos[-1]
