@@ -82,7 +82,6 @@ def test_every_fault_in_the_table_of_reliability_names_a_test_there_is():
         assert f"def {name}(" in (ROOT / "test" / f"{file}.py").read_text(), name
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_target_module_option_and_file_that_is_named_exists(document):
     text = document.read_text()
