@@ -116,7 +116,7 @@ class CudaEngine(TorchEngine):
         with backend_errors(f"{artifact.weights}: torch cannot bring the network to the GPU", "use device cpu"):
             super().__init__(artifact, precision)
             self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            self._pool = torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+            self._pool = torch.cuda.graph_pool_handle()
         self._graphs: dict[tuple[int, ...], _CudaGraph] = {}
 
     def scores(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -171,7 +171,7 @@ class _CudaGraph:
 
 def _gpu_computes_in_bf16() -> bool:
     """Whether the GPU has units for it: from compute capability 8 on; older ones emulate it, slowly."""
-    return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _without_batch_norms(network: SegmentationNetwork, rounded: bool) -> SegmentationNetwork:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from desert_seg.files import write_text
 from desert_seg.html_page import fill_template
-from speed.figures import MISSED
+from speed.figures import MISSED, Figure
 from speed.gpu.outcome import FAILED, NOT_RUN, RAN, Outcome
 
 
@@ -56,7 +56,7 @@ def write_report(out: Path, report: Report) -> None:
     write_text(out / "page.html", page)
 
 
-def _missed(outcome: Outcome) -> Iterator[object]:
+def _missed(outcome: Outcome) -> Iterator[Figure]:
     return (each for each in outcome.figures if each.verdict == MISSED)
 
 

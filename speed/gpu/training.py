@@ -77,7 +77,8 @@ class TrainingLines:
         config, losses, rates, starts = self._config, list[float](), list[float](), list[float]()
         skipped = 0
         training = _set_up(config)
-        with stop_signals(training.fabric) as stop, _StepClock(training) as display:
+        display = _StepClock(training)
+        with stop_signals(training.fabric) as stop, display:
             for epoch in range(config.epochs):
                 if epoch == config.epochs - 1:
                     self._again.mkdir(parents=True)
