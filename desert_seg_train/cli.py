@@ -23,6 +23,7 @@ from desert_seg.program import Work, run_program
 from desert_seg.share import find_artifact
 
 COMMANDS = (
+    "site",
     "train",
     "adapt",
     "evaluate",
