@@ -110,6 +110,7 @@ setup(
             "adapt/replay/*/*",
             "benchmark/*.j2",
             "inspect/*.j2",
+            "site/*.j2",
             "synth/*.yaml",
             "synth/worlds/*.yaml",
             "synth/shaders/*",

@@ -22,6 +22,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from desert_seg.errors import DesertSegError
+from desert_seg.share import find_artifact
 from desert_seg_ros.camera import Camera
 from desert_seg_ros.class_list import ClassList
 from desert_seg_ros.declared_parameters import DeclaredParameters
@@ -85,6 +86,8 @@ class SegmentationNode(LifecycleNode):
         return self._declared.values
 
     def _check(self, parameters: NodeParameters) -> None:
+        if parameters.artifact != self.parameters.artifact:
+            find_artifact(parameters.artifact)
         if self._model is not None:
             Settings.of(parameters, self._model)
 

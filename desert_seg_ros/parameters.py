@@ -61,7 +61,9 @@ def expectation(name: str) -> str:
 class NodeParameters:
     """All parameters of the segmentation node. Metadata: description, live (settable while running), choices, range."""
 
-    artifact: str = _parameter("light", "Model artifact: a folder, or the name of a shipped model.")
+    artifact: str = _parameter(
+        "light", "Model artifact: a folder, or the name of a shipped model; ~/reload_model loads another.", live=True
+    )
     engine: str = _parameter("auto", "Inference engine.", choices=ENGINES)
     device: str = _parameter("auto", "Device the engine runs on.", choices=DEVICES)
     precision: str = _parameter(

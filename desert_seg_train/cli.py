@@ -25,7 +25,7 @@ from desert_seg.share import find_artifact
 
 GROUPS = {
     "Make data": ("synth", "label", "read-labels", "inspect"),
-    "Make a model": ("train", "adapt", "calibrate", "export"),
+    "Make a model": ("site", "train", "adapt", "calibrate", "export"),
     "Judge a model": ("info", "evaluate", "benchmark", "profile"),
     "Use a model": ("predict", "consumers", "doctor"),
 }

@@ -180,7 +180,9 @@ def test_copies_of_a_frame_are_proposed_once(proposed, tmp_path, capsys):
     names = {path.stem for path in (tmp_path / "out" / "frames").glob("*.json")}
     assert len(names) == 2
     assert "a_2" in names
-    assert "no more than 2: the other frames are near-duplicates" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "no more than 2: the other frames are near-duplicates" in told
+    assert f"in one command: desert-seg site {inputs[0]} {inputs[1]} --model {LIGHT}" in told
 
 
 def test_a_frame_that_cannot_be_read_does_not_end_the_others_and_is_said(proposed, tmp_path):

@@ -232,7 +232,8 @@ def test_the_class_list_is_published_again_only_when_it_changes(peer, frame):
         ("tta", "sixfold", "choose one of: none, flip, scales, full"),
         ("suppressed_classes", ["Cactus"], "there is no class 'Cactus'"),
         ("confidence_threshold", 7.0, "out of range"),
-        ("artifact", "other", "read-only"),
+        ("artifact", "other", "there is no shipped model 'other'"),
+        ("engine", "torch", "read-only"),
     ],
 )
 def test_a_refused_parameter_says_why_and_changes_nothing(peer, name, value, reason):

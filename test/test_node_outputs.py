@@ -23,6 +23,7 @@ from tiny_graph import tiny_graph  # noqa: E402
 
 from desert_seg.artifact import ONNX, WEIGHTS, load_artifact, save_artifact  # noqa: E402
 from desert_seg.calibration import Calibration  # noqa: E402
+from desert_seg.errors import DesertSegError  # noqa: E402
 from desert_seg.ground import (  # noqa: E402
     LIFT_M,
     GroundCamera,
@@ -35,6 +36,7 @@ from desert_seg.labels import IGNORE  # noqa: E402
 from desert_seg.recordings.drive import open_drive  # noqa: E402
 from desert_seg.segmenter import Segmenter, SegmentOptions  # noqa: E402
 from desert_seg.traversability import CostPainter, read_policy  # noqa: E402
+from desert_seg_ros import swap_model  # noqa: E402
 from desert_seg_ros.topics import CLOUDS, IMAGES  # noqa: E402
 
 CALIBRATION = Calibration(temperature=1.5, unknown_score="entropy", unknown_threshold=0.5)
@@ -346,6 +348,48 @@ def test_a_reload_swaps_in_a_new_artifact_and_a_damaged_one_is_refused_and_the_o
     shutil.rmtree(folder)
     assert not peer.ask("reload_model", Trigger, Trigger.Request()).success
     assert peer.exchange(frame, masks)
+
+
+def test_a_node_is_given_another_model_by_its_folder_and_keeps_its_own_if_that_is_refused(start, frame, tmp_path):
+    first, second = (calibrated(tmp_path / name, CALIBRATION, name=name) for name in ("first", "second"))
+    _, peer = start("swapping", "-p", f"artifact:={first}", "-p", "precision:=f32")
+    peer.until_ready()
+    masks = peer.listen("mask", Image)
+
+    def swap(*arguments):
+        command = [sys.executable, "-m", "desert_seg_ros.swap_model", *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = swap("/swapping", "second")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("/swapping runs second ")
+    assert peer.get_parameter("artifact").string_value == str(second)
+    assert peer.exchange(frame, masks)
+    (first / ONNX).write_bytes(b"half a file")
+    done = swap("swapping", first)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the node /swapping refused the model: ")
+    assert done.stderr.endswith("; the model in use stays\n")
+    assert peer.get_parameter("artifact").string_value == str(second)
+    assert peer.exchange(frame, masks)
+    done = swap("swapping", tmp_path / "nowhere")
+    assert done.stderr.startswith(
+        f"error: the node /swapping refused the model: there is no model artifact '{tmp_path}"
+    )
+    assert peer.get_parameter("artifact").string_value == str(second)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nobody", "found no /nobody/get_parameters within 0 s, expected a segmentation node that is configured"),
+        ("no body", "found the node name '/no body', expected one like /segment"),
+    ],
+)
+def test_a_swap_without_a_node_says_so(ros, name, sentence, tmp_path, monkeypatch):
+    monkeypatch.setattr(swap_model, "FIND_S", 0.1)
+    with pytest.raises(DesertSegError, match=sentence):
+        swap_model.swap_model(name, str(tmp_path))
 
 
 def test_a_reload_that_fails_as_nobody_foresaw_is_refused_too_and_the_log_says_where(start, frame):

@@ -19,15 +19,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from desert_seg.artifact import Artifact, load_artifact
+from desert_seg.artifact import Artifact, check_replaceable, load_artifact
 from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.images import read_image
 from desert_seg.labels import load_label_map
 from desert_seg.network import SegmentationNetwork
 from desert_seg_train.adapt.config import AdaptConfig
+from desert_seg_train.adapt.judgement import Judgement, PlaceChange, write_judgement
 from desert_seg_train.adapt.judging import Gains, confusions, folds
-from desert_seg_train.adapt.place import Impression, place_table, signs_of_collapse
+from desert_seg_train.adapt.place import Impression, place_change, place_table, signs_of_collapse
 from desert_seg_train.adapt.place_frames import LESSONS, PLACE, gather_frames, link_frames, shipped_replay
 from desert_seg_train.adapt.start import Start
 from desert_seg_train.adapt.teaching import Lessons, steps_within, teach
@@ -80,24 +81,27 @@ def adapt(config: AdaptConfig) -> Path:
         divisions = folds(own[0])
         fewer = max(1, round(steps * TIME_FOR_JUDGING / len(divisions)))
         steps = max(1, steps - fewer * len(divisions))
-        for number, (learned, judged) in enumerate(divisions, 1):
-            console.print(f"cross-validation {number}/{len(divisions)}: {len(learned)} frames, {fewer} steps")
-            taught = teach(start.network(), replace(lessons, labelled=(learned, *replay)), criterion, fewer, console)
+        for number, (rest, judged) in enumerate(divisions, 1):
+            console.print(f"cross-validation {number}/{len(divisions)}: {len(rest)} frames, {fewer} steps")
+            taught = teach(start.network(), replace(lessons, labelled=(rest, *replay)), criterion, fewer, console)
             gains.add(f"{judged.folder.root.name}, cross-validated", *_judge(start, taught, judged, console))
     learned_from = [f"{len(source)} labelled frames" for source in own]
     learned_from += [f"{len(place)} frames without labels"] if place else []
     replayed = f", {sum(map(len, replay))} replayed" if replay else ""
-    console.print(f"learning from {' and '.join(learned_from)}{replayed}: {steps} steps")
+    learned = f"{' and '.join(learned_from)}{replayed}"
+    console.print(f"learning from {learned}: {steps} steps")
     taught = teach(start.network(), lessons, criterion, steps, console)
     for source in held_back:
         gains.add(f"{source.folder.root.name}, held back", *_judge(start, taught, source, console))
     for source in remembered:
         gains.add(f"{source.folder.root.name}, replayed", *_judge(start, taught, source, console))
     gains.print(console)
+    found, doubts = gains.judged()
     if own and len(own[0]) == 1 and not held_back:
-        console.print("warning: one frame cannot be judged by, so the gain is not known; label two or more")
-    if place:
-        _judge_place(start, taught, place, console)
+        doubts = (*doubts, "one frame cannot be judged by, so the gain is not known; label two or more")
+        console.print(f"warning: {doubts[-1]}")
+    change = _judge_place(start, taught, place, console) if place else None
+    write_judgement(config.out, Judgement(learned, found, doubts, change))
     return _write(config, start, taught, (*own, *replay), console)
 
 
@@ -124,6 +128,8 @@ def _check(config: AdaptConfig, start: Start) -> None:
         )
     if (config.out / ARTIFACT).exists():
         raise DataError(f"{config.out}: holds an adaptation already; choose another --out")
+    if config.export:
+        check_replaceable(config.export)
 
 
 def _written_label_map(artifact: Artifact) -> str:
@@ -179,16 +185,18 @@ def _judge(
     return before, confusions(start.segmenter_of(taught), source, console)
 
 
-def _judge_place(start: Start, taught: SegmentationNetwork, place: Sequence[Path], console: Console) -> None:
+def _judge_place(start: Start, taught: SegmentationNetwork, place: Sequence[Path], console: Console) -> PlaceChange:
     """Print how the model sees the place now; raises DataError if it must not be used."""
     frames, labels = [partial(read_image, path) for path in place], start.label_map.labels
     before, after = (Impression.of(each, frames) for each in (start.segmenter(), start.segmenter_of(taught)))
-    console.print(place_table(before, after, labels))
+    change = place_change(before, after, labels)
+    console.print(place_table(change))
     if signs := signs_of_collapse(before, after, labels):
         raise DataError(
-            f"the model has taught itself something wrong and is not written: {'; '.join(signs)}; label a few frames "
-            "and give them with --frames, or replay frames that show what it lost"
+            f"the model has taught itself something wrong and is not written: {'; '.join(signs)}; let it learn from a "
+            "few labelled frames of the place, too, or replay frames that show what it lost"
         )
+    return change
 
 
 def _write(

@@ -13,6 +13,7 @@ from desert_seg.console import Console
 from desert_seg.labels import LabelSet
 from desert_seg.scoring import class_iou, count, mean_iou
 from desert_seg.segmenter import Segmenter
+from desert_seg_train.adapt.judgement import Gain
 from desert_seg_train.data.sources import Source
 from desert_seg_train.evaluate.comparison import compare
 
@@ -54,22 +55,31 @@ class Gains:
         if before is not None:
             self._before.setdefault(name, []).append(before)
 
+    def judged(self) -> tuple[tuple[Gain, ...], tuple[str, ...]]:
+        """The gain on each name, and what is doubtful about them."""
+        gains: list[Gain] = []
+        doubts: list[str] = []
+        for name, counts in self._after.items():
+            after = np.concatenate(counts)
+            score = float(mean_iou(after.sum(0)))
+            if name not in self._before:
+                gains.append(Gain(name, len(after), None, score, "had other classes"))
+                continue
+            before = np.concatenate(self._before[name])
+            change, doubts_about_it = _change(name, before, after)
+            gains.append(Gain(name, len(after), float(mean_iou(before.sum(0))), score, change))
+            doubts += doubts_about_it
+        return tuple(gains), tuple(doubts)
+
     def print(self, console: Console) -> None:
         """Print a table and what to think of it; nothing if nothing was judged."""
         if not self._after:
             return
         table = Table("judged on", "frames", "mIoU before", "after", "change, 95 % interval")
-        doubts: list[str] = []
-        for name, counts in self._after.items():
-            after = np.concatenate(counts)
-            if name not in self._before:
-                table.add_row(name, str(len(after)), "", f"{mean_iou(after.sum(0)):.3f}", "had other classes")
-                continue
-            before = np.concatenate(self._before[name])
-            figures = [f"{mean_iou(each.sum(0)):.3f}" for each in (before, after)]
-            change, doubts_about_it = _change(name, before, after)
-            table.add_row(name, str(len(after)), *figures, change)
-            doubts += doubts_about_it
+        gains, doubts = self.judged()
+        for gain in gains:
+            before = "" if gain.before is None else f"{gain.before:.3f}"
+            table.add_row(gain.name, str(gain.num_frames), before, f"{gain.after:.3f}", gain.change)
         console.print(table)
         if not self._before:
             self._print_classes(console)

@@ -16,6 +16,7 @@ from desert_seg.calibration import entropy
 from desert_seg.labels import LabelSet
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg.traversability import LETHAL, read_policy
+from desert_seg_train.adapt.judgement import PlaceChange
 
 MIN_SHARE = 0.005
 """A class with less of the pixels before adaptation is too rare to be missed by its share."""
@@ -83,12 +84,23 @@ def signs_of_collapse(before: Impression, after: Impression, labels: LabelSet) -
     return signs
 
 
-def place_table(before: Impression, after: Impression, labels: LabelSet) -> Table:
+def place_change(before: Impression, after: Impression, labels: LabelSet) -> PlaceChange:
     """What can be said of a place without labels."""
+    shares = zip(before.shares.tolist(), after.shares.tolist(), strict=True)
+    return PlaceChange(
+        (before.agreement, after.agreement),
+        (before.entropy, after.entropy),
+        after.agreement_with(before),
+        dict(zip(labels.names, shares, strict=True)),
+    )
+
+
+def place_table(change: PlaceChange) -> Table:
+    """The same as a table."""
     table = Table("the place, without labels", "before", "after")
-    table.add_row("same class in the mirror", f"{before.agreement:.1%}", f"{after.agreement:.1%}")
-    table.add_row("entropy, 0 sure to 1", f"{before.entropy:.3f}", f"{after.entropy:.3f}")
-    table.add_row("same class as before", "", f"{after.agreement_with(before):.1%}")
-    for name, earlier, later in zip(labels.names, before.shares, after.shares, strict=True):
-        table.add_row(f"pixels of {name}", f"{earlier:.1%}", f"{later:.1%}")
+    table.add_row("same class in the mirror", *(f"{share:.1%}" for share in change.agreement))
+    table.add_row("entropy, 0 sure to 1", *(f"{mean:.3f}" for mean in change.entropy))
+    table.add_row("same class as before", "", f"{change.unchanged:.1%}")
+    for name, shares in change.shares.items():
+        table.add_row(f"pixels of {name}", *(f"{share:.1%}" for share in shares))
     return table

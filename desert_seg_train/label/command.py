@@ -5,7 +5,9 @@ desert-seg label my_drive --model models/light --count 20 --out out/label
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.table import Table
 
@@ -32,31 +34,51 @@ def label(config: LabelConfig) -> None:
     """Choose frames, write proposals, and say why they were chosen and what to do next.
 
     Raises:
-        DataError: There is no frame, a setting is invalid, the folder already holds frames, or frames could not be
-            read; by then all others are done.
+        DataError: See `propose`; or frames could not be read, and by then all others are done.
+        ArtifactError: The model is missing or damaged.
+        EngineError: The engine cannot be had.
+    """
+    console = Console()
+    num_written, unreadable = propose(config, console)
+    inputs = shlex.join(config.inputs)
+    for line in (
+        f"wrote {config.out}: {num_written} frames in {FRAMES}/, {LABELS}, {PREVIEW}",
+        f"correct them and tick `checked`: {labelme_command(config.out)}",
+        f"then: desert-seg read-labels {config.out} --model {config.model} --out {config.out / 'dataset'}",
+        f"all of this, and a model taught by it, in one command: desert-seg site {inputs} --model {config.model}",
+    ):
+        console.print(line)
+    if unreadable:
+        raise DataError(unreadable)
+
+
+def labelme_command(out: Path) -> str:
+    """What to type to correct the proposals in a folder."""
+    return shlex.join(["labelme", str(out / FRAMES), "--labels", str(out / LABELS)])
+
+
+def propose(config: LabelConfig, console: Console) -> tuple[int, str]:
+    """Choose frames, write proposals, and say why they were chosen.
+
+    Returns:
+        How many there are, and a sentence on the frames that could not be read, empty if all could.
+
+    Raises:
+        DataError: There is no frame, a setting is invalid, or the folder already holds frames.
         ArtifactError: The model is missing or damaged.
         EngineError: The engine cannot be had.
     """
     _check(config)
-    console = Console()
     chunks = [chunk for text in config.inputs for chunk in find_chunks(text, config.topic)]
     segmenter = Segmenter.load(config.model)
     candidates, failures = _assess(config, chunks, segmenter, console)
     choices = choose(candidates, config.count)
     _print_choices(candidates, choices, config.count, console)
     num_written = _write(config, chunks, segmenter, [candidates[choice.index] for choice in choices], console)
-    frames, labels = config.out / FRAMES, config.out / LABELS
-    for line in (
-        f"wrote {config.out}: {num_written} frames in {FRAMES}/, {LABELS}, {PREVIEW}",
-        f"correct them and tick `checked`: labelme {frames} --labels {labels}",
-        f"then: desert-seg read-labels {config.out} --model {config.model} --out {config.out / 'dataset'}",
-    ):
-        console.print(line)
-    if failures:
-        total = len(candidates) + len(failures)
-        raise DataError(
-            f"{len(failures)} of {total} frames could not be read, the others are done; the first: {failures[0]}"
-        )
+    if not failures:
+        return num_written, ""
+    total = f"{len(failures)} of {len(candidates) + len(failures)} frames"
+    return num_written, f"{total} could not be read, the others are done; the first: {failures[0]}"
 
 
 def _check(config: LabelConfig) -> None:

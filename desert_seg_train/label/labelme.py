@@ -117,6 +117,12 @@ def read_labelme(path: Path, values: Mapping[str, int]) -> LabelledImage:
     return LabelledImage(image, size, tuple(polygons), is_checked)
 
 
+def checked_files(folder: Path, labels: LabelSet) -> list[Path]:
+    """The labelme files of a folder that a person has ticked and that have a shape; raises as `read_labelme` does."""
+    found = ((path, read_labelme(path, label_values(labels))) for path in sorted(folder.glob("*.json")))
+    return [path for path, labelled in found if labelled.is_checked and labelled.polygons]
+
+
 def _reason(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
 

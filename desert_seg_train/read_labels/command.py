@@ -40,6 +40,13 @@ def read_labels(config: ReadLabelsConfig) -> None:
         ArtifactError: The model is missing or damaged.
     """
     console = Console()
+    collect(config, console)
+    adapt = f"desert-seg adapt {config.model} --frames {config.out} --label-map {config.out / LABEL_MAP}"
+    console.print(f"teach them to the model: {adapt} --out runs/{config.out.resolve().name}")
+
+
+def collect(config: ReadLabelsConfig, console: Console) -> None:
+    """Write images and masks, and say which; raises as `read_labels` does."""
     own = load_label_map(config.label_map) if config.label_map else load_artifact(config.model).card.label_map
     label_map, unlabelled = _with_unlabelled(own)
     content = yaml.safe_dump(label_map.to_dict(), sort_keys=False).encode()
@@ -66,12 +73,8 @@ def read_labels(config: ReadLabelsConfig) -> None:
         num_ignored += np.count_nonzero(mask == IGNORE)
         num_pixels += mask.size
     share = f"{num_ignored / num_pixels:.1%} of the pixels without a label, which are ignored"
-    adapt = f"desert-seg adapt {config.model} --frames {config.out} --label-map {config.out / LABEL_MAP}"
-    for line in (
-        f"{num_written} frames in {config.out}: {LAYOUTS[0][0]}/, {LAYOUTS[0][1]}/, {LABEL_MAP}; {share}",
-        *remarks,
-        f"teach them to the model: {adapt} --out runs/{config.out.resolve().name}",
-    ):
+    written = f"{num_written} frames in {config.out}: {LAYOUTS[0][0]}/, {LAYOUTS[0][1]}/, {LABEL_MAP}; {share}"
+    for line in (written, *remarks):
         console.print(line)
 
 
