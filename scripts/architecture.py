@@ -7,6 +7,7 @@ the page; the rest is written by hand. A test compares the page with the code.
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import grimp
@@ -15,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- drawn by scripts/architecture.py -->\n", "<!-- end of the drawing -->\n"
 PACKAGES = ("desert_seg", "desert_seg_ros", "desert_seg_train")
+
+sys.path.insert(0, str(ROOT))  # this checkout, not what is installed
 
 
 def rooms() -> dict[str, str]:
