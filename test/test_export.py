@@ -1,6 +1,10 @@
 """desert-seg export: from a checkpoint to an artifact, judged on real images."""
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -64,6 +68,10 @@ def checkpoint(tmp_path, tiny_network):
     return path
 
 
+def files_of(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
 def entries(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -120,6 +128,16 @@ def test_graphs_do_not_name_folders_of_the_machine_that_made_them(light_with_int
     for artifact in (light_with_int8, load_artifact(LIGHT)):
         for path in (artifact.onnx, artifact.int8_onnx):
             assert b"network.py" not in path.read_bytes(), path
+
+
+def test_a_network_saved_in_two_processes_is_the_same_files(tiny_artifact, tmp_path):
+    again = (
+        "import sys; sys.path.append(sys.argv[1]); from tiny_model import make_tiny_artifact, make_tiny_network; "
+        "make_tiny_artifact(sys.argv[2], make_tiny_network())"
+    )
+    command = [sys.executable, "-c", again, str(ROOT / "test"), str(tmp_path / "again")]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": "7"}, check=True)
+    assert files_of(tmp_path / "again") == files_of(tiny_artifact.path)
 
 
 def test_exporting_a_model_again_keeps_what_it_says_and_names_where_it_came_from(light_with_int8):
