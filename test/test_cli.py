@@ -107,6 +107,7 @@ def test_an_option_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
         ["predict", "--model", "light", "--input", "images", "--output", "out"],
         ["profile", "light"],
         ["read-labels", "folder", "--model", "light", "--out", "out"],
+        ["view", "drive", "--model", "light"],
     ],
     ids=lambda arguments: arguments[0],
 )
