@@ -54,6 +54,8 @@ EXTRAS = {
     ],
     # Reads H.264 and HEVC.
     "video": ["av>=12"],
+    # The viewer of `desert-seg view`.
+    "view": ["rerun-sdk>=0.23"],
     # Distributes predictions over machines.
     "cluster": ["ray>=2.40"],
     "ros": ros_wheels("kilted"),

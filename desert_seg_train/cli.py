@@ -27,7 +27,7 @@ GROUPS = {
     "Make data": ("synth", "label", "read-labels", "inspect"),
     "Make a model": ("site", "train", "adapt", "calibrate", "export"),
     "Judge a model": ("info", "evaluate", "benchmark", "profile"),
-    "Use a model": ("predict", "consumers", "doctor"),
+    "Use a model": ("predict", "view", "consumers", "doctor"),
 }
 """What the commands are for, in the order in which one gets to them."""
 
@@ -106,8 +106,9 @@ def _check_outputs(config: Any) -> None:
     for name in ("out", "output"):
         if (path := getattr(config, name, None)) is not None:
             check_output_folder(path, f"--{name}")
-    if isinstance(path := getattr(config, "json", None), Path):
-        check_output_file(path, "--json")
+    for name in ("json", "save"):
+        if isinstance(path := getattr(config, name, None), Path):
+            check_output_file(path, f"--{name}")
     if (path := getattr(config, "bag", None)) is not None:
         check_output_folder(path.parent, "--bag")
 

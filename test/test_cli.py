@@ -108,6 +108,7 @@ def test_an_option_that_does_not_exist_is_answered_with_the_nearest(tmp_path):
         ["profile", "light"],
         ["read-labels", "folder", "--model", "light", "--out", "out"],
         ["site", "drive", "--model", "light"],
+        ["view", "drive", "--model", "light"],
     ],
     ids=lambda arguments: arguments[0],
 )
