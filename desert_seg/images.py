@@ -135,11 +135,11 @@ def read_mask(path: Path) -> npt.NDArray[Any]:
         DataError: The file cannot be read or is not a mask.
     """
     data = _read_lossless(path)
-    depth, color_type = _png_depth_and_color_type(data)
-    if color_type == _PNG_PALETTE or _is_palette_bmp(data):
-        mask = _palette_indices(path, data)
+    if has_palette(data):
+        mask: npt.NDArray[Any] = palette_indices(data, str(path))
     else:
         mask = _decode(path, data, cv2.IMREAD_UNCHANGED)
+        depth, _ = _png_depth_and_color_type(data)
         if depth in (1, 2, 4):
             mask = mask // (255 // (2**depth - 1))  # decoders scale fewer bits to 0..255
     if mask.ndim != 2 or mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
@@ -225,15 +225,34 @@ def _is_palette_bmp(data: bytes) -> bool:
     return data.startswith(b"BM") and int.from_bytes(bits, "little") <= 8
 
 
-def _palette_indices(path: Path, data: bytes) -> npt.NDArray[np.uint8]:
-    from PIL import Image  # OpenCV can only give the colours behind the indices
+def has_palette(data: bytes) -> bool:
+    """True for the content of a PNG or BMP file whose pixels are indices of a palette."""
+    return _png_depth_and_color_type(data)[1] == _PNG_PALETTE or _is_palette_bmp(data)
 
-    check_pixels(data, str(path))
+
+def palette_indices(data: bytes, name: str) -> npt.NDArray[np.uint8]:
+    """The indices of an image with a palette, HxW.
+
+    Args:
+        data: The content of the file.
+        name: What to call it in an error.
+
+    Raises:
+        DataError: It is damaged or too large, or Pillow is not installed.
+    """
+    try:
+        from PIL import Image  # OpenCV can only give the colours behind the indices
+    except ImportError as error:
+        raise DataError(
+            f"{name}: has a palette, whose indices only Pillow reads; install it (pip install pillow), or save the "
+            "indices as grey levels"
+        ) from error
+    check_pixels(data, name)
     try:
         with Image.open(io.BytesIO(data)) as image:
             return np.asarray(image, np.uint8)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: is not an image that can be decoded ({error}); export the file again") from error
+        raise DataError(f"{name}: is not an image that can be decoded ({error}); export the file again") from error
 
 
 def write_image(path: Path, image: npt.NDArray[Any]) -> None:

@@ -20,9 +20,12 @@ from desert_seg.files import check_output_folder
 from desert_seg.program import run_program
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from rich.table import Table
 
     from desert_seg.labels import LabelMap
+    from desert_seg.recordings.drive import DriveFrame
     from desert_seg.scoring import Scores
     from desert_seg_ros.bag_benchmark.frames import PreparedFrame
     from desert_seg_ros.bag_benchmark.masks import Masked
@@ -117,7 +120,7 @@ def demo(options: argparse.Namespace) -> None:
     fps = frames.masks / timeline.seconds
     title = f"{drive.path.name}: {frames.masks} of {frames.sent} frames, {fps:.1f} fps, model {artifact.card.name}"
     pairs = console.track(masked_frames(drive, mask_bag, recording.masked), "drawing and comparing", frames.masks)
-    scores = review(pairs, frames.masks, artifact.card.label_map, options.out, fps, title)
+    scores, not_compared = review(pairs, frames.masks, artifact.card.label_map, options.out, fps, title)
     report = {
         "drive": str(drive.path),
         "model": {"name": artifact.card.name, "digest": artifact.digest, "label_map": artifact.card.label_map.name},
@@ -134,6 +137,8 @@ def demo(options: argparse.Namespace) -> None:
     write_text(options.out / "report.json", json.dumps(report, indent=2))
     engine = recording.status.values.get("engine", "unknown")
     console.print(_table(frames, fps, latency, start, engine, scores, artifact.card.label_map))
+    if not_compared:
+        console.print(f"warning: not compared with the masks of the drive, which are not of this model: {not_compared}")
     for name, what in (
         ("contact_sheet.png", "frames and masks side by side"),
         ("masks.mp4", "the whole drive with its masks"),
@@ -151,7 +156,7 @@ def review(
     out: Path,
     fps: float,
     title: str,
-) -> Scores | None:
+) -> tuple[Scores | None, str]:
     """Draw the contact sheet and the video, and score the masks in the same pass.
 
     Args:
@@ -163,7 +168,7 @@ def review(
         title: Headline of the contact sheet.
 
     Returns:
-        The scores, or None if the drive has no ground truth.
+        The scores, None without ground truth that the label map can read, and why it cannot.
     """
     from desert_seg.painter import Painter
     from desert_seg.scoring import Confusion
@@ -171,14 +176,18 @@ def review(
 
     labels, painter = label_map.labels, Painter(label_map.labels)
     shown = {round((row + 0.5) * num_pairs / SHEET_ROWS - 0.5) for row in range(SHEET_ROWS)}
-    confusion, rows, judged = Confusion(len(labels)), [], 0
+    confusion, rows, judged, not_compared = Confusion(len(labels)), [], 0, ""
     with Video(out / "masks.mp4", fps) as video:
         for row, (index, frame, mask) in enumerate(pairs):
             rgb = frame.rgb()
             pictures = [rgb, painter.overlay(rgb, mask, OVERLAY_ALPHA)]
-            raw = frame.ground_truth()
-            if raw is not None:
-                target = label_map.apply(raw, f"true mask of frame {index}")
+            target = None
+            if not not_compared:
+                try:
+                    target = _target(frame, index, label_map)
+                except DesertSegError as error:
+                    not_compared = str(error)
+            if target is not None:
                 confusion.add(target, mask)
                 pictures.append(painter.overlay(rgb, target, OVERLAY_ALPHA))
                 judged += 1
@@ -186,11 +195,17 @@ def review(
             if row in shown:
                 rows.append(pictures)
     headings = ["camera", "mask", "truth"][: min(len(row) for row in rows)]
-    scores = confusion.scores() if judged else None
+    scores = confusion.scores() if judged and not not_compared else None
     if scores is not None:
         title += f", mIoU {scores.miou_present:.3f}"
     contact_sheet(out / "contact_sheet.png", [row[: len(headings)] for row in rows], headings, title, labels)
-    return scores
+    return scores, not_compared
+
+
+def _target(frame: DriveFrame, index: int, label_map: LabelMap) -> npt.NDArray[np.uint8] | None:
+    """The true classes of a frame, HxW; None if the drive has none."""
+    raw = frame.ground_truth()
+    return None if raw is None else label_map.apply(raw, f"true mask of frame {index}")
 
 
 def _table(

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 pytest.importorskip("rclpy")
 
@@ -74,6 +75,22 @@ def test_the_table_and_the_places_of_the_results_are_printed(finished):
     for expected in ("frames in", "dropped", "p95", "mIoU", "Rocks", *(str(out / "report.json"),)):
         assert expected in text
     assert "Traceback" not in text
+
+
+def test_masks_with_the_classes_of_another_model_are_not_compared_and_it_says_so(tmp_path):
+    for index in range(3):
+        image = np.random.default_rng(index).integers(0, 256, (120, 200, 3), dtype=np.uint8)
+        write_image(tmp_path / "drive" / "images" / f"{index}.png", image)
+        mask = Image.fromarray(np.full((120, 200), 3, np.uint8), "P")
+        mask.putpalette([0, 0, 0, 10, 20, 30, 40, 50, 60, 156, 76, 30])
+        (tmp_path / "drive" / "labels").mkdir(exist_ok=True)
+        mask.save(tmp_path / "drive" / "labels" / f"{index}.png")
+    done = run_demo("--drive", tmp_path / "drive", "--hz", 2, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning: not compared with the masks of the drive, which are not of this model" in done.stdout
+    assert "values 3 (24000 pixels) are not in label map falcon7_stones" in done.stdout
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["accuracy"] is None
+    assert (tmp_path / "out" / "contact_sheet.png").exists()
 
 
 def test_a_folder_of_plain_images_is_a_drive_without_truth(tmp_path):

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError, FrameError, quoted
 from desert_seg.image_header import MAX_PIXELS, check_size
+from desert_seg.images import has_palette, palette_indices
 from desert_seg.mask_loss import lossy_compression
 from desert_seg.recordings.bayer import BAYER_ENCODINGS, demosaic
 from desert_seg.recordings.compressed import DEPTH_ENCODINGS, decode_compressed, decompress, depth_error
@@ -152,7 +153,8 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
     """Decode the raw values of a ground-truth mask.
 
     Args:
-        message: An Image (mono8, mono16, 8UC1 or 16UC1), or a CompressedImage that holds a single-channel PNG.
+        message: An Image (mono8, mono16, 8UC1 or 16UC1), or a CompressedImage that holds a single-channel PNG, or one
+            with a palette, of which the indices count.
 
     Returns:
         HxW, uint8 or uint16, values as stored.
@@ -161,8 +163,10 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
         FrameError: It is broken, too large, compressed with loss, or not one plane of 8 or 16 bits.
     """
     if hasattr(message, "format"):
+        if has_palette(data := bytes(message.data)):
+            return _indices(data)
         mask = decompress(message)
-        if found := lossy_compression(bytes(message.data)):
+        if found := lossy_compression(data):
             raise FrameError(
                 f"found a mask as {found}, which changes values at every edge; publish masks as PNG (parameter "
                 "`compressed.format` of image_transport)"
@@ -180,6 +184,13 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
     dtype = np.dtype(_MASK_DTYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
     mask = np.ascontiguousarray(_rows(message, dtype.itemsize)).view(dtype)
     return mask.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _indices(data: bytes) -> npt.NDArray[np.uint8]:
+    try:
+        return palette_indices(data, "a mask")
+    except DataError as error:
+        raise FrameError(str(error)) from error
 
 
 def fill_image(message: Any, image: npt.NDArray[Any], encoding: str, header: Any) -> None:
