@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from array import array
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,6 +24,7 @@ from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rcl_interfaces.msg import Log, Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically  # noqa: E402
+from rclpy.node import NodeNameNonExistentError  # noqa: E402
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from ros import LATCHED, MODEL, DiagnosticArray, NodeProcess, String, latest, mask_of, values_of  # noqa: E402
@@ -256,14 +258,20 @@ def test_the_policy_for_sros_2_allows_the_node_what_it_has_and_little_else(peer)
         entries = ElementTree.parse(ROOT / "config/sros2_policy.xml").iterfind(f".//{kind}s[@{verb}='ALLOW']/{kind}")
         return {f"/{entry.text}".replace("/~", "/segment").replace("//", "/") for entry in entries}
 
-    def has(names_and_types):
-        return {name for name, _ in names_and_types("segment", "/")}
+    def agrees(ask, expected, optional=frozenset()):
+        """Nodes and what they have are discovered one by one."""
+        with suppress(NodeNameNonExistentError):
+            return {name for name, _ in ask("segment", "/")} | optional == expected
+        return False
 
     node = peer.node
-    assert has(node.get_publisher_names_and_types_by_node) | {"/segment/label_info"} == allowed("topic", "publish")
-    asked_for_otherwise = {"/image/compressed", "/image/ffmpeg", "/image/foxglove", "/tf", "/tf_static", "/clock"}
-    assert has(node.get_subscriber_names_and_types_by_node) | asked_for_otherwise == allowed("topic", "subscribe")
-    assert has(node.get_service_names_and_types_by_node) == allowed("service", "reply")
+    published, ask = allowed("topic", "publish"), node.get_publisher_names_and_types_by_node
+    peer.until(lambda: agrees(ask, published, {"/segment/label_info"}), "the topics that it publishes")
+    otherwise = {"/image/compressed", "/image/ffmpeg", "/image/foxglove", "/tf", "/tf_static", "/clock"}
+    heard, ask_heard = allowed("topic", "subscribe"), node.get_subscriber_names_and_types_by_node
+    peer.until(lambda: agrees(ask_heard, heard, otherwise), "the topics that it listens to")
+    served, ask_served = allowed("service", "reply"), node.get_service_names_and_types_by_node
+    peer.until(lambda: agrees(ask_served, served), "its services")
 
 
 def test_masks_are_offered_reliably_and_images_taken_as_cameras_offer_them(peer):
