@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import subprocess
 import tempfile
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -148,6 +149,19 @@ def save_network(
     if with_graph:
         files[ONNX] = graph_file(to_onnx(network, input_size))
     return save_artifact(path, card, files)
+
+
+def without_folders(recipe: str) -> str:
+    """A recipe, JSON, as artifacts carry it: of every path the last two parts, for only the model travels."""
+    return json.dumps(_shortened(json.loads(recipe)))
+
+
+def _shortened(value: Any) -> Any:
+    if isinstance(value, str):
+        return "/".join(Path(value).parts[-2:]) if "/" in value else value
+    if isinstance(value, list):
+        return [_shortened(each) for each in value]
+    return {key: _shortened(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def software() -> dict[str, str]:

@@ -238,7 +238,11 @@ def test_the_best_epoch_becomes_an_artifact_that_says_how_it_was_made(config):
     assert artifact.card.metrics["val_miou"] == pytest.approx(max(scores), rel=1e-5)
     assert artifact.card.input_size == (64, 96)
     assert "(6 frames, falcon7, weight 1)" in artifact.card.provenance["data"]
-    assert json.loads(artifact.card.provenance["recipe"])["epochs"] == 4
+    recipe = json.loads(artifact.card.provenance["recipe"])
+    assert recipe["epochs"] == 4
+    assert all(Path(path).parts == Path(path).parts[-2:] for path, *_ in recipe["sources"]), (
+        "no folders of this machine"
+    )
 
 
 def test_training_on_light_and_dark_learns_to_tell_them_apart(config):

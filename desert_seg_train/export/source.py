@@ -19,7 +19,7 @@ from desert_seg.views import SIZE_MULTIPLE
 from desert_seg.weights import network_from_checkpoint, network_from_state_dict
 from desert_seg_train.export.config import ExportConfig
 from desert_seg_train.export.normalization import encoder_normalization
-from desert_seg_train.saving import software
+from desert_seg_train.saving import software, without_folders
 
 DEFAULT_SIZE = (512, 896)
 
@@ -72,7 +72,7 @@ def _read_checkpoint(config: ExportConfig, path: Path) -> Source:
             "data": config.data,
             "label_map": label_map.name,
             "checkpoint": path.name,
-            **recipe,
+            **{name: without_folders(text) for name, text in recipe.items()},
         },
     )
     mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (choice.mean, choice.std))

@@ -15,7 +15,7 @@ from pathlib import Path
 from desert_seg.checkpoint import read_checkpoint
 from desert_seg.console import Console
 from desert_seg.weights import network_from_checkpoint
-from desert_seg_train.saving import save_network
+from desert_seg_train.saving import save_network, without_folders
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.train.devices import make_fabric
 from desert_seg_train.train.display import TrainingDisplay
@@ -71,7 +71,7 @@ def _save_artifact(training: Training) -> None:
         "held out": ", ".join(config.hold_out),
         "label_map": label_map.name,
         "epochs": f"{best.epoch if best else 0} of {config.epochs}",
-        "recipe": folder.recipe,
+        "recipe": without_folders(folder.recipe),
     }
     metrics = {"val_miou": best.val_miou} if best is not None and best.val_miou == best.val_miou else {}
     name = config.out.name
