@@ -46,6 +46,10 @@ float, 98.8 % of the pixels agreed, as with the first four, and with the worst s
 """
 
 
+class MissedBarError(DesertSegError):
+    """An engine differs too much from the network; everything is written, and says so."""
+
+
 def export(config: ExportConfig) -> None:
     """Read, convert, compare, write.
 
@@ -57,7 +61,7 @@ def export(config: ExportConfig) -> None:
         ArtifactError: The source is missing, damaged or of another network, or OUT is not an artifact.
         DataError: A setting, a folder or an image is unusable.
         OutputError: OUT cannot be written.
-        DesertSegError: Everything is written, but an engine missed a bar.
+        MissedBarError: Everything is written, but an engine missed a bar.
     """
     console = Console()
     check_replaceable(config.out)
@@ -87,7 +91,7 @@ def export(config: ExportConfig) -> None:
         how = "no real images to judge by; give --images FOLDER or --labelled FOLDER"
         console.print(Text.assemble(("not judged", "yellow"), f": {how}"))
     if missed := [result for result in report.results if not result.valid]:
-        raise DesertSegError(_what_missed(config.out, missed))
+        raise MissedBarError(_what_missed(config.out, missed))
 
 
 def _installed() -> list[str]:

@@ -43,7 +43,7 @@ def label(config: LabelConfig) -> None:
     inputs = shlex.join(config.inputs)
     for line in (
         f"wrote {config.out}: {num_written} frames in {FRAMES}/, {LABELS}, {PREVIEW}",
-        f"correct them and tick `checked`: {labelme_command(config.out)}",
+        f"correct them and tick `checked`: {shlex.join(labelme_command(config.out))}",
         f"then: desert-seg read-labels {config.out} --model {config.model} --out {config.out / 'dataset'}",
         f"all of this, and a model taught by it, in one command: desert-seg site {inputs} --model {config.model}",
     ):
@@ -52,9 +52,9 @@ def label(config: LabelConfig) -> None:
         raise DataError(unreadable)
 
 
-def labelme_command(out: Path) -> str:
-    """What to type to correct the proposals in a folder."""
-    return shlex.join(["labelme", str(out / FRAMES), "--labels", str(out / LABELS)])
+def labelme_command(out: Path) -> list[str]:
+    """The program that the proposals in a folder are corrected with, and its arguments."""
+    return ["labelme", str(out / FRAMES), "--labels", str(out / LABELS)]
 
 
 def propose(config: LabelConfig, console: Console) -> tuple[int, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from desert_seg.labels import LabelSet
 from desert_seg_train.adapt.command import ARTIFACT, adapt, parse_duration
 from desert_seg_train.adapt.config import AdaptConfig
 from desert_seg_train.adapt.place_frames import PLACE
-from desert_seg_train.export.command import export
+from desert_seg_train.export.command import MissedBarError, export
 from desert_seg_train.export.config import ExportConfig
 from desert_seg_train.label.command import FRAMES, labelme_command, propose
 from desert_seg_train.label.config import LabelConfig
@@ -54,7 +55,7 @@ def site(config: SiteConfig) -> None:
         DataError: The recording, the labels or a setting is unusable, the folder is another site's, or what the model
             taught itself is refused.
         ArtifactError: The model is missing or damaged.
-        DesertSegError: labelme failed, an engine missed a bar, or the node did not take the model.
+        DesertSegError: labelme failed, or the node did not take the model.
         StoppedError: SIGINT or SIGTERM ended it.
     """
     console = Console()
@@ -65,7 +66,10 @@ def site(config: SiteConfig) -> None:
     if config.labels == "ask" and not (corrected := _corrected(config, artifact.card.label_map.labels, console)):
         return
     run, model = _run_folder(config, corrected), config.out / MODEL
-    _teach(config, run, model, console)
+    try:
+        _teach(config, run, model, console)
+    except MissedBarError as error:
+        console.print(f"warning: {error}")
     write_page(config.out, run, artifact, load_artifact(model), console)
     console.print(f"before and after, side by side: {config.out / PAGE}")
     if config.node:
@@ -81,9 +85,8 @@ def _corrected(config: SiteConfig, labels: LabelSet, console: Console) -> list[P
         _choose(config, folder, console)
     files = checked_files(folder / FRAMES, labels)
     if not files:
-        console.print(
-            f"correct the frames in labelme (pip install labelme) and tick `checked` on each: {labelme_command(folder)}"
-        )
+        labelme = shlex.join(labelme_command(folder))
+        console.print(f"correct the frames in labelme (pip install labelme) and tick `checked` on each: {labelme}")
         if have_corrected(folder, console):
             files = checked_files(folder / FRAMES, labels)
     if not files:
