@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -25,7 +24,7 @@ def have_corrected(folder: Path, console: Console) -> bool:
     Raises:
         DesertSegError: labelme failed.
     """
-    command = shlex.split(labelme_command(folder))
+    command = labelme_command(folder)
     program = shutil.which(command[0])
     if program and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         console.print("labelme is open: correct the frames, tick `checked` on each, and close it")
