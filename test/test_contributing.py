@@ -9,7 +9,7 @@ from conftest import ROOT
 from test_packaging import VERSION
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-LARGE = ("models/light/", "sample_drive/")
+LARGE = ("models/light/", "models/trail/", "sample_drive/")
 PICTURES = (".jpg", ".png")
 
 
@@ -38,7 +38,7 @@ def test_what_has_to_be_changed_to_add_something_is_where_it_is_said_to_be(place
     assert text in (ROOT / place).read_text()
 
 
-def test_only_the_model_the_drive_and_small_pictures_are_committed():
+def test_only_the_models_the_drive_and_small_pictures_are_committed():
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listing.returncode:
         pytest.skip("this copy of the project is no git checkout")
@@ -46,7 +46,7 @@ def test_only_the_model_the_drive_and_small_pictures_are_committed():
         if (ROOT / name).is_file() and not name.startswith(LARGE):
             limit = 2e6 if name.endswith(".gif") else 3e5
             assert (ROOT / name).stat().st_size <= limit, name
-    assert {path.name for path in (ROOT / "models").iterdir()} == {"light"}
+    assert {path.name for path in (ROOT / "models").iterdir()} == {"light", "trail"}
 
 
 def test_the_citation_has_the_version_that_is_released():

@@ -4,7 +4,7 @@ import json
 
 from conftest import ROOT
 
-from desert_seg_ros.worker import CLOUDS, IMAGES
+from desert_seg_ros.topics import CLOUDS, IMAGES
 
 LAYOUT = json.loads((ROOT / "config" / "foxglove.json").read_text())
 CAMERA = "/camera/image_raw"
