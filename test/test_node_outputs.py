@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 rclpy = pytest.importorskip("rclpy")
 
@@ -358,7 +359,8 @@ def test_a_node_is_given_another_model_by_its_folder_and_keeps_its_own_if_that_i
 
     def swap(*arguments):
         command = [sys.executable, "-m", "desert_seg_ros.swap_model", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}  # a relative path is to be another one for the node
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     done = swap("/swapping", "second")
     assert (done.returncode, done.stderr) == (0, "")
