@@ -3,12 +3,14 @@
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from desert_seg.errors import DataError
-from desert_seg.images import write_image
+from desert_seg.images import read_image, write_image
 
 torch = pytest.importorskip("torch")
 
@@ -21,6 +23,7 @@ from desert_seg_train.adapt.config import AdaptConfig  # noqa: E402
 from desert_seg_train.adapt.mixing import PseudoLabels, paste_classes  # noqa: E402
 from desert_seg_train.adapt.place import Impression, signs_of_collapse  # noqa: E402
 from desert_seg_train.adapt.place_frames import gather_frames  # noqa: E402
+from desert_seg_train.adapt.start import Start  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +163,13 @@ def test_a_model_that_lost_a_class_is_not_written(tiny_artifact, tmp_path, site,
     with pytest.raises(DataError, match=r"taught itself something wrong and is not written: .* of the pixels"):
         adapt(AdaptConfig(tiny_artifact.path, tmp_path / "run", unlabelled=(str(site),), budget="1s"))
     assert not (tmp_path / "run" / "artifact").exists()
+
+
+def test_a_model_that_learned_nothing_is_as_sure_as_before(site):
+    start = Start(load_artifact(ROOT / "models" / "light"), load_artifact(ROOT / "models" / "light").card.label_map)
+    frames = [partial(read_image, site / "Color_Images" / "s0.png")]
+    before, after = (Impression.of(each, frames) for each in (start.segmenter(), start.segmenter_of(start.network())))
+    assert after.entropy == pytest.approx(before.entropy, abs=1e-3)
 
 
 def impression(shares, agreement=0.9, entropy=0.3):

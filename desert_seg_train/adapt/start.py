@@ -38,5 +38,7 @@ class Start:
 
     def segmenter_of(self, network: SegmentationNetwork) -> Segmenter:
         """A taught network, run as the model is."""
-        card = ModelCard("adapted", asdict(network.config), self.artifact.card.input_size, self.label_map)
+        before = self.artifact.card
+        calibration = before.calibration if self.keeps_classes else None  # so that both are as sure by the same measure
+        card = ModelCard("adapted", asdict(network.config), before.input_size, self.label_map, calibration=calibration)
         return Segmenter(NetworkEngine(network, torch.device("cpu")), card, "")
