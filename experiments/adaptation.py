@@ -70,7 +70,7 @@ def main() -> None:
     pool, judged = place.without(place.names[1::2]), place.only(place.names[1::2])
     replay = [open_source(*source, console) for source in shipped_replay(label_map)]
     criterion = CrossEntropyAndDice(LossConfig(), label_map.labels)
-    before = confusions(start.segmenter(), judged, console)
+    before = confusions(start.segmenter, judged, console)
     table = Table(
         title=f"{options.model} at {folder.name}, {len(judged)} frames, before: {mean_iou(before.sum(0)):.3f}"
     )

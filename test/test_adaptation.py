@@ -168,7 +168,7 @@ def test_a_model_that_lost_a_class_is_not_written(tiny_artifact, tmp_path, site,
 def test_a_model_that_learned_nothing_is_as_sure_as_before(site):
     start = Start(load_artifact(ROOT / "models" / "light"), load_artifact(ROOT / "models" / "light").card.label_map)
     frames = [partial(read_image, site / "Color_Images" / "s0.png")]
-    before, after = (Impression.of(each, frames) for each in (start.segmenter(), start.segmenter_of(start.network())))
+    before, after = (Impression.of(each, frames) for each in (start.segmenter, start.segmenter_of(start.network())))
     assert after.entropy == pytest.approx(before.entropy, abs=1e-3)
 
 

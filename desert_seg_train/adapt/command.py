@@ -95,8 +95,8 @@ def adapt(config: AdaptConfig) -> Path:
         gains.add(f"{source.folder.root.name}, held back", *_judge(start, taught, source, console))
     for source in remembered:
         gains.add(f"{source.folder.root.name}, replayed", *_judge(start, taught, source, console))
-    gains.print(console)
     found, doubts = gains.judged()
+    gains.print(found, doubts, console)
     if own and len(own[0]) == 1 and not held_back:
         doubts = (*doubts, "one frame cannot be judged by, so the gain is not known; label two or more")
         console.print(f"warning: {doubts[-1]}")
@@ -181,14 +181,14 @@ def _judge(
     start: Start, taught: SegmentationNetwork, source: Source, console: Console
 ) -> tuple[npt.NDArray[np.int64] | None, npt.NDArray[np.int64]]:
     """Counts NxKx(K+1) of the model before, None if it had other classes, and after."""
-    before = confusions(start.segmenter(), source, console) if start.keeps_classes else None
+    before = confusions(start.segmenter, source, console) if start.keeps_classes else None
     return before, confusions(start.segmenter_of(taught), source, console)
 
 
 def _judge_place(start: Start, taught: SegmentationNetwork, place: Sequence[Path], console: Console) -> PlaceChange:
     """Print how the model sees the place now; raises DataError if it must not be used."""
     frames, labels = [partial(read_image, path) for path in place], start.label_map.labels
-    before, after = (Impression.of(each, frames) for each in (start.segmenter(), start.segmenter_of(taught)))
+    before, after = (Impression.of(each, frames) for each in (start.segmenter, start.segmenter_of(taught)))
     change = place_change(before, after, labels)
     console.print(place_table(change))
     if signs := signs_of_collapse(before, after, labels):

@@ -5,6 +5,8 @@ Shape letters: N frames, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from rich.table import Table
@@ -71,12 +73,11 @@ class Gains:
             doubts += doubts_about_it
         return tuple(gains), tuple(doubts)
 
-    def print(self, console: Console) -> None:
-        """Print a table and what to think of it; nothing if nothing was judged."""
+    def print(self, gains: Sequence[Gain], doubts: Sequence[str], console: Console) -> None:
+        """Print what `judged` gave as a table and warnings; nothing if nothing was judged."""
         if not self._after:
             return
         table = Table("judged on", "frames", "mIoU before", "after", "change, 95 % interval")
-        gains, doubts = self.judged()
         for gain in gains:
             before = "" if gain.before is None else f"{gain.before:.3f}"
             table.add_row(gain.name, str(gain.num_frames), before, f"{gain.after:.3f}", gain.change)

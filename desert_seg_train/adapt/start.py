@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import torch
 
@@ -32,6 +33,7 @@ class Start:
         config = NetworkConfig(**{**card, "num_classes": len(labels)})
         return start_network(config, str(self.artifact.path), labels)
 
+    @cached_property
     def segmenter(self) -> Segmenter:
         """The model as it is."""
         return Segmenter.load(self.artifact.path, engine="torch", precision="f32")
