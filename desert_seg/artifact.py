@@ -24,6 +24,7 @@ from desert_seg.folder import open_file, sha256_of, write_folder
 from desert_seg.labels import LabelMap, label_map_from_dict
 from desert_seg.parity import ParityReport, parity_from_json
 from desert_seg.self_test import SelfTest, self_test_from_png
+from desert_seg.speeds import SPEEDS
 
 FORMAT = 1
 WEIGHTS = "weights.safetensors"
@@ -55,6 +56,7 @@ class ModelCard:
         metrics: Measured figures by name.
         provenance: How it was made: data, git hash, software versions.
         calibration: What the model knows about its own uncertainty; None if that was never measured.
+        speeds: Recommended input sizes relative to `input_size`, by the names of `desert_seg.speeds`.
     """
 
     name: str
@@ -64,6 +66,7 @@ class ModelCard:
     metrics: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     calibration: Calibration | None = None
+    speeds: Mapping[str, float] = field(default_factory=lambda: SPEEDS)
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def save_artifact(path: str | Path, card: ModelCard, files: Mapping[str, bytes])
         "name": card.name,
         "network": dict(card.network),
         "input_size": list(card.input_size),
+        "speeds": dict(card.speeds),
         "label_map": card.label_map.to_dict(),
         "metrics": dict(card.metrics),
         "provenance": dict(card.provenance),
@@ -199,6 +203,7 @@ def load_artifact(path: str | Path) -> Artifact:
             metrics=content["metrics"],
             provenance=content["provenance"],
             calibration=calibration,
+            speeds=content.get("speeds", SPEEDS),
         )
         small = {name: _read(path / name) for name in (PARITY, *SELF_TEST) if name in content["files"]}
         parity, self_test = _parts(small)

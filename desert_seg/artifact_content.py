@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from desert_seg.errors import DataError
+from desert_seg.speeds import BALANCED, SLOWEST, SPEEDS
 from desert_seg.views import SIZE_MULTIPLE
 
 MAX_SIDE = 128 * SIZE_MULTIPLE
@@ -90,6 +91,16 @@ def check_content(content: Any) -> None:
             f"input_size is {_short(size)}, expected height and width in multiples of {SIZE_MULTIPLE} up to "
             f"{MAX_SIDE}; export the model again"
         )
+    speeds = content.get("speeds", SPEEDS)
+    if not isinstance(speeds, Mapping) or speeds.keys() != SPEEDS.keys() or not all(map(_is_speed, speeds.values())):
+        raise DataError(
+            f"speeds is {_short(speeds)}, expected {', '.join(SPEEDS)} with numbers above 0 up to {SLOWEST:g}; export "
+            "the model again"
+        )
+    if speeds[BALANCED] != 1:
+        raise DataError(
+            f"speeds has {BALANCED} = {speeds[BALANCED]}, expected 1, which is input_size; export the model again"
+        )
     classes = content["label_map"].get("classes")
     if not isinstance(classes, list) or len(classes) != content["network"]["num_classes"]:
         found = len(classes) if isinstance(classes, list) else _short(classes)
@@ -119,6 +130,10 @@ def _is_side(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_speed(value: Any) -> bool:
+    return _is_number(value) and 0 < value <= SLOWEST
 
 
 def _is_plain_value(value: Any) -> bool:

@@ -33,7 +33,7 @@ _SCALES = (0.75, 0.5)
 
 @dataclass(frozen=True)
 class Effort:
-    """The work done for a frame: a view set, and the network's input size relative to the artifact's."""
+    """The work done for a frame: a view set, and the network's input size relative to that of the parameter `speed`."""
 
     views: str
     scale: float = 1.0

@@ -47,6 +47,7 @@ class Diagnostics:
             "model": model.segmenter.card.name,
             "model_digest": model.segmenter.digest,
             "engine": model.segmenter.engine.description,
+            "speed": parameters.speed,
             "tta": parameters.tta,
         }
         less = worker is not None and worker.effort.views + str(worker.effort.scale) != parameters.tta + "1.0"

@@ -81,7 +81,7 @@ class Settings:
             bias=self.bias,
             confidence_threshold=self.parameters.confidence_threshold,
             unknown_threshold=self.parameters.unknown_threshold or None,
-            scale=effort.scale,
+            scale=effort.scale * self.model.segmenter.card.speeds[self.parameters.speed],
             region=(top, left, bottom, right),
             want_confidence="confidence" in wanted,
             want_unknown="unknown" in wanted,

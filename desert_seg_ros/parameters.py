@@ -15,6 +15,7 @@ from desert_seg.errors import DesertSegError
 from desert_seg.ground import MAX_TILT_DEG
 from desert_seg.image_header import MAX_PIXELS
 from desert_seg.segmenter import WHOLE
+from desert_seg.speeds import BALANCED, SPEEDS
 from desert_seg.views import VIEW_SETS
 
 TRANSPORTS = ("raw", "compressed", "ffmpeg", "foxglove")
@@ -86,6 +87,13 @@ class NodeParameters:
     traversability_policy: str = _parameter("", "YAML with the cost of each class for ~/traversability. '' = shipped.")
     autostart: bool = _parameter(True, "Configure and activate at start; false: wait for a lifecycle manager.")
     enabled: bool = _parameter(True, "Segment frames; false: drop them, keep the model loaded.", live=True)
+    speed: str = _parameter(
+        BALANCED,
+        "Input size of the network: fast has half the height and width, fine a quarter more, if the model names no "
+        "others.",
+        live=True,
+        choices=tuple(SPEEDS),
+    )
     tta: str = _parameter("none", "Test-time augmentation views.", live=True, choices=tuple(VIEW_SETS))
     suppressed_classes: tuple[str, ...] = _parameter(
         ("",), "Names of classes never to predict; the next best class wins. [''] = none.", live=True

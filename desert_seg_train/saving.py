@@ -27,6 +27,7 @@ from desert_seg.artifact import ONNX, WEIGHTS, Artifact, ModelCard, save_artifac
 from desert_seg.labels import LabelMap
 from desert_seg.network import DeployedNetwork, SegmentationNetwork
 from desert_seg.rounding import F16_BITS, round_keeping_sums
+from desert_seg.speeds import SPEEDS
 from desert_seg.views import SIZE_MULTIPLE
 from desert_seg_train.self_test_files import self_test_files
 
@@ -132,6 +133,7 @@ def save_network(
     metrics: Mapping[str, float] | None = None,
     provenance: Mapping[str, str] | None = None,
     with_graph: bool = True,
+    speeds: Mapping[str, float] = SPEEDS,
 ) -> Artifact:
     """Write an artifact of a trained network; see `desert_seg.artifact.ModelCard` for the arguments.
 
@@ -144,6 +146,7 @@ def save_network(
         label_map=label_map,
         metrics=metrics or {},
         provenance={**software(), **(provenance or {})},
+        speeds=speeds,
     )
     files = {WEIGHTS: weights_file(network), **self_test_files(network, card)}
     if with_graph:

@@ -25,6 +25,7 @@ PARAMETERS = {
     "artifact": ("Model artifact: a folder, or the name of a shipped model.", None),
     "engine": ("Inference engine.", ["", "auto", "openvino", "onnxruntime", "torch"]),
     "device": ("Device the engine runs on.", ["", "auto", "cpu", "cuda"]),
+    "speed": ("Input size of the network.", ["", "fast", "balanced", "fine"]),
     "tta": ("Test-time augmentation views.", ["", "none", "flip", "scales", "full"]),
     "image_transport": (
         "Kind of input topic; compressed reads IMAGE/compressed, ffmpeg and foxglove read video.",

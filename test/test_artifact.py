@@ -18,6 +18,7 @@ from desert_seg.artifact import ONNX, WEIGHTS, ModelCard, load_artifact, save_ar
 from desert_seg.errors import ArtifactError, DataError
 from desert_seg.folder import write_folder
 from desert_seg.labels import load_label_map
+from desert_seg.speeds import SPEEDS
 
 CARD = ModelCard(
     name="tiny",
@@ -26,6 +27,7 @@ CARD = ModelCard(
     label_map=load_label_map("falcon7_stones"),
     metrics={"miou": 0.5},
     provenance={"data": "none"},
+    speeds={"fast": 0.25, "balanced": 1.0, "fine": 2.0},
 )
 FILES = {WEIGHTS: b"w" * 1000, ONNX: b"o" * 1000}
 
@@ -142,6 +144,9 @@ def network(**changes):
         ({"input_size": [64, 100]}, r"input_size is \[64, 100\], expected"),
         ({"input_size": [0, 64]}, r"input_size is \[0, 64\], expected"),
         ({"input_size": [32, 320000]}, r"input_size is \[32, 320000\], expected"),
+        ({"speeds": {"fast": 0.5}}, r"speeds is \{'fast': 0.5\}, expected fast, balanced, fine"),
+        ({"speeds": {"fast": 0, "balanced": 1, "fine": 2}}, "numbers above 0 up to 4"),
+        ({"speeds": {"fast": 0.5, "balanced": 0.9, "fine": 2}}, "balanced = 0.9, expected 1, which is input_size"),
         ({"input_size": ["64", "96"]}, r"input_size is \['64', '96'\], expected"),
         ({"name": 5}, "name is 5, expected a text"),
         ({"files": None}, "files is None, expected a mapping"),
@@ -173,6 +178,13 @@ def test_a_description_of_another_kind_or_out_of_bounds_is_refused(artifact, cha
     with pytest.raises(ArtifactError, match=message) as error:
         load_artifact(rewritten(artifact, **changes))
     assert "\n" not in str(error.value) and "; " in str(error.value)
+
+
+def test_an_artifact_without_speeds_has_the_usual_ones(artifact):
+    content = json.loads((artifact.path / "artifact.json").read_text())
+    del content["speeds"]
+    (artifact.path / "artifact.json").write_text(json.dumps(content))
+    assert load_artifact(rewritten(artifact)).card.speeds == SPEEDS
 
 
 @pytest.mark.parametrize("name", ["artifact.json", WEIGHTS])

@@ -259,6 +259,15 @@ def test_all_view_sets_stand_beside_one_view_of_as_many_pixels_with_what_each_co
 
 
 @pytest.mark.usefixtures("no_browser")
+def test_the_speeds_of_a_model_are_compared(tmp_path, tiny_artifact):
+    config = small(tmp_path, tiny_artifact, speed=("balanced", "fast", "fine"))
+    benchmark(config)
+    passes = json.loads((config.out / "results.json").read_text())["passes"]
+    assert [each["name"] for each in passes] == ["single view", "0.25 x the pixels", "1.6 x the pixels"]
+    assert [each["input_scale"] for each in passes] == [1.0, 0.5, 1.25]
+
+
+@pytest.mark.usefixtures("no_browser")
 def test_without_extras_and_without_a_browser_there_is_still_a_report(tmp_path, tiny_artifact, capsys):
     config = small(tmp_path, tiny_artifact, suppress_absent=True)
     write_image(config.data / "Segmentation" / "s01.png", np.full((96, 160), 700, np.uint16))
@@ -362,6 +371,7 @@ def train_data_without_use(config):
         (lambda config: replace(config, training_log=Path("nowhere.csv")), "nowhere.csv: cannot be read"),
         (lambda config: replace(config, label_map="falcon10"), "label map falcon10 has classes"),
         (lambda config: replace(config, tta=()), "found --tta without a view set"),
+        (lambda config: replace(config, speed=()), "found --speed without a name"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_measured_or_written(tmp_path, tiny_artifact, change, said):

@@ -202,7 +202,7 @@ def test_a_report_read_back_is_the_report_that_was_saved(tmp_path, tiny_artifact
 
 def test_the_shipped_artifact_has_the_digest_it_was_saved_with(light):
     assert light.parity is not None
-    assert light.digest == "cc39bd6fabc9179781acf3a8dabce388bfbf1bf43ff0274d619263f93b87dc8f"
+    assert light.digest == "8f9201d461350572db448bac9fee38e7213f54f28119f880992a7cc61038c473"
 
 
 @pytest.mark.parametrize(

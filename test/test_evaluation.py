@@ -523,7 +523,7 @@ def test_a_pass_at_twice_the_pixels_shows_the_network_twice_the_pixels(tmp_path)
     test_set = open_test_set(write_folder(tmp_path, frames=2), "", segmenter, lambda items, total: items)
     (found,) = measure(segmenter, test_set, [Setting(scale=2**0.5)], lambda items, total: items)
     assert set(engine.sizes[-2:]) == {(352, 640)}
-    assert found.setting.name == "2.0 x the pixels"
+    assert found.setting.name == "2 x the pixels"
 
 
 def test_settings_alternate_per_frame_and_their_cost_is_a_median_ratio(tmp_path):

@@ -141,6 +141,7 @@ def test_every_argument_reaches_the_command_line(
         "artifact": "/models/mine",
         "engine": "torch",
         "device": "cpu",
+        "speed": "fast",
         "tta": "full",
         "image_transport": "compressed",
         "use_sim_time": "true",
@@ -174,6 +175,7 @@ def test_every_argument_reaches_the_command_line(
                 "artifact": "/models/mine",
                 "engine": "torch",
                 "device": "cpu",
+                "speed": "fast",
                 "tta": "full",
                 "image_transport": "compressed",
                 "use_sim_time": True,
@@ -379,7 +381,7 @@ def test_every_argument_is_described() -> None:
 def test_choices_are_those_of_the_node() -> None:
     fields = {item.name: item for item in dataclasses.fields(NodeParameters)}
     declared = arguments()
-    for name in ("artifact", "engine", "device", "tta", "image_transport"):
+    for name in ("artifact", "engine", "device", "speed", "tta", "image_transport"):
         assert tuple(declared[name].choices or ("",))[1:] == fields[name].metadata["choices"], name
 
 

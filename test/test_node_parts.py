@@ -314,9 +314,11 @@ def message(seconds, payload="good"):
 class Bench:
     """A worker with a model that waits for the test's permission before each frame, unless told not to."""
 
+    card = seer().card
+
     def __init__(self, waits=False, now=1000.0, cameras=("",), **parameters):
         self.health, self.published, self.bad, self.crashes = Health(), [], [], []
-        self.batches, self.timings, self.num_decoded = [], [], 0
+        self.batches, self.scales, self.timings, self.num_decoded = [], [], [], 0
         self.waits, self.now = waits, now
         self.segmenting, self.permission = threading.Semaphore(0), threading.Semaphore(0)
         self.worker = FrameWorker(
@@ -354,6 +356,7 @@ class Bench:
 
     def score(self, frames, options):
         self.batches.append(len(frames))
+        self.scales.append(options.scale)
         self.segmenting.release()
         if self.waits:
             assert self.permission.acquire(timeout=10)
@@ -408,6 +411,13 @@ class BlindToSky(Seer):
         if images.mean() > 100:
             scores[:, 6] = np.nan
         return scores
+
+
+@pytest.mark.parametrize(("speed", "scale"), [("fast", 0.5), ("balanced", 1.0), ("fine", 1.25)])
+def test_the_speed_is_the_input_size_which_a_budget_lowers_further(speed, scale):
+    bench = Bench(speed=speed, latency_budget_ms=0.001)
+    bench.feed(*(message(1.0 + number) for number in range(20)))
+    assert (bench.scales[0], bench.scales[-1]) == (scale, 0.5 * scale)
 
 
 def test_a_frame_without_finite_scores_is_unknown_and_counted_and_leaves_nothing_in_the_average():

@@ -132,7 +132,9 @@ def test_an_engine_that_cannot_be_had_is_refused_before_anything_is_written_or_r
     assert written(config.output) == before
 
 
-@pytest.mark.parametrize("change", [{"tta": "flip"}, {"precision": "f32"}, {"input": "frame0.png"}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"tta": "flip"}, {"speed": "fast"}, {"precision": "f32"}, {"input": "frame0.png"}], ids=str
+)
 def test_predictions_made_otherwise_are_not_mixed_but_can_be_replaced(config, images, change):
     predict(config)
     other = replace(config, **change)

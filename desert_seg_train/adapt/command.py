@@ -206,7 +206,16 @@ def _write(
     card, path = start.artifact.card, config.out / ARTIFACT
     names = [*("/".join(source.folder.root.parts[-2:]) for source in sources), *config.unlabelled]
     provenance = {"adapted from": f"{card.name} {start.artifact.digest[:12]}", "data": ", ".join(names)}
-    save_network(path, taught, config.out.name, card.input_size, start.label_map, {}, provenance, with_graph=False)
+    save_network(
+        path,
+        taught,
+        config.out.name,
+        card.input_size,
+        start.label_map,
+        provenance=provenance,
+        with_graph=False,
+        speeds=card.speeds,
+    )
     console.print(f"wrote {path}")
     if not config.export:
         console.print(f"to run it with any engine: desert-seg export --model {path} --out models/{config.out.name}")

@@ -6,7 +6,8 @@ desert-seg benchmark --model models/light --data FOLDER --train-data OTHER --out
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def benchmark(config: BenchmarkConfig) -> None:
     test_set = open_test_set(config.data, config.label_map, segmenter, bar(console, f"reading {config.data}"))
     if earlier:
         check_same_truth(earlier, test_set)
-    settings = _settings(config, test_set, console)
+    settings = _settings(config, segmenter.card.speeds, test_set, console)
     gap = _domain_gap(config.data, config.train_data, test_set, console) if config.train_data else None
     with output as folder:
         predictions = Predictions(folder / "predictions", segmenter.labels)
@@ -82,17 +83,22 @@ def benchmark(config: BenchmarkConfig) -> None:
     _print_files(config.out, console, has_pdf=not no_pdf)
 
 
-def _settings(config: BenchmarkConfig, test_set: TestSet, console: Console) -> list[Setting]:
+def _settings(
+    config: BenchmarkConfig, speeds: Mapping[str, float], test_set: TestSet, console: Console
+) -> list[Setting]:
     """What to measure, the headline first."""
     views = [name for each in config.tta for name in (VIEW_SETS if each == "all" else (each,))]
     if not views:
         raise DesertSegError(f"found --tta without a view set; name one or more of: {', '.join(VIEW_SETS)}, all")
-    settings = [Setting(name) for name in dict.fromkeys(views)]
+    if not config.speed:
+        raise DesertSegError(f"found --speed without a name; give one or more of: {', '.join(speeds)}")
+    sizes = [speeds[name] for name in dict.fromkeys(config.speed)]
+    settings = [Setting(name, scale=size) for size in sizes for name in dict.fromkeys(views)]
     if "all" in config.tta:
         scales = [HALF, *(math.sqrt(pixels(name)) for name in VIEW_SETS if name != "none")]
         settings += [Setting(scale=scale) for scale in scales]
     if config.suppress_absent and test_set.absent:
-        settings.append(Setting(settings[0].views, test_set.absent))
+        settings.append(replace(settings[0], suppressed=test_set.absent))
     elif config.suppress_absent:
         console.print("no class is suppressed: the truth holds all of them")
     return settings

@@ -18,6 +18,7 @@ class BenchmarkConfig:
         train_data: The folder the model was trained on: the report then shows the gap between the two.
         against: The results.json of another model on the same frames, to compare with.
         label_map: Label map of the targets, by name or path; default: the model's own.
+        speed: Input sizes of the network, as the model recommends them by these names, one pass each like the next.
         tta: View sets, one pass over the folder each; the first is the headline, the others are shown with their cost
             and gain. `all` also measures, for each set, a single larger view with as many pixels as all of the set's
             (what the same time gains in resolution), and one view of half the model's pixels.
@@ -34,6 +35,7 @@ class BenchmarkConfig:
     train_data: Path | None = None
     against: Path | None = None
     label_map: str = ""
+    speed: tuple[Literal["fast", "balanced", "fine"], ...] = ("balanced",)
     tta: tuple[Literal["none", "flip", "scales", "full", "all"], ...] = ("none",)
     suppress_absent: bool = False
     training_log: Path | None = None

@@ -29,7 +29,8 @@ def evaluate(config: EvaluateConfig) -> None:
     segmenter = Segmenter.load(config.model, config.engine, precision=config.precision, threads=config.threads)
     test_set = open_test_set(config.data, config.label_map, segmenter, bar(console, f"reading {config.data}"))
     run = Run.here(segmenter)
-    (measurement,) = measure(segmenter, test_set, [Setting(config.tta)], bar(console, "segmenting"))
+    setting = Setting(config.tta, scale=segmenter.card.speeds[config.speed])
+    (measurement,) = measure(segmenter, test_set, [setting], bar(console, "segmenting"))
     results = Results.of(config.model, segmenter, test_set, [measurement], run)
     print_summary(console, results)
     if config.json:

@@ -15,6 +15,7 @@ class EvaluateConfig:
         model: Model artifact: a folder, or the name of a shipped model.
         data: Folder with Color_Images/ and Segmentation/.
         label_map: Label map of the targets, by name or path; default: the model's own.
+        speed: Input size of the network, as the model recommends it by these names.
         tta: View set.
         engine: Inference engine.
         precision: Arithmetic.
@@ -25,6 +26,7 @@ class EvaluateConfig:
     model: Path
     data: Path
     label_map: str = ""
+    speed: Literal["fast", "balanced", "fine"] = "balanced"
     tta: Literal["none", "flip", "scales", "full"] = "none"
     engine: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
     precision: Literal["auto", "f32", "bf16", "int8"] = "auto"

@@ -45,7 +45,7 @@ class Setting:
     @property
     def name(self) -> str:
         """For people."""
-        size = "" if self.scale == 1.0 else f"{self.scale**2:.1f} x the pixels"
+        size = "" if self.scale == 1.0 else f"{self.scale**2:.2g} x the pixels"
         views = f"views {self.views}" if self.views != "none" else "" if size else "single view"
         without = f"without {', '.join(self.suppressed)}" if self.suppressed else ""
         return ", ".join(filter(None, (views, size, without)))

@@ -34,6 +34,7 @@ def info(config: InfoConfig) -> None:
     console.print(Text.assemble((card.name, "bold"), f" {artifact.digest[:12]}"))
     facts = {
         "network": f"{network['architecture']} with {network['encoder']}, {width}x{height}",
+        "speeds": ", ".join(f"{name} {size:g}" for name, size in card.speeds.items()) + " of that height and width",
         **{f"measured {name}": f"{value:.4f}" for name, value in card.metrics.items()},
         **{name: _short(value) for name, value in card.provenance.items() if value},
     }

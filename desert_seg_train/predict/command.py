@@ -34,11 +34,18 @@ def predict(config: PredictConfig) -> None:
     chunks = find_chunks(config.input, config.topic)
     num_declared = sum(map(len, chunks))
     output = Output(config.output.resolve(), _kinds(config))
-    settings = {name: getattr(config, name) for name in ("tta", "engine", "device", "precision")}
+    settings = {name: getattr(config, name) for name in ("speed", "tta", "engine", "device", "precision")}
     manifest = Manifest(artifact.digest, _absolute(config.input), settings, *_states(chunks))
     refuse_input_in(output.root, chunks)
     job = Job(
-        config.model.resolve(), output, config.tta, config.engine, config.device, config.precision, config.threads
+        config.model.resolve(),
+        output,
+        config.speed,
+        config.tta,
+        config.engine,
+        config.device,
+        config.precision,
+        config.threads,
     )
     with _worker(job, config) as do:
         written = prepare(output.root, manifest, config.overwrite)

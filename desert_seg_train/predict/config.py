@@ -15,6 +15,7 @@ class PredictConfig:
         model: Model artifact: a folder, or the name of a shipped model.
         input: An image, a folder of images or a dataset folder, a quoted pattern like 'runs/*/left*.png', or a bag.
         output: Folder for color/, raw/ (class indices, 255 = unknown) and predictions.json.
+        speed: Input size of the network, as the model recommends it by these names.
         tta: View set; full is three scales, each mirrored.
         overlay: Also write overlay/, the colours over the image.
         confidence: Also write confidence/, 0..255 for probability 0..1.
@@ -31,6 +32,7 @@ class PredictConfig:
     model: Path
     input: str
     output: Path
+    speed: Literal["fast", "balanced", "fine"] = "balanced"
     tta: Literal["none", "flip", "scales", "full"] = "full"
     overlay: bool = False
     confidence: bool = False

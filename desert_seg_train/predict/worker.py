@@ -18,6 +18,7 @@ class Job:
 
     model: Path
     output: Output
+    speed: str
     tta: str
     engine: str
     device: str
@@ -41,7 +42,11 @@ class Worker:
         """Load the model; raises ArtifactError or EngineError."""
         self._job = job
         self._segmenter = Segmenter.load(job.model, job.engine, job.device, job.precision, job.threads)
-        self._options = SegmentOptions(views=job.tta, want_confidence="confidence" in job.output.kinds)
+        self._options = SegmentOptions(
+            views=job.tta,
+            scale=self._segmenter.card.speeds[job.speed],
+            want_confidence="confidence" in job.output.kinds,
+        )
 
     def do(self, chunk: Chunk) -> Iterator[Done]:
         """Predict the frames of a chunk that are not done yet; one that cannot be used does not stop the others."""

@@ -111,6 +111,7 @@ def profile(config: ProfileConfig) -> None:
     content = {
         "machine": processor(),
         "model": {"name": artifact.card.name, "digest": artifact.digest, "input_size": artifact.card.input_size},
+        "speed": config.speed,
         "views": config.views,
         "frames": config.frames,
         "profiles": [asdict(each) for each in profiles],
@@ -144,7 +145,8 @@ def _profiles(
     publish_ms: Sequence[float],
 ) -> list[Profile]:
     engine = create_engine(artifact, runner.engine, "auto", runner.precision, config.threads)
-    segmenter, options = Segmenter(engine, artifact.card, artifact.digest), SegmentOptions(views=config.views)
+    segmenter = Segmenter(engine, artifact.card, artifact.digest)
+    options = SegmentOptions(views=config.views, scale=artifact.card.speeds[config.speed])
     messages = [rgb_message(test_picture(size)) for size in sizes]
     for _ in range(_NUM_WARM):
         for message in messages:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -17,6 +17,7 @@ class ProfileConfig:
         model: Model artifact: a folder, or the name of a shipped model.
         sizes: Camera sizes, each as WIDTHxHEIGHT.
         engines: Engines by name; default: all that are installed.
+        speed: Input size of the network, as the model recommends it by these names.
         views: View set: none, flip, scales or full.
         frames: Frames to time for every size and engine.
         threads: CPU threads of the engines, 0 = all cores.
@@ -26,6 +27,7 @@ class ProfileConfig:
     model: Annotated[Path, tyro.conf.Positional]
     sizes: tuple[str, ...] = ("640x480", "960x540", "1920x1080")
     engines: tuple[str, ...] = ()
+    speed: Literal["fast", "balanced", "fine"] = "balanced"
     views: str = "none"
     frames: int = 15
     threads: int = 0
