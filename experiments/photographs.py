@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tyro
@@ -18,7 +19,7 @@ import tyro
 from desert_seg.console import Console
 from desert_seg.labels import IGNORE, load_label_map
 from desert_seg.scoring import class_iou, count, mean_iou
-from desert_seg.segmenter import Segmenter
+from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg.share import find_artifact
 from desert_seg_train.folder import SegmentationFolder
 
@@ -51,11 +52,13 @@ class Options:
     Attributes:
         data: YCOR's images/ beside labels/.
         model: Model artifact with the classes of falcon7, or the name of a shipped one.
+        speed: Input size of the network, as the model recommends it by these names.
         low_vegetation: Score YCOR's low vegetation too.
     """
 
     data: Path
     model: str = "light"
+    speed: Literal["fast", "balanced", "fine"] = "balanced"
     low_vegetation: bool = True
 
 
@@ -69,9 +72,10 @@ def main() -> None:
     ours = _table(segmenter.labels.names, OF_THE_MODEL)
     theirs = _table(photographs.label_map.labels.names, truth)
     counts = np.zeros((len(MERGED), len(MERGED) + 1), np.int64)
+    how = SegmentOptions(scale=segmenter.card.speeds[options.speed])
     for index in console.track(range(len(photographs)), "judging", transient=True):
         sample = photographs[index]
-        mask = segmenter.segment(sample.image).mask
+        mask = segmenter.segment(sample.image, how).mask
         counts += count(theirs[sample.target], ours[mask], len(MERGED))
     figures = ", ".join(f"{name} {iou:.3f}" for name, iou in zip(MERGED, class_iou(counts), strict=True))
     console.print(f"{options.model} on {len(photographs)} photographs: mIoU {mean_iou(counts):.3f} ({figures})")
