@@ -5,7 +5,7 @@ BIN := .venv/bin
 ROS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))"
 .DEFAULT_GOAL := help
 DATA ?= ../shared/data
-.PHONY: help setup demo lint test test-kilted test-jazzy soak bench bench-train gpu docs release-check lock audit clean
+.PHONY: help setup demo lint test test-kilted test-jazzy test-pythons soak bench bench-train gpu docs release-check lock audit clean
 
 help:
 	@echo "make demo                         replay a drive through the node"
@@ -13,6 +13,7 @@ help:
 	@echo "make setup                        only install what the demo needs into .venv"
 	@echo "make test                         checks and tests, as CI runs them"
 	@echo "make test ARGS=test/test_node.py  only some tests; ARGS is pytest's"
+	@echo "make test-pythons [PYTHONS=3.13]  some tests on other Pythons, as far as they are installed"
 	@echo "make soak                         the tests that take minutes each"
 	@echo "make lint                         only the checks: ruff, mypy, import rules"
 	@echo "make bench [ARGS=...]             how fast everything is, as ratios"
@@ -63,6 +64,23 @@ test-jazzy:
 	@$(JAZZY) .venv-jazzy/bin/python -m pytest $(NODE) >out/test-jazzy.log 2>&1 || (cat out/test-jazzy.log; exit 1)
 	@echo "on jazzy: $$(tail -n 1 out/test-jazzy.log)"
 
+# What does not need torch, on other Pythons: files, images, bags, classes, and the node over DDS.
+PYTHONS ?= 3.10 3.12 3.13
+ELSEWHERE := $(addprefix test/test_,images.py labels.py image_codec.py bag.py drive.py yaml_file.py cli.py doctor.py \
+	messages.py node_parts.py node.py)
+test-pythons:
+	@mkdir -p out
+	@for version in $(PYTHONS); do \
+		python$$version -c "import ensurepip" 2>/dev/null \
+			|| { echo "on Python $$version: there is no python$$version that runs and has ensurepip"; continue; }; \
+		python$$version scripts/bootstrap.py node || exit 1; \
+		env -u PYTHONPATH -u LD_LIBRARY_PATH -u ROS_DISTRO -u _ROS_WHEELS_BOOTSTRAP_COMPLETE \
+			ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST AMENT_PREFIX_PATH="$(CURDIR)/.venv-$$version" \
+			.venv-$$version/bin/python -m pytest $(if $(ARGS),$(ARGS),$(ELSEWHERE)) >out/test-python$$version.log 2>&1 \
+			|| { cat out/test-python$$version.log; exit 1; }; \
+		echo "on Python $$version: $$(tail -n 1 out/test-python$$version.log)"; \
+	done
+
 # What takes longer than a test may: minutes of overload, thousands of messages.
 soak:
 	@$(PYTHON) scripts/bootstrap.py dev
@@ -99,4 +117,4 @@ audit:
 	@$(PYTHON) scripts/audit.py
 
 clean:
-	rm -rf .venv .venv-jazzy .venv-audit build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-jazzy .venv-3.* .venv-audit build install log out .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -63,7 +63,14 @@ EXTRAS = {
     # DDS implementations that are not ROS's, for tests.
     "interop": ["cyclonedds>=11", "rosless>=0.5"],
     # colcon looks here to see that the tests are pytest's.
-    "test": ["pytest>=8,<9", "pytest-timeout>=2.3", "pytest-xdist>=3.7", "hypothesis>=6.100", "onnx>=1.17"],
+    "test": [
+        "pytest>=8,<9",
+        "pytest-timeout>=2.3",
+        "pytest-xdist>=3.7",
+        "hypothesis>=6.100",
+        "onnx>=1.17",
+        "pillow>=10",
+    ],
     "dev": [
         "build>=1.2",
         "catkin_pkg>=1.0",

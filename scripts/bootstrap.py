@@ -1,8 +1,9 @@
-"""Make `.venv` and install this project into it: `python3 scripts/bootstrap.py runtime`, `dev` or `jazzy`.
+"""Make `.venv` and install this project into it: `python3 scripts/bootstrap.py runtime`, `dev`, `jazzy` or `node`.
 
 `runtime` is what `make demo` needs (no torch), `dev` is everything that `make test` needs, and `jazzy` makes a second
-environment, `.venv-jazzy`, with what the node's own tests need on the wheels of that older ROS. Where ROS 2 is sourced
-the environment sees that ROS; elsewhere rclpy comes from wheels. A run without changes takes a moment; edited files are
+environment, `.venv-jazzy`, with what the node's own tests need on the wheels of that older ROS; `node` makes the same
+with the wheels in use and the Python that runs this, `.venv-3.12` for one. Where ROS 2 is sourced the environment sees
+that ROS; elsewhere rclpy comes from wheels. A run without changes takes a moment; edited files are
 installed again. Needs nothing but the standard library.
 """
 
@@ -28,7 +29,9 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / (".venv-jazzy" if sys.argv[1:] == ["jazzy"] else ".venv")
+APART = {"jazzy": ".venv-jazzy", "node": f".venv-{sys.version_info.major}.{sys.version_info.minor}"}
+"""Profiles that have an environment of their own, which never sees a sourced ROS."""
+VENV = ROOT / APART.get("".join(sys.argv[1:]), ".venv")
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "bootstrap.json"
 LOG = VENV / "install.log"
@@ -40,6 +43,7 @@ EXTRAS = {
     "runtime": ["runtime"],
     "dev": ["runtime", "train", "video", "cluster", "test", "interop", "dev"],
     "jazzy": ["runtime", "test", "interop"],
+    "node": ["runtime", "test", "interop"],
 }
 
 
@@ -48,7 +52,7 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in EXTRAS:
         sys.exit(f"error: found {sys.argv[1:]}, expected one of {', '.join(EXTRAS)}; see the top of {__file__}")
     start = time.monotonic()
-    ros = None if sys.argv[1] == "jazzy" else sourced_ros()
+    ros = None if sys.argv[1] in APART else sourced_ros()
     base = f"{sys.version}, rclpy of {ros or 'wheels'}, in {VENV}"
     found = installed()
     if found.get("base") != base:
