@@ -12,11 +12,14 @@ import struct
 from collections.abc import Callable, Iterator
 
 from desert_seg.errors import DataError
+from desert_seg.file_kind import other_kind
 
 MAX_PIXELS = 2**26
 """64 megapixels, 8192 x 8192: what is larger is refused before it is decoded."""
 
 _TIFF_SIDES = {256: "width", 257: "height", 322: "width", 323: "height"}  # of the image and of its tiles
+_TIFF_SUBFILE, _TIFF_BITS, _TIFF_CHANNELS = 254, 258, 277
+_TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_LAST = max(_TIFF_SIDES)
 _TIFF_INTEGERS = {3: "H", 4: "I", 16: "Q"}
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)  # 0xFF may be repeated before it; decoders skip the rest
@@ -35,6 +38,8 @@ def check_pixels(data: bytes | memoryview, what: str, max_pixels: int = MAX_PIXE
         DataError: It has more pixels, or is no PNG, JPEG, WebP, TIFF or BMP with a whole header.
     """
     size = image_size(data)
+    if size is None and (other := other_kind(bytes(data[:24]))):
+        raise DataError(f"{what}: found {other.name}, expected a PNG, JPEG, WebP, TIFF or BMP; {other.cure}")
     if size is None:
         raise DataError(
             f"{what}: found {len(data)} bytes without the header of a PNG, JPEG, WebP, TIFF or BMP, or cut short "
@@ -112,23 +117,63 @@ def _tiff(data: bytes) -> tuple[int, int] | None:
 
 def tiff_tags(data: bytes) -> Iterator[tuple[int, int]]:
     """Tags of the first page of a TIFF that are whole numbers; raises struct.error if they are cut short."""
+    return iter(next(_tiff_pages(data)))
+
+
+def _tiff_pages(data: bytes) -> Iterator[list[tuple[int, int]]]:
+    """The same of every page; a chain of pages that leads back ends there."""
     order = "<" if data.startswith(b"I") else ">"
     big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
-    (directory,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)
-    (num_entries,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, directory)
-    first, entry_bytes, value_offset = (directory + 8, 20, 12) if big else (directory + 2, 12, 8)
-    for start in range(first, first + num_entries * entry_bytes, entry_bytes):
-        tag, kind = struct.unpack_from(f"{order}HH", data, start)
-        if tag > _TIFF_LAST:  # entries are in ascending order
-            break
-        if kind in _TIFF_INTEGERS:
-            yield tag, struct.unpack_from(order + _TIFF_INTEGERS[kind], data, start + value_offset)[0]
+    offset, count = order + ("Q" if big else "I"), order + ("Q" if big else "H")
+    entry_bytes, value_offset = (20, 12) if big else (12, 8)
+    (directory,) = struct.unpack_from(offset, data, 8 if big else 4)
+    seen: set[int] = set()
+    while directory and directory not in seen:
+        seen.add(directory)
+        (num_entries,) = struct.unpack_from(count, data, directory)
+        first = directory + struct.calcsize(count)
+        end = first + num_entries * entry_bytes
+        tags = []
+        for start in range(first, end, entry_bytes):
+            tag, kind = struct.unpack_from(f"{order}HH", data, start)
+            if tag > _TIFF_LAST:  # entries are in ascending order
+                break
+            if kind in _TIFF_INTEGERS:
+                tags.append((tag, struct.unpack_from(order + _TIFF_INTEGERS[kind], data, start + value_offset)[0]))
+        yield tags
+        (directory,) = struct.unpack_from(offset, data, end)
+
+
+def count_pages(data: bytes) -> int:
+    """How many pictures an encoded image holds: more than one only in a TIFF, whose previews do not count."""
+    if not data.startswith(_TIFF_MAGICS):
+        return 1
+    num_pages = 0
+    try:
+        for tags in _tiff_pages(data):
+            num_pages += not dict(tags).get(_TIFF_SUBFILE, 0)
+    except (struct.error, OverflowError):  # decoding tells what is damaged
+        pass
+    return num_pages
+
+
+def is_deep_grey(data: bytes) -> bool:
+    """True for a PNG or TIFF of one channel of 16 bits."""
+    if data.startswith(b"\x89PNG"):
+        return data[24:26] == bytes((16, 0))
+    if not data.startswith(_TIFF_MAGICS):
+        return False
+    try:
+        tags = dict(tiff_tags(data))
+    except (struct.error, OverflowError):
+        return False
+    return tags.get(_TIFF_BITS) == 16 and tags.get(_TIFF_CHANNELS, 1) == 1
 
 
 _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], tuple[int, int] | None]], ...] = (
     (lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), _png),
     (lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg),
     (lambda data: data.startswith(b"RIFF") and data[8:12] == b"WEBP", _webp),
-    (lambda data: data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")), _tiff),
+    (lambda data: data.startswith(_TIFF_MAGICS), _tiff),
     (lambda data: data.startswith(b"BM"), _bmp),
 )

@@ -338,7 +338,7 @@ def test_a_broken_image_is_named(changes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "data", "words"),
     [
-        ("jpeg", b"", "format 'jpeg': found 0 bytes without the header"),
+        ("jpeg", b"", "format 'jpeg': found no bytes, expected a PNG"),
         ("png", b"no image", "format 'png': found 8 bytes without the header"),
         ("16UC1; compressedDepth png", b"", "which is depth"),
         ("16UC1; png compressed ", b"", "which is depth; choose a topic of colour images"),

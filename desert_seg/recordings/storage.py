@@ -19,6 +19,7 @@ from rosbags.rosbag1 import Reader as Rosbag1Reader
 from rosbags.rosbag2 import Reader as Rosbag2Reader
 
 from desert_seg.errors import DataError
+from desert_seg.file_kind import other_kind
 from desert_seg.recordings.cut_mcap import MAGIC as MCAP_MAGIC
 from desert_seg.recordings.cut_mcap import CutMcap
 
@@ -68,7 +69,7 @@ def open_storage(path: Path) -> Storage:
     """
     try:
         with path.open("rb") as file:
-            magic = file.read(16)
+            magic = file.read(24)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     try:
@@ -82,9 +83,11 @@ def open_storage(path: Path) -> Storage:
         raise
     except Exception as error:  # on a damaged file the libraries raise errors of any type
         raise _damage(path, error) from error
-    found = "is empty" if not magic else "does not begin like an mcap, db3 or ROS 1 recording"
+    if other := other_kind(magic):
+        raise DataError(f"{path}: found {other.name}, expected an mcap, db3 or ROS 1 recording; {other.cure}")
     raise DataError(
-        f"{path}: cannot be opened as a bag, for it {found}; copy the file again from where it was recorded"
+        f"{path}: cannot be opened as a bag, for it does not begin like an mcap, db3 or ROS 1 recording; copy the file "
+        "again from where it was recorded"
     )
 
 
