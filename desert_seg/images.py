@@ -11,6 +11,7 @@ import io
 import os
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,12 @@ def folders_with_images(root: Path, count: int = 4) -> list[str]:
 def _no_image(folder: Path) -> str:
     if inner := folders_with_images(folder):
         return f"found no image in the folder itself, but in {', '.join(inner)}; give the one that is meant"
-    return f"found no image; expected files ending in {', '.join(IMAGE_SUFFIXES)}"
+    endings = Counter(path.suffix for path in folder.iterdir() if path.suffix and not path.name.startswith("."))
+    others = "".join(f" among {count} files ending in {ending}" for ending, count in endings.most_common(1))
+    cure = f"expected files ending in {', '.join(IMAGE_SUFFIXES)}"
+    if ".json" in endings:
+        cure = "if the .json files are labelme's, make masks of them with `desert-seg read-labels`"
+    return f"found no image{others}; {cure}"
 
 
 def is_image_name(path: Path) -> bool:

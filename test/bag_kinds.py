@@ -304,7 +304,6 @@ KINDS = {
     "ROS 1": Kind(rosbag1),
     "broken messages": Kind(broken, 2, 2),
     "odometry as truth": Kind(odometry_truth),
-    "colours as truth": Kind(coloured_truth),
     "stamps 0": Kind(lambda path: write(path, camera(stamps=[0] * NUM_FRAMES))),
     "a stamp twice": Kind(lambda path: write(path, camera(stamps=[times()[i // 2] for i in range(NUM_FRAMES)]))),
     "depth beside": Kind(lambda path: write(path, [*camera(), *depth("/depth")[0]])),

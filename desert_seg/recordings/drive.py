@@ -36,6 +36,7 @@ from desert_seg.recordings.bag import (
     deserialize,
     find_image_topic,
     is_bag,
+    refuse_folder_of_bags,
     sibling_topic,
 )
 from desert_seg.recordings.files import RecordingFiles, find_files
@@ -302,6 +303,7 @@ def _folder_files(path: Path) -> tuple[list[Path], dict[Path, Path], tuple[str, 
     """The images of a folder, the masks there are for them, and what is amiss."""
     image_folder, mask_folder = image_and_mask_folders(path)
     if not image_folder.is_dir():
+        refuse_folder_of_bags(path)
         return list_images(path), {}, ()
     images = list_images(image_folder)
     if not mask_folder.is_dir():

@@ -21,7 +21,7 @@ from rosbags.rosbag2 import Reader as Rosbag2Reader
 from desert_seg.errors import DataError
 from desert_seg.file_kind import other_kind
 from desert_seg.recordings.cut_mcap import MAGIC as MCAP_MAGIC
-from desert_seg.recordings.cut_mcap import CutMcap
+from desert_seg.recordings.cut_mcap import CutMcap, full_name
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 ROSBAG1_MAGIC = b"#ROSBAG V"
@@ -99,7 +99,7 @@ class _RosbagsFile:
     def __init__(self, path: Path, reader: Any, encoding: str) -> None:
         self._path, self._reader, self._encoding = path, reader, encoding
         self._reader.open()
-        self.topics = [Topic(each.topic, each.msgtype, each.msgcount) for each in self._reader.connections]
+        self.topics = [Topic(each.topic, full_name(each.msgtype), each.msgcount) for each in self._reader.connections]
 
     def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
         wanted = [each for each in self._reader.connections if each.topic in names]
@@ -107,7 +107,9 @@ class _RosbagsFile:
             return
         try:
             for connection, recorded_ns, data in self._reader.messages(wanted):
-                yield BagMessage(connection.topic, connection.msgtype, recorded_ns, bytes(data), self._encoding)
+                yield BagMessage(
+                    connection.topic, full_name(connection.msgtype), recorded_ns, bytes(data), self._encoding
+                )
         except Exception as error:
             raise _damage(self._path, error) from error
 
