@@ -18,7 +18,10 @@ MAX_PIXELS = 2**26
 """64 megapixels, 8192 x 8192: what is larger is refused before it is decoded."""
 
 _TIFF_SIDES = {256: "width", 257: "height", 322: "width", 323: "height"}  # of the image and of its tiles
-_TIFF_SUBFILE, _TIFF_BITS, _TIFF_CHANNELS = 254, 258, 277
+_TIFF_SUBFILE, _TIFF_BITS, _TIFF_ORIENTATION, _TIFF_CHANNELS = 254, 258, 274, 277
+_EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF....)(?:Exif\0\0)?(?=II\*\0|MM\0\*)", re.DOTALL)
+"""What comes before the TIFF header of the EXIF data in JPEG, PNG and WebP (CIPA DC-008)."""
+
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_LAST = max(_TIFF_SIDES)
 _TIFF_INTEGERS = {3: "H", 4: "I", 16: "Q"}
@@ -117,7 +120,7 @@ def _tiff(data: bytes) -> tuple[int, int] | None:
 
 def tiff_tags(data: bytes) -> Iterator[tuple[int, int]]:
     """Tags of the first page of a TIFF that are whole numbers; raises struct.error if they are cut short."""
-    return iter(next(_tiff_pages(data)))
+    return iter(next(_tiff_pages(data), []))
 
 
 def _tiff_pages(data: bytes) -> Iterator[list[tuple[int, int]]]:
@@ -155,6 +158,21 @@ def count_pages(data: bytes) -> int:
     except (struct.error, OverflowError):  # decoding tells what is damaged
         pass
     return num_pages
+
+
+def exif_orientation(data: bytes) -> int:
+    """EXIF orientation of an encoded image, 1 to 8: 1 = shown as stored, also where there is no such tag."""
+    if data.startswith(_TIFF_MAGICS):
+        begin = 0
+    elif found := _EXIF.search(data):
+        begin = found.end()
+    else:
+        return 1
+    try:
+        orientation = dict(tiff_tags(data[begin:])).get(_TIFF_ORIENTATION, 1)
+    except (struct.error, OverflowError):  # not a whole image, which decoding it tells
+        return 1
+    return orientation if 1 <= orientation <= 8 else 1
 
 
 def is_deep_grey(data: bytes) -> bool:

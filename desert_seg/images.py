@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
-from desert_seg.image_header import MAX_PIXELS, check_pixels, count_pages, is_deep_grey
+from desert_seg.image_header import MAX_PIXELS, check_pixels, count_pages, exif_orientation, is_deep_grey
 from desert_seg.jpeg import decode_whole
 from desert_seg.mask_loss import is_packed_tiff, lossy_compression
 
@@ -36,7 +36,6 @@ MAX_BYTES = 8 * MAX_PIXELS
 _MANY_COLORS = 1000
 """More than any list of classes has."""
 
-_EXIF_ORIENTATION = 0x0112
 _PNG_PALETTE = 3
 
 
@@ -143,18 +142,7 @@ def read_orientation(path: Path) -> int:
     Raises:
         DataError: The file cannot be read.
     """
-    data = read_file(path)
-    is_tiff = data.startswith((b"II", b"MM"))
-    if not is_tiff and not any(mark in data for mark in (b"Exif\0\0", b"eXIf", b"EXIF")):
-        return 1
-    from PIL import Image  # OpenCV rotates images, but does not say so
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 1  # not a complete image, which decoding it reports
-    return orientation if orientation in range(1, 9) else 1
+    return exif_orientation(read_file(path))
 
 
 def read_mask(path: Path) -> npt.NDArray[Any]:
