@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from desert_seg.errors import DataError
 from desert_seg.file_kind import other_kind
@@ -23,6 +24,7 @@ _EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF....)(?:Exif\0\0)?(?=II\*\0|MM\0\*)",
 """What comes before the TIFF header of the EXIF data in JPEG, PNG and WebP (CIPA DC-008)."""
 
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MAX_PAGES = 1000
 _TIFF_LAST = max(_TIFF_SIDES)
 _TIFF_INTEGERS = {3: "H", 4: "I", 16: "Q"}
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)  # 0xFF may be repeated before it; decoders skip the rest
@@ -112,18 +114,18 @@ def _bmp(data: bytes) -> tuple[int, int] | None:
 
 def _tiff(data: bytes) -> tuple[int, int] | None:
     sides = {"width": 0, "height": 0}
-    for tag, value in tiff_tags(data):
+    for tag, value in tiff_tags(data).items():
         if tag in _TIFF_SIDES:
             sides[_TIFF_SIDES[tag]] = max(value, sides[_TIFF_SIDES[tag]])
     return (sides["width"], sides["height"]) if all(sides.values()) else None
 
 
-def tiff_tags(data: bytes) -> Iterator[tuple[int, int]]:
+def tiff_tags(data: bytes) -> dict[int, int]:
     """Tags of the first page of a TIFF that are whole numbers; raises struct.error if they are cut short."""
-    return iter(next(_tiff_pages(data), []))
+    return next(_tiff_pages(data), {})
 
 
-def _tiff_pages(data: bytes) -> Iterator[list[tuple[int, int]]]:
+def _tiff_pages(data: bytes) -> Iterator[dict[int, int]]:
     """The same of every page; a chain of pages that leads back ends there."""
     order = "<" if data.startswith(b"I") else ">"
     big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
@@ -136,25 +138,29 @@ def _tiff_pages(data: bytes) -> Iterator[list[tuple[int, int]]]:
         (num_entries,) = struct.unpack_from(count, data, directory)
         first = directory + struct.calcsize(count)
         end = first + num_entries * entry_bytes
-        tags = []
+        tags: dict[int, int] = {}
         for start in range(first, end, entry_bytes):
             tag, kind = struct.unpack_from(f"{order}HH", data, start)
             if tag > _TIFF_LAST:  # entries are in ascending order
                 break
             if kind in _TIFF_INTEGERS:
-                tags.append((tag, struct.unpack_from(order + _TIFF_INTEGERS[kind], data, start + value_offset)[0]))
+                (value,) = struct.unpack_from(order + _TIFF_INTEGERS[kind], data, start + value_offset)
+                tags[tag] = max(value, tags.get(tag, 0))
         yield tags
         (directory,) = struct.unpack_from(offset, data, end)
 
 
 def count_pages(data: bytes) -> int:
-    """How many pictures an encoded image holds: more than one only in a TIFF, whose previews do not count."""
+    """How many pictures an encoded image holds: more than one only in a TIFF, whose previews do not count.
+
+    Counting ends at `_MAX_PAGES`.
+    """
     if not data.startswith(_TIFF_MAGICS):
         return 1
     num_pages = 0
     try:
-        for tags in _tiff_pages(data):
-            num_pages += not dict(tags).get(_TIFF_SUBFILE, 0)
+        for tags in islice(_tiff_pages(data), _MAX_PAGES):
+            num_pages += not tags.get(_TIFF_SUBFILE, 0)
     except (struct.error, OverflowError):  # decoding tells what is damaged
         pass
     return num_pages
@@ -169,7 +175,7 @@ def exif_orientation(data: bytes) -> int:
     else:
         return 1
     try:
-        orientation = dict(tiff_tags(data[begin:])).get(_TIFF_ORIENTATION, 1)
+        orientation = tiff_tags(data[begin:]).get(_TIFF_ORIENTATION, 1)
     except (struct.error, OverflowError):  # not a whole image, which decoding it tells
         return 1
     return orientation if 1 <= orientation <= 8 else 1
@@ -182,7 +188,7 @@ def is_deep_grey(data: bytes) -> bool:
     if not data.startswith(_TIFF_MAGICS):
         return False
     try:
-        tags = dict(tiff_tags(data))
+        tags = tiff_tags(data)
     except (struct.error, OverflowError):
         return False
     return tags.get(_TIFF_BITS) == 16 and tags.get(_TIFF_CHANNELS, 1) == 1

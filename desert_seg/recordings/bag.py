@@ -211,8 +211,11 @@ def is_bag(path: Path) -> bool:
 
 def refuse_folder_of_bags(folder: Path) -> None:
     """Raise DataError for a folder that holds no frames itself, but bags."""
-    bags = sorted(child.name for child in folder.iterdir() if child.is_dir() and is_bag(child))
-    if bags and not any(is_image_name(child) for child in folder.iterdir()):
+    children: list[Path] = []
+    with suppress(OSError):  # an unreadable folder is reported when its images are listed
+        children = sorted(folder.iterdir())
+    bags = [child.name for child in children if child.is_dir() and is_bag(child)]
+    if bags and not any(map(is_image_name, children)):
         raise DataError(f"{folder}: found no image, but the bags {', '.join(bags)}; give one of them")
 
 
