@@ -39,7 +39,9 @@ def labelled_folders(root: Path) -> tuple[Path, Path]:
         expected = " or ".join(f"{images}/ beside {masks}/" for images, masks in LAYOUTS)
         here = ["the folder itself"] if any(is_image_name(path) for path in root.iterdir()) else []
         places = ", ".join([*here, *folders_with_images(root)])
-        if any(root.glob("*.json")):
+        if inner := _inner_datasets(root):
+            cure = f"give one of its folders: {', '.join(inner)}"
+        elif any(root.glob("*.json")):
             cure = "if its .json files are labelme's, make masks of them with `desert-seg read-labels`"
         else:
             cure = f"move the images into {LAYOUTS[0][0]}/ and their masks, named like them, into {LAYOUTS[0][1]}/"
@@ -48,8 +50,22 @@ def labelled_folders(root: Path) -> tuple[Path, Path]:
     if not masks.is_dir():
         others = [name for name in folders_with_images(root) if name != images.name]
         also = f", and images in {', '.join(others)}" if others else ""
-        raise DataError(f"{root}: found {images.name}/ but no {masks.name}/{also}; put the masks into {masks.name}/")
+        cure = f"put the masks into {masks.name}/"
+        if len(others) == 1:
+            cure = f"if these are the masks, rename {others[0]}/ to {masks.name}/"
+        elif any(images.glob("*.json")):
+            cure = "if the .json files among the images are labelme's, make masks of them with `desert-seg read-labels`"
+        raise DataError(f"{root}: found {images.name}/ but no {masks.name}/{also}; {cure}")
     return images, masks
+
+
+def _inner_datasets(root: Path) -> list[str]:
+    """The folders of a folder that are dataset folders themselves, such as train/ and val/."""
+    return sorted(
+        child.name
+        for child in root.iterdir()
+        if any((child / images).is_dir() and (child / masks).is_dir() for images, masks in LAYOUTS)
+    )
 
 
 def paired(root: Path) -> Pairing:
@@ -75,7 +91,7 @@ def without_mask(root: Path, found: Pairing) -> str:
     if not found.images_alone:
         return ""
     first = found.images_alone[0]
-    similar = [mask.name for mask in found.masks_alone if mask.name.startswith(first.stem)]
+    similar = [mask.name for mask in found.masks_alone if mask.name.casefold().startswith(first.stem.casefold())]
     hint = f", though {similar[0]} begins alike" if similar else ""
     return (
         f"{root}: {len(found.images_alone)} of {len(found.pairs) + len(found.images_alone)} images have no mask in "

@@ -10,13 +10,21 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from desert_seg.errors import DataError
+from desert_seg.file_kind import other_kind
 
 MAX_PIXELS = 2**26
 """64 megapixels, 8192 x 8192: what is larger is refused before it is decoded."""
 
 _TIFF_SIDES = {256: "width", 257: "height", 322: "width", 323: "height"}  # of the image and of its tiles
+_TIFF_SUBFILE, _TIFF_BITS, _TIFF_ORIENTATION, _TIFF_CHANNELS = 254, 258, 274, 277
+_EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF....)(?:Exif\0\0)?(?=II\*\0|MM\0\*)", re.DOTALL)
+"""What comes before the TIFF header of the EXIF data in JPEG, PNG and WebP (CIPA DC-008)."""
+
+_TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MAX_PAGES = 1000
 _TIFF_LAST = max(_TIFF_SIDES)
 _TIFF_INTEGERS = {3: "H", 4: "I", 16: "Q"}
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)  # 0xFF may be repeated before it; decoders skip the rest
@@ -35,6 +43,8 @@ def check_pixels(data: bytes | memoryview, what: str, max_pixels: int = MAX_PIXE
         DataError: It has more pixels, or is no PNG, JPEG, WebP, TIFF or BMP with a whole header.
     """
     size = image_size(data)
+    if size is None and (other := other_kind(bytes(data[:24]))):
+        raise DataError(f"{what}: found {other.name}, expected a PNG, JPEG, WebP, TIFF or BMP; {other.cure}")
     if size is None:
         raise DataError(
             f"{what}: found {len(data)} bytes without the header of a PNG, JPEG, WebP, TIFF or BMP, or cut short "
@@ -104,31 +114,90 @@ def _bmp(data: bytes) -> tuple[int, int] | None:
 
 def _tiff(data: bytes) -> tuple[int, int] | None:
     sides = {"width": 0, "height": 0}
-    for tag, value in tiff_tags(data):
+    for tag, value in tiff_tags(data).items():
         if tag in _TIFF_SIDES:
             sides[_TIFF_SIDES[tag]] = max(value, sides[_TIFF_SIDES[tag]])
     return (sides["width"], sides["height"]) if all(sides.values()) else None
 
 
-def tiff_tags(data: bytes) -> Iterator[tuple[int, int]]:
+def tiff_tags(data: bytes) -> dict[int, int]:
     """Tags of the first page of a TIFF that are whole numbers; raises struct.error if they are cut short."""
+    return next(_tiff_pages(data), {})
+
+
+def _tiff_pages(data: bytes) -> Iterator[dict[int, int]]:
+    """The same of every page; a chain of pages that leads back ends there."""
     order = "<" if data.startswith(b"I") else ">"
     big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
-    (directory,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)
-    (num_entries,) = struct.unpack_from(f"{order}{'Q' if big else 'H'}", data, directory)
-    first, entry_bytes, value_offset = (directory + 8, 20, 12) if big else (directory + 2, 12, 8)
-    for start in range(first, first + num_entries * entry_bytes, entry_bytes):
-        tag, kind = struct.unpack_from(f"{order}HH", data, start)
-        if tag > _TIFF_LAST:  # entries are in ascending order
-            break
-        if kind in _TIFF_INTEGERS:
-            yield tag, struct.unpack_from(order + _TIFF_INTEGERS[kind], data, start + value_offset)[0]
+    offset, count = order + ("Q" if big else "I"), order + ("Q" if big else "H")
+    entry_bytes, value_offset = (20, 12) if big else (12, 8)
+    (directory,) = struct.unpack_from(offset, data, 8 if big else 4)
+    seen: set[int] = set()
+    while directory and directory not in seen:
+        seen.add(directory)
+        (num_entries,) = struct.unpack_from(count, data, directory)
+        first = directory + struct.calcsize(count)
+        end = first + num_entries * entry_bytes
+        tags: dict[int, int] = {}
+        for start in range(first, end, entry_bytes):
+            tag, kind = struct.unpack_from(f"{order}HH", data, start)
+            if tag > _TIFF_LAST:  # entries are in ascending order
+                break
+            if kind in _TIFF_INTEGERS:
+                (value,) = struct.unpack_from(order + _TIFF_INTEGERS[kind], data, start + value_offset)
+                tags[tag] = max(value, tags.get(tag, 0))
+        yield tags
+        (directory,) = struct.unpack_from(offset, data, end)
+
+
+def count_pages(data: bytes) -> int:
+    """How many pictures an encoded image holds: more than one only in a TIFF, whose previews do not count.
+
+    Counting ends at `_MAX_PAGES`.
+    """
+    if not data.startswith(_TIFF_MAGICS):
+        return 1
+    num_pages = 0
+    try:
+        for tags in islice(_tiff_pages(data), _MAX_PAGES):
+            num_pages += not tags.get(_TIFF_SUBFILE, 0)
+    except (struct.error, OverflowError):  # decoding tells what is damaged
+        pass
+    return num_pages
+
+
+def exif_orientation(data: bytes) -> int:
+    """EXIF orientation of an encoded image, 1 to 8: 1 = shown as stored, also where there is no such tag."""
+    if data.startswith(_TIFF_MAGICS):
+        begin = 0
+    elif found := _EXIF.search(data):
+        begin = found.end()
+    else:
+        return 1
+    try:
+        orientation = tiff_tags(data[begin:]).get(_TIFF_ORIENTATION, 1)
+    except (struct.error, OverflowError):  # not a whole image, which decoding it tells
+        return 1
+    return orientation if 1 <= orientation <= 8 else 1
+
+
+def is_deep_grey(data: bytes) -> bool:
+    """True for a PNG or TIFF of one channel of 16 bits."""
+    if data.startswith(b"\x89PNG"):
+        return data[24:26] == bytes((16, 0))
+    if not data.startswith(_TIFF_MAGICS):
+        return False
+    try:
+        tags = tiff_tags(data)
+    except (struct.error, OverflowError):
+        return False
+    return tags.get(_TIFF_BITS) == 16 and tags.get(_TIFF_CHANNELS, 1) == 1
 
 
 _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], tuple[int, int] | None]], ...] = (
     (lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), _png),
     (lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg),
     (lambda data: data.startswith(b"RIFF") and data[8:12] == b"WEBP", _webp),
-    (lambda data: data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")), _tiff),
+    (lambda data: data.startswith(_TIFF_MAGICS), _tiff),
     (lambda data: data.startswith(b"BM"), _bmp),
 )

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,21 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
-from desert_seg.image_header import MAX_PIXELS, check_pixels
+from desert_seg.image_header import MAX_PIXELS, check_pixels, count_pages, exif_orientation, is_deep_grey
 from desert_seg.jpeg import decode_whole
 from desert_seg.mask_loss import is_packed_tiff, lossy_compression
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
+UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jpf", ".jxl")
+"""Of images that are not read: they are listed beside others, so that reading them says so."""
+
 MAX_BYTES = 8 * MAX_PIXELS
 """What the largest image takes uncompressed, with four channels of 16 bits."""
 
-_EXIF_ORIENTATION = 0x0112
+_MANY_COLORS = 1000
+"""More than any list of classes has."""
+
 _PNG_PALETTE = 3
 
 
@@ -37,7 +43,7 @@ def list_images(folder: Path) -> list[Path]:
     """Image files of a folder, with numbers in natural order: frame_2 before frame_10.
 
     Hidden files are left out, and so are the `._` files that macOS puts beside others. Links, FIFOs and folders named
-    like images are listed, so that reading them reports what is wrong.
+    like images, and images of kinds that are not read, are listed, so that reading them reports what is wrong.
 
     Raises:
         DataError: There is no such folder, it cannot be read, or it holds no image.
@@ -68,12 +74,17 @@ def folders_with_images(root: Path, count: int = 4) -> list[str]:
 def _no_image(folder: Path) -> str:
     if inner := folders_with_images(folder):
         return f"found no image in the folder itself, but in {', '.join(inner)}; give the one that is meant"
-    return f"found no image; expected files ending in {', '.join(IMAGE_SUFFIXES)}"
+    endings = Counter(path.suffix for path in folder.iterdir() if path.suffix and not path.name.startswith("."))
+    others = "".join(f" among {count} files ending in {ending}" for ending, count in endings.most_common(1))
+    cure = f"expected files ending in {', '.join(IMAGE_SUFFIXES)}"
+    if ".json" in endings:
+        cure = "if the .json files are labelme's, make masks of them with `desert-seg read-labels`"
+    return f"found no image{others}; {cure}"
 
 
 def is_image_name(path: Path) -> bool:
     """True if a file of this name is taken for an image: it ends like one and is not hidden."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES) and not path.name.startswith(".")
 
 
 def natural_order(path: Path) -> tuple[tuple[str | int, ...], str]:
@@ -98,13 +109,30 @@ def read_file(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
+def read_image_file(path: Path) -> bytes:
+    """The bytes of an image file whose header is that of a colour image, or of a grey one of 8 bits.
+
+    Raises:
+        DataError: It is none, has several pages, is too large, or may be depth.
+    """
+    data = read_file(path)
+    _check_header(path, data)
+    if is_deep_grey(data):
+        raise DataError(
+            f"{path}: found one channel of 16 bits, which may be depth as well as grey, expected 8 bits or colour; "
+            "save grey images with 8 bits (mogrify -depth 8)"
+        )
+    return data
+
+
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
     """Read a colour image as viewers show it, rotated by its EXIF orientation: HxWx3 uint8 RGB.
 
     Raises:
-        DataError: The file is not a complete image, or too large.
+        DataError: The file is not a complete image, too large, or may be depth.
     """
-    image = _decode(path, read_file(path), cv2.IMREAD_COLOR)
+    data = read_image_file(path)
+    image = _decode(path, data, cv2.IMREAD_COLOR)
     return np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -114,18 +142,7 @@ def read_orientation(path: Path) -> int:
     Raises:
         DataError: The file cannot be read.
     """
-    data = read_file(path)
-    is_tiff = data.startswith((b"II", b"MM"))
-    if not is_tiff and not any(mark in data for mark in (b"Exif\0\0", b"eXIf", b"EXIF")):
-        return 1
-    from PIL import Image  # OpenCV rotates images, but does not say so
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 1  # not a complete image, which decoding it reports
-    return orientation if orientation in range(1, 9) else 1
+    return exif_orientation(read_file(path))
 
 
 def read_mask(path: Path) -> npt.NDArray[Any]:
@@ -142,12 +159,30 @@ def read_mask(path: Path) -> npt.NDArray[Any]:
         depth, _ = _png_depth_and_color_type(data)
         if depth in (1, 2, 4):
             mask = mask // (255 // (2**depth - 1))  # decoders scale fewer bits to 0..255
-    if mask.ndim != 2 or mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
+    if mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         raise DataError(
-            f"{path}: found {mask.dtype} with shape {mask.shape}, expected one channel of 8 or 16 bits; "
-            "save masks as single-channel PNG, or give a label map whose keys are colours"
+            f"{path}: found {mask.dtype} values, expected whole numbers of 8 or 16 bits; round them and save the mask "
+            "as single-channel 16-bit PNG"
         )
+    if mask.ndim != 2:
+        raise DataError(f"{path}: found {_channels(mask)}")
     return mask
+
+
+def _channels(mask: npt.NDArray[Any]) -> str:
+    """What the channels of a mask are that should have one, and the cure."""
+    num_channels = mask.shape[2]
+    if (mask[..., :3] == mask[..., :1]).all():
+        return f"{num_channels} channels that repeat the same values, expected one; keep one channel and save it as PNG"
+    if (num_colors := len(np.unique(mask.reshape(-1, num_channels), axis=0))) > _MANY_COLORS:
+        return (
+            f"{num_channels} channels of {num_colors} colours, as a photograph has, expected a mask; put the masks in "
+            "its place, which may have been taken for the images"
+        )
+    return (
+        f"{num_channels} channels: a picture of the labels, not the labels; give a label map whose keys are "
+        "colours, or export the raw values"
+    )
 
 
 def read_stored(path: Path) -> npt.NDArray[Any] | None:
@@ -179,6 +214,10 @@ def _read_lossless(path: Path) -> bytes:
 def _eight_bits(path: Path, colors: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Colours of 16 bits as the 8 they were made of, which may have been kept, shifted or stretched."""
     if colors.dtype == np.uint16 and colors.max() > 255:
+        if (colors == colors[..., :1]).all():
+            raise DataError(
+                f"{path}: found one channel of 16 bits, expected colours; give a label map whose keys are numbers"
+            )
         if (colors & 255).any() and (colors % 257).any():
             raise DataError(
                 f"{path}: found colours of 16 bits that are none of 8, expected red, green and blue from 0 to 255; "
@@ -188,10 +227,21 @@ def _eight_bits(path: Path, colors: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return colors.astype(np.uint8)
 
 
+def _check_header(path: Path, data: bytes) -> None:
+    """Refuse an image file that is too large, or holds several images."""
+    check_pixels(data, str(path))
+    if (num_pages := count_pages(data)) > 1:
+        raise DataError(
+            f"{path}: found {num_pages} pages, expected one; save the one that is meant as a file of its own"
+        )
+
+
 def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
     """Decode an image file that is not too large."""
-    check_pixels(data, str(path))
+    _check_header(path, data)
     array = decode_whole(data, flags)
+    if array is None and (stored := decode_whole(data, cv2.IMREAD_UNCHANGED)) is not None:
+        raise DataError(f"{path}: found {stored.dtype} samples, expected 8 or 16 bits; save it again with 8 bits")
     if array is None or (array.dtype == np.uint8 and _is_damaged_tiff(data)):
         raise DataError(f"{path}: is not a whole image that OpenCV can decode; copy or export the file again")
     return array

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
+from desert_seg.unknown_values import Explanation, explain
 from desert_seg.yaml_file import find_yaml, read_yaml, shipped_names, shown
 
 IGNORE = 255
@@ -146,24 +147,15 @@ class LabelMap:
                 f"{' or '.join(expected)}; save the mask as a single-channel PNG"
             )
         target = self._table[raw]
-        if (unnamed := target == _UNNAMED).any():
-            found, counts = np.unique(raw[unnamed], return_counts=True)
-            kind = "colours" if self.in_color else "values"
-            first = zip(found[:5].tolist(), counts[:5].tolist(), strict=True)
-            listed = ", ".join(f"{self.describe(value)} ({count} pixels)" for value, count in first)
-            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-            hint = "; the mask looks like it was cut to 8 bits" if self._cut_to_8_bits(found) else ""
-            raise DataError(
-                f"{source}: {kind} {listed}{more} are not in label map {self.name}{hint}; add them to the map, "
-                "as a class or as ignore"
-            )
+        if (target == _UNNAMED).any():
+            _, found, cure = self.explain(raw)
+            raise DataError(f"{source}: {found}; {cure}")
         return np.asarray(target, np.uint8)
 
-    def _cut_to_8_bits(self, found: npt.NDArray[Any]) -> bool:
-        """True if the unknown values are what 8-bit reading makes of values that the map does know."""
-        large = [value for value in self.values if value > 255 and not self.in_color]
-        cut = {value >> 8 for value in large} | {value & 0xFF for value in large} | {255}
-        return bool(large) and set(found.tolist()) <= cut
+    def explain(self, raw: npt.NDArray[Any]) -> Explanation:
+        """Why a mask, as for `apply`, holds values that are not in the map."""
+        pixels = dict(zip(*(array.tolist() for array in np.unique(raw, return_counts=True)), strict=True))
+        return explain(pixels, self.values, len(self.labels), self.name, self.in_color)
 
     def to_dict(self) -> dict[str, Any]:
         """The form that YAML files and artifacts carry; `label_map_from_dict` is its inverse."""

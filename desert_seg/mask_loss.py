@@ -37,7 +37,7 @@ def _tiff_compression(data: bytes) -> int:
     if not data.startswith((b"II", b"MM")):
         return 0
     try:
-        return dict(tiff_tags(data)).get(_TIFF_COMPRESSION, 1)
+        return tiff_tags(data).get(_TIFF_COMPRESSION, 1)
     except (struct.error, OverflowError):
         return 0
 

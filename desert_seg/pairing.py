@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 IMAGE_ENDINGS = ("_leftImg8bit", "_image", "_img", "_rgb")
 MASK_ENDINGS = (
@@ -67,12 +68,13 @@ def pair(images: Sequence[Path], masks: Sequence[Path]) -> Pairing:
 
 
 def _stem(path: Path) -> str:
-    return path.stem
+    return normalize("NFC", path.stem)  # macOS takes letters with accents apart
 
 
 def _without(endings: Sequence[str]) -> Callable[[Path], str]:
     def key(path: Path) -> str:
-        return next((path.stem.removesuffix(ending) for ending in endings if path.stem.endswith(ending)), path.stem)
+        stem = _stem(path)
+        return next((stem.removesuffix(ending) for ending in endings if stem.endswith(ending)), stem)
 
     return key
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desert_seg.errors import DesertSegError
+from desert_seg.errors import DataError, DesertSegError
 from desert_seg.files import check_output_folder
 from desert_seg.program import run_program
 
@@ -138,7 +138,7 @@ def demo(options: argparse.Namespace) -> None:
     engine = recording.status.values.get("engine", "unknown")
     console.print(_table(frames, fps, latency, start, engine, scores, artifact.card.label_map))
     if not_compared:
-        console.print(f"warning: not compared with the masks of the drive, which are not of this model: {not_compared}")
+        console.print(f"warning: not compared with the true masks of the drive: {not_compared}")
     for name, what in (
         ("contact_sheet.png", "frames and masks side by side"),
         ("masks.mp4", "the whole drive with its masks"),
@@ -184,7 +184,7 @@ def review(
             target = None
             if not not_compared:
                 try:
-                    target = _target(frame, index, label_map)
+                    target = _target(frame, index, label_map, mask.shape)
                 except DesertSegError as error:
                     not_compared = str(error)
             if target is not None:
@@ -202,10 +202,17 @@ def review(
     return scores, not_compared
 
 
-def _target(frame: DriveFrame, index: int, label_map: LabelMap) -> npt.NDArray[np.uint8] | None:
-    """The true classes of a frame, HxW; None if the drive has none."""
+def _target(frame: DriveFrame, index: int, label_map: LabelMap, size: tuple[int, ...]) -> npt.NDArray[np.uint8] | None:
+    """The true classes of a frame, HxW as `size` says; None if the drive has none."""
     raw = frame.ground_truth()
-    return None if raw is None else label_map.apply(raw, f"true mask of frame {index}")
+    if raw is None:
+        return None
+    if raw.shape != size:
+        raise DataError(
+            f"true mask of frame {index}: found {raw.shape[1]}x{raw.shape[0]} pixels, expected the image's "
+            f"{size[1]}x{size[0]}; record masks of the images' size"
+        )
+    return label_map.apply(raw, f"true mask of frame {index}")
 
 
 def _table(

@@ -208,6 +208,13 @@ def odometry_truth(path: Path) -> Path:
     return write(path, [*camera(), *(("/cam/ground_truth", time + 1, odometry(time)) for time in times())])
 
 
+def coloured_truth(path: Path) -> Path:
+    """Raw images, beside which somebody published masks as pictures."""
+    pictures = [raw(picture(index), "bgr8", time) for index, time in enumerate(times())]
+    topics = ("/cam/image_raw", "/cam/ground_truth")
+    return write(path, [(topic, time, each) for time, each in zip(times(), pictures, strict=True) for topic in topics])
+
+
 def depth(topic: str):
     array = np.full((HEIGHT, WIDTH), 2500, np.uint16)
     png = cv2.imencode(".png", array)[1].reshape(-1)
@@ -311,7 +318,8 @@ KINDS = {
     "ROS 1 without index": Kind(unindexed_rosbag1, 0, refusal="run `rosbag reindex"),
     "a pipe": Kind(pipe, 0, refusal="is no regular file"),
     "a pipe inside": Kind(pipe_inside, 0, refusal="is no regular file"),
-    "empty": Kind(filled(b"", ".mcap"), 0, refusal="is empty; copy the file again"),
+    "empty": Kind(filled(b"", ".mcap"), 0, refusal="found no bytes, expected an mcap"),
+    "Git LFS": Kind(filled(b"version https://git-lfs.github.com/spec/v1\n", ".mcap"), 0, refusal="run `git lfs pull`"),
     "no bag": Kind(filled(b"nothing", ".db3"), 0, refusal="does not begin like"),
     "no zstd": Kind(filled(b"nothing", ".db3.zstd"), 0, refusal="is no zstd file"),
 }

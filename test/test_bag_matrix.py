@@ -22,6 +22,7 @@ from bag_kinds import (
     Kind,
     broken,
     camera,
+    coloured_truth,
     odometry,
     picture,
     storage_file,
@@ -31,7 +32,7 @@ from bag_kinds import (
 
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.images import read_mask
-from desert_seg.recordings.bag import Bag
+from desert_seg.recordings.bag import Bag, BagMessage, deserialize
 from desert_seg.recordings.drive import open_drive
 
 READABLE = [name for name, kind in KINDS.items() if kind.num_good]
@@ -95,6 +96,30 @@ def failure(run):
 
 
 # ------------------------------------------------------------------------------------------------ frames
+def test_a_true_mask_that_cannot_be_read_costs_the_benchmark_no_image(tmp_path):
+    pytest.importorskip("rclpy")
+    from desert_seg_ros.bag_benchmark.frames import prepared_frames
+
+    drive = open_drive(coloured_truth(tmp_path / "bag"))
+    assert len(list(prepared_frames(drive, "compressed"))) == NUM_FRAMES
+
+
+def test_messages_in_another_encoding_than_that_of_ros_are_named():
+    stored = BagMessage(TOPIC, "sensor_msgs/msg/CompressedImage", 0, b"{}", "json")
+    with pytest.raises(DataError, match="its messages are encoded as json, expected ROS's cdr"):
+        deserialize(stored)
+
+
+def test_a_folder_of_bags_is_no_drive_and_the_bags_are_named(tmp_path):
+    from desert_seg_train.predict.inputs import find_chunks
+
+    for name in ("one", "two"):
+        write(tmp_path / name, camera())
+    for find in (lambda: open_drive(tmp_path), lambda: find_chunks(str(tmp_path), "")):
+        with pytest.raises(DataError, match="found no image, but the bags one, two; give one of them"):
+            find()
+
+
 @every(READABLE)
 def test_the_frames_are_those_that_were_recorded(recording):
     bad = []

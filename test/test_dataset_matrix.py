@@ -172,7 +172,7 @@ KINDS = [
     Kind(colors, label_map="rugd_falcon7"),
     Kind(four_bits, label_map="ycor_falcon7"),
     Kind(turned, r"s01\.jpg: found EXIF orientation 3, expected 1.*mogrify -auto-orient"),
-    Kind(colors, r"s00\.png: found uint8 with shape .*label map whose keys are colours"),
+    Kind(colors, r"s00\.png: found 3 channels: a picture of the labels.*label map whose keys are colours"),
     Kind(unknown_suffix, r"4 of 4 images have no mask .*s00_truth\.png begins alike"),
     Kind(empty, "found no image", "found no image"),
     Kind(no_masks, "Segmentation"),

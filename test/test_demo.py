@@ -17,8 +17,10 @@ from PIL import Image
 pytest.importorskip("rclpy")
 
 from desert_seg.images import write_image
+from desert_seg.labels import load_label_map
 from desert_seg.recordings.drive import open_drive
 from desert_seg_ros.bag_benchmark.masks import recorded_masks
+from desert_seg_ros.demo import review
 from desert_seg_ros.pictures import Video
 
 
@@ -87,10 +89,19 @@ def test_masks_with_the_classes_of_another_model_are_not_compared_and_it_says_so
         mask.save(tmp_path / "drive" / "labels" / f"{index}.png")
     done = run_demo("--drive", tmp_path / "drive", "--hz", 2, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "warning: not compared with the masks of the drive, which are not of this model" in done.stdout
-    assert "values 3 (24000 pixels) are not in label map falcon7_stones" in done.stdout
+    assert "warning: not compared with the true masks of the drive: true mask of frame 0" in done.stdout
+    assert "values 3 look like class indices, not like raw values of falcon7_stones" in done.stdout
     assert json.loads((tmp_path / "out" / "report.json").read_text())["accuracy"] is None
     assert (tmp_path / "out" / "contact_sheet.png").exists()
+
+
+def test_true_masks_of_another_size_are_not_compared_and_it_says_so(tmp_path):
+    write_image(tmp_path / "images" / "0.png", np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8))
+    write_image(tmp_path / "labels" / "0.png", np.full((30, 40), 7100, np.uint16))
+    pairs = [(0, frame, np.zeros((60, 80), np.uint8)) for frame in open_drive(tmp_path).frames()]
+    scores, why = review(pairs, 1, load_label_map("falcon7_stones"), tmp_path, 1.0, "")
+    assert scores is None
+    assert why.startswith("true mask of frame 0: found 40x30 pixels, expected the image's 80x60;")
 
 
 def test_a_folder_of_plain_images_is_a_drive_without_truth(tmp_path):

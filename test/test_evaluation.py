@@ -347,7 +347,7 @@ def with_a_cut_image(root):
     [
         (without_masks, "found Color_Images/ but no Segmentation/, expected a mask for every image"),
         (without_frames, "found no image"),
-        (with_one_value_unknown, r"s02.png: values 1234 \(10 pixels\) are not in label map falcon7_stones"),
+        (with_one_value_unknown, r"s02.png: label map falcon7_stones does not know 1234 \(10 pixels\)"),
         (with_every_pixel_ignored, "ignores every pixel of all 4 masks; choose another with --label-map"),
         (with_a_cut_image, "s03.png: is not a whole image"),
         (shutil.rmtree, "there is no folder"),

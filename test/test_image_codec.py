@@ -311,6 +311,7 @@ def test_a_filled_ros_message_decodes_to_the_same_pixels() -> None:
     ("changes", "words"),
     [
         ({"width": 0}, "0x4 pixels"),
+        ({"width": 0, "height": 0, "encoding": "", "data": b""}, "0x0 pixels, expected at least one"),
         ({"height": 0}, "6x0 pixels"),
         ({"step": 17}, "rows of 17 bytes, expected at least 18"),
         ({"data": bytes(71)}, "71 bytes of data, expected 72"),
@@ -338,7 +339,7 @@ def test_a_broken_image_is_named(changes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "data", "words"),
     [
-        ("jpeg", b"", "format 'jpeg': found 0 bytes without the header"),
+        ("jpeg", b"", "format 'jpeg': found no bytes, expected a PNG"),
         ("png", b"no image", "format 'png': found 8 bytes without the header"),
         ("16UC1; compressedDepth png", b"", "which is depth"),
         ("16UC1; png compressed ", b"", "which is depth; choose a topic of colour images"),
@@ -394,7 +395,7 @@ def test_the_limit_on_pixels_is_the_callers_choice() -> None:
 def test_a_long_encoding_is_cut_in_the_message() -> None:
     for encoding in ("x" * 3_000_000, "\U000e0001" * 3_000_000):
         with pytest.raises(FrameError, match="…', expected one of: rgb8") as caught:
-            decode_image(SimpleNamespace(encoding=encoding))
+            decode_image(SimpleNamespace(encoding=encoding, width=4, height=4))
         assert len(str(caught.value)) < 600
 
 

@@ -74,9 +74,25 @@ def test_the_limit_is_the_last_size_allowed() -> None:
     assert MAX_PIXELS == 2**26
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a" + bytes(99), b"P6 4 4 255\n" + bytes(48), b"\xff\xd8\xff\xd9"])
+@pytest.mark.parametrize("data", [b"P6 4 4 255\n" + bytes(48), b"\xff\xd8\xff\xd9"])
 def test_another_kind_of_file_is_refused(data: bytes) -> None:
     with pytest.raises(DataError, match=f"^x: found {len(data)} bytes without the header of a PNG, JPEG"):
+        check_pixels(data, "x")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "found no bytes, expected a PNG"),
+        (b"GIF89a" + bytes(99), "found a GIF, .*; convert it"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "found a Git LFS pointer, .*; run `git lfs pull`"),
+        (b"<!DOCTYPE html><html>", "found a web page"),
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1", "found a HEIC image"),
+        (b"\0\0\0\x1cftypmp42" + bytes(9), "found a video, .*; make images of it"),
+    ],
+)
+def test_a_file_of_a_known_kind_is_named_with_its_cure(data: bytes, words: str) -> None:
+    with pytest.raises(DataError, match=f"^x: {words}"):
         check_pixels(data, "x")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import sys
 import zlib
 
 import cv2
@@ -151,6 +152,33 @@ def test_colours_that_need_16_bits_are_refused(tmp_path):
         read_color_mask(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_an_image_that_may_be_depth_is_refused(tmp_path, suffix):
+    assert cv2.imwrite(str(tmp_path / f"a{suffix}"), PIXELS[..., 0].astype(np.uint16) * 257)
+    with pytest.raises(DataError, match="found one channel of 16 bits, which may be depth"):
+        read_image(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask])
+def test_of_several_pages_none_is_chosen(tmp_path, read):
+    pages = [Image.fromarray(PIXELS[..., channel]) for channel in range(2)]
+    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match="found 2 pages, expected one"):
+        read(tmp_path / "a.tiff")
+
+
+def test_images_of_kinds_that_are_not_read_are_listed_beside_others(tmp_path):
+    for name in ("a.png", "b.HEIC", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.HEIC"]
+
+
+def test_a_mask_of_numbers_is_not_one_of_colours(tmp_path):
+    write_image(tmp_path / "a.png", PIXELS[..., 0].astype(np.uint16) * 39)
+    with pytest.raises(DataError, match=r"found one channel of 16 bits, expected colours; .*keys are numbers"):
+        read_color_mask(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "1"])
 def test_a_mask_in_bmp_is_its_indices_whatever_the_palette(tmp_path, mode):
     values = np.arange(64, dtype=np.uint8).reshape(8, 8) % (2 if mode == "1" else 7)
@@ -193,11 +221,12 @@ def test_a_mask_in_jpeg_is_refused_whatever_its_name(tmp_path, read):
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
-def test_an_image_is_read_as_it_is_shown_and_says_that_it_is_turned(tmp_path, suffix):
+def test_an_image_is_read_as_it_is_shown_and_says_that_it_is_turned(tmp_path, suffix, monkeypatch):
     exif = Image.Exif()
     exif[0x0112] = 6
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(PIXELS).save(path, exif=exif.tobytes())
+    monkeypatch.setitem(sys.modules, "PIL", None)  # the robot does without
     assert read_orientation(path) == 6
     assert read_image(path).shape == (6, 4, 3)
 

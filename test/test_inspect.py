@@ -152,17 +152,29 @@ def with_one_value_unknown(path):
 
 MASK_FAULTS = {
     "unreadable": (cut, "a.png", "is not a whole image", "export the file again"),
-    "empty file": (lambda path: path.write_bytes(b""), "a.png", "found 0 bytes without the header", "save it again"),
+    "empty file": (lambda path: path.write_bytes(b""), "a.png", "found no bytes, expected a PNG", "copy it again"),
     "huge": (larger_than_any_decoder_allows, "a.png", "found 100000x100000 pixels", "scale it down"),
     "folder": (lambda path: (path.unlink(), path.mkdir()), "a.png", "is no regular file", "move it away"),
     "FIFO": (lambda path: (path.unlink(), os.mkfifo(path)), "a.png", "is no regular file", "move it away"),
     "turned": (turned, "a.png", "EXIF orientation 3, expected 1", "mogrify -auto-orient"),
     "float": (as_float, "a.tiff", "float32 values", "16-bit PNG"),
     "colours": (
-        lambda path: save(path, picture(0)),
+        lambda path: save(path, picture(0) // 64 * 64),
         "a.png",
         "3 channels: a picture of the labels",
-        "a map whose keys are colours",
+        "a label map whose keys are colours",
+    ),
+    "photograph": (
+        lambda path: save(path, np.random.default_rng(0).integers(0, 256, (48, 80, 3), np.uint8)),
+        "a.png",
+        "as a photograph has",
+        "taken for the images",
+    ),
+    "smoothed": (
+        lambda path: save(path, cv2.GaussianBlur(labels(0), (3, 3), 0.5)),
+        "a.png",
+        "mix the values of classes at their edges",
+        "INTER_NEAREST",
     ),
     "grey": (
         lambda path: save(path, cv2.merge([labels(0)] * 3)),
@@ -170,14 +182,14 @@ MASK_FAULTS = {
         "3 channels that repeat the same values",
         "keep one channel",
     ),
-    "jpeg": (as_jpeg, "a.jpg", "JPEG changes values", "again as PNG"),
+    "jpeg": (as_jpeg, "a.jpg", "JPEG, which changes values", "again as PNG"),
     "size": (lambda path: save(path, labels(0)[:, :60]), "a.png", "mask is 60x48, its image 80x48", "image's size"),
     "unknown": (with_one_value_unknown, "a.png", r"does not know 1234 \(6 pixels\)", "add them to the map"),
     "indices": (
         lambda path: save(path, (np.searchsorted(RAW, labels(0))).astype(np.uint8)),
         "a.png",
         r"values 0, 1, 2, 3 and 6 more look like class indices",
-        "--label-map",
+        "give a label map of these numbers",
     ),
     "high byte": (
         lambda path: save(path, (labels(0) >> 8).astype(np.uint8)),

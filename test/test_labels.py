@@ -43,13 +43,13 @@ def test_each_pixel_is_mapped_by_itself(values):
 def test_an_unknown_value_is_refused_with_file_value_and_count():
     mask = np.full((4, 5), 7100, np.uint16)
     mask[0, :3] = 1234
-    with pytest.raises(DataError, match=r"frame7\.png: values 1234 \(3 pixels\).*falcon7"):
+    with pytest.raises(DataError, match=r"frame7\.png: label map falcon7 does not know 1234 \(3 pixels\)"):
         load_label_map("falcon7").apply(mask, "frame7.png")
 
 
 def test_a_mask_cut_to_eight_bits_is_recognised_as_such():
     mask = np.full((2, 2), 7100 >> 8, np.uint8)
-    with pytest.raises(DataError, match="cut to 8 bits"):
+    with pytest.raises(DataError, match="only the high byte of each value was kept"):
         load_label_map("falcon7").apply(mask)
 
 
@@ -128,8 +128,24 @@ def test_a_map_whose_keys_are_colours_maps_colours():
 
 def test_a_colour_that_the_map_does_not_name_is_refused_as_red_green_and_blue():
     colors = np.array([[0x6C4014, 0x010203, 0x010203]], np.uint32)
-    with pytest.raises(DataError, match=r"a\.png: colours \[1, 2, 3\] \(2 pixels\) are not in label map trail"):
+    with pytest.raises(DataError, match=r"a\.png: label map trail does not know \[1, 2, 3\] \(2 pixels\)"):
         label_map_from_dict(COLORS, "trail").apply(colors, "a.png")
+
+
+@pytest.mark.parametrize(
+    ("colors", "words"),
+    [
+        (
+            [0x14406C],
+            r"\[20, 64, 108\] \(1 pixel\), but knows them with red and blue swapped; write red, green and blue",
+        ),
+        ([0x000000, 0x070707], "every pixel is grey, as if the mask held numbers; give a label map whose keys are"),
+        ([0x6C4014] * 9000 + [*range(1, 20)], "mix the values of classes at their edges; export the mask again as PNG"),
+    ],
+)
+def test_why_colours_are_unknown_is_told_with_its_cure(colors, words):
+    with pytest.raises(DataError, match=words):
+        label_map_from_dict(COLORS, "trail").apply(np.array([colors], np.uint32))
 
 
 @pytest.mark.parametrize(

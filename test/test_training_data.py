@@ -70,7 +70,7 @@ def test_a_mask_of_another_size_or_with_eight_bit_damage_is_named(dataset):
     folder = SegmentationFolder(dataset, load_label_map("falcon7"))
     with pytest.raises(DataError, match=r"a0\.png: found a mask of 32x24, expected the image's 64x48"):
         folder[0]
-    with pytest.raises(DataError, match=r"a1\.png: values 27 .*cut to 8 bits"):
+    with pytest.raises(DataError, match=r"a1\.png: only the high byte of each value was kept: 7100 became 27"):
         folder[1]
 
 
@@ -120,10 +120,20 @@ def test_masks_with_the_endings_of_known_datasets_are_paired(dataset, image, mas
     assert folder.class_counts(1)[ROCKS] == 400
 
 
+def test_an_accent_is_the_same_however_it_is_encoded(dataset):
+    folder = SegmentationFolder(rename(dataset, "{}\u00fc.png", "{}u\u0308.png"), load_label_map("falcon7"))
+    assert len(folder) == 4
+
+
 def test_masks_without_an_image_are_told_and_not_used(dataset, caplog):
     (dataset / "Color_Images" / "a1.png").unlink()
     assert len(SegmentationFolder(dataset, load_label_map("falcon7"))) == 3
     assert "1 of 4 masks have no image in Color_Images/ (first: a1.png); these are not used" in caplog.text
+
+
+def test_a_mask_whose_name_differs_in_case_is_named(dataset):
+    with pytest.raises(DataError, match=r"first: X_a0\.png, though x_a0\.png begins alike"):
+        SegmentationFolder(rename(dataset, "X_{}.png", "x_{}.png"), load_label_map("falcon7"))
 
 
 def test_a_mask_with_another_ending_is_named(dataset):
@@ -163,7 +173,9 @@ def test_masks_of_colours_are_read_through_a_map_of_colours(tmp_path):
     write_image(tmp_path / "labels" / "a.png", mask)
     target = SegmentationFolder(tmp_path, load_label_map("rugd_falcon7"))[0].target
     assert target[:, 0].tolist() == [6] * 8 + [ROCKS] * 8 + [255] * 8
-    with pytest.raises(DataError, match=r"a\.png: found uint8 with shape .* a label map whose keys are colours"):
+    with pytest.raises(
+        DataError, match=r"a\.png: found 3 channels: a picture of the labels.* a label map whose keys are colours"
+    ):
         SegmentationFolder(tmp_path, load_label_map("falcon7"))[0]
 
 
@@ -370,7 +382,13 @@ def test_the_same_draw_gives_the_same_crop_whatever_was_drawn_before(dataset):
         (("color_images/a.png", "segmentation/a.png"), "found images in color_images, segmentation, expected"),
         (("a.png", "a.json"), "found images in the folder itself, expected .* `desert-seg read-labels`"),
         (("notes.txt",), "found no image, expected Color_Images/"),
-        (("images/a.png", "masks/a.png"), "found images/ but no labels/, and images in masks; put the masks"),
+        (("images/a.png", "masks/a.png"), "images in masks; if these are the masks, rename masks/"),
+        (("images/a.png", "images/a.json"), "found images/ but no labels/; .* `desert-seg read-labels`"),
+        (("images/a.png", "labels/a.json"), "labels: found no image among 1 files ending in .json; .*read-labels`"),
+        (
+            ("val/images/a.png", "val/labels/a.png", "train/images/a.png", "train/labels/a.png"),
+            "its folders: train, val",
+        ),
     ],
 )
 def test_a_folder_of_another_layout_is_answered_with_what_it_holds(tmp_path, files, said):

@@ -26,6 +26,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from desert_seg.errors import DataError, OutputError
 from desert_seg.files import writing
+from desert_seg.images import is_image_name
 from desert_seg.recordings.compressed import DEPTH_ENCODINGS
 from desert_seg.recordings.files import RecordingFiles, find_files, is_recording
 from desert_seg.recordings.storage import BagMessage, Storage, Topic, open_storage
@@ -43,7 +44,9 @@ TRANSPORTS = ("compressed", "ffmpeg", "foxglove")
 _TYPES = get_typestore(Stores.ROS2_KILTED)
 _TYPES.register(VIDEO_TYPES)
 _STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
+_ENCODINGS = ("cdr", "ros1", "")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_MANY_TYPES = 6
 _MAX_MESSAGE_BYTES = 2**30
 
 
@@ -206,6 +209,16 @@ def is_bag(path: Path) -> bool:
     return is_recording(path)
 
 
+def refuse_folder_of_bags(folder: Path) -> None:
+    """Raise DataError for a folder that holds no frames itself, but bags."""
+    children: list[Path] = []
+    with suppress(OSError):  # an unreadable folder is reported when its images are listed
+        children = sorted(folder.iterdir())
+    bags = [child.name for child in children if child.is_dir() and is_bag(child)]
+    if bags and not any(map(is_image_name, children)):
+        raise DataError(f"{folder}: found no image, but the bags {', '.join(bags)}; give one of them")
+
+
 def serialize(message: Any) -> bytes:
     """CDR bytes of a `rosbags` message object of a standard type."""
     return bytes(_TYPES.serialize_cdr(message, message.__msgtype__))
@@ -219,6 +232,11 @@ def deserialize(message: BagMessage) -> Any:
     """
     if message.type not in _TYPES.fielddefs:
         raise DataError(f"{message.topic}: {message.type} is not a standard ROS 2 type; choose another topic")
+    if message.encoding not in _ENCODINGS:
+        raise DataError(
+            f"{message.topic}: its messages are encoded as {message.encoding}, expected ROS's cdr; record the topic "
+            "with `ros2 bag record`, or convert the file"
+        )
     try:
         is_ros1 = message.encoding == "ros1"
         cdr = _TYPES.ros1_to_cdr(message.data, message.type) if is_ros1 else _unpacked(message.data)
@@ -264,7 +282,10 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
         cure = f"the image topics are: {listed}" if images else "record the topic of a colour camera"
         raise DataError(f"{bag.path}: holds {what} on {wanted}; {cure}")
     if not images:
+        others = sorted({topic.type for topic in bag.topics()} - set(CAMERA_TYPES))
+        shown = ", ".join(others[:_MANY_TYPES]) + (", …" if len(others) > _MANY_TYPES else "")
         what = f"no colour images, only depth on {depth}" if depth else "no images"
+        what += f", but {shown}" if others and not depth else ""
         raise DataError(f"{bag.path}: holds {what}; record a topic of type {' or '.join(CAMERA_TYPES)}")
     if len(images) > 1:
         raise DataError(f"{bag.path}: holds several image topics; name one of: {listed}")

@@ -94,7 +94,7 @@ class CutMcap:
                 messages = []
                 for record in records:
                     if isinstance(record, Schema):
-                        schemas[record.id] = _full_name(record.name)
+                        schemas[record.id] = full_name(record.name)
                     elif isinstance(record, Channel):
                         channels[record.id] = record
                         yield record.topic, schemas.get(record.schema_id, "")
@@ -216,7 +216,7 @@ def _unpacked(compression: str, data: bytes) -> bytes:
     return data
 
 
-def _full_name(name: str) -> str:
-    """`sensor_msgs/msg/Image` for ROS 1's `sensor_msgs/Image` too."""
+def full_name(name: str) -> str:
+    """`sensor_msgs/msg/Image` for `sensor_msgs/Image` too, as ROS 1 and some writers of ROS 2's messages call it."""
     package, slash, kind = name.partition("/")
     return f"{package}/msg/{kind}" if slash and "/" not in kind else name

@@ -28,7 +28,7 @@ from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
 from desert_seg.dataset_folder import check_not_turned, image_and_mask_folders, paired, without_image, without_mask
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg.images import list_images, read_file
+from desert_seg.images import list_images, read_file, read_image_file
 from desert_seg.recordings.bag import (
     CAMERA_TYPES,
     IMAGE_TYPES,
@@ -36,6 +36,7 @@ from desert_seg.recordings.bag import (
     deserialize,
     find_image_topic,
     is_bag,
+    refuse_folder_of_bags,
     sibling_topic,
 )
 from desert_seg.recordings.files import RecordingFiles, find_files
@@ -302,6 +303,7 @@ def _folder_files(path: Path) -> tuple[list[Path], dict[Path, Path], tuple[str, 
     """The images of a folder, the masks there are for them, and what is amiss."""
     image_folder, mask_folder = image_and_mask_folders(path)
     if not image_folder.is_dir():
+        refuse_folder_of_bags(path)
         return list_images(path), {}, ()
     images = list_images(image_folder)
     if not mask_folder.is_dir():
@@ -323,17 +325,14 @@ def _folder_frames(images: list[Path], masks: dict[Path, Path], hz: float) -> It
             if mask is not None:
                 check_not_turned(path)
                 check_not_turned(mask)
-                truth = _file_message(mask, stamp_ns)
-            yield DriveFrame(stamp_ns, stamp_ns, _file_message(path, stamp_ns), None, truth)
+                truth = _file_message(mask, read_file(mask), stamp_ns)
+            yield DriveFrame(stamp_ns, stamp_ns, _file_message(path, read_image_file(path), stamp_ns), None, truth)
         except DataError as error:
             yield error
 
 
-def _file_message(path: Path, stamp_ns: int) -> CompressedImage:
+def _file_message(path: Path, data: bytes, stamp_ns: int) -> CompressedImage:
     """An image file as the message it could have been recorded from: its bytes are passed on undecoded."""
-    data = read_file(path)
-    if not data:
-        raise DataError(f"{path}: is empty, expected an image; copy the file again or move it away")
     suffix = path.suffix.lower().removeprefix(".")
     kind = "jpeg" if suffix == "jpg" else suffix
     return CompressedImage(_header(stamp_ns, FOLDER_FRAME_ID), kind, np.frombuffer(data, np.uint8))

@@ -169,8 +169,8 @@ def _gaps(folder: Path, files: list[Path]) -> list[str]:
     missing = sorted(set(range(begin, min(max(numbers), begin + 10_000))) - numbers)
     if not missing:
         return []
-    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    return [f"{folder}: its file number {missing[0]}{more} is missing; the others are read, with a gap in between"]
+    more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+    return [f"{folder}: its file number {missing[0]}{more} missing; the others are read"]
 
 
 def _plain_name(path: Path) -> str:

@@ -114,6 +114,7 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
         FrameError: The encoding is depth or unknown, sizes and data contradict each other, or the image is too large.
     """
     encoding = message.encoding
+    _check_size(message, max_pixels)
     if encoding in DEPTH_ENCODINGS:
         raise depth_error(f"encoding {quoted(encoding)}")
     if encoding in BROKEN_VIDEO.values():
@@ -124,7 +125,6 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
             f"found encoding {quoted(encoding)}, expected one of: {', '.join(SUPPORTED_ENCODINGS)}; "
             "set the camera driver to one of these"
         )
-    _check_size(message, max_pixels)
     if (encoding in _HALF_WIDTH_CHROMA and message.width % 2) or (
         encoding in _HALF_HEIGHT_CHROMA and message.height % 2
     ):
@@ -214,8 +214,12 @@ def fill_image(message: Any, image: npt.NDArray[Any], encoding: str, header: Any
 
 
 def _check_size(message: Any, max_pixels: int) -> None:
+    if not message.width or not message.height:  # of an empty message the encoding says nothing
+        raise FrameError(
+            f"found an image of {message.width}x{message.height} pixels, expected at least one; check the camera driver"
+        )
     try:
-        check_size(message.width, message.height, f"an image of {message.encoding}", max_pixels)
+        check_size(message.width, message.height, f"an image of {quoted(message.encoding)}", max_pixels)
     except DataError as error:
         raise FrameError(str(error)) from error
 
@@ -239,9 +243,7 @@ def _rows(message: Any, pixel_bytes: int) -> npt.NDArray[np.uint8]:
 
 def _padded_rows(message: Any, pixel_bytes: int, num_rows: int) -> npt.NDArray[np.uint8]:
     """The first rows of an Image's data, as a view: num_rows x step uint8."""
-    height, width, step = message.height, message.width, message.step
-    if height == 0 or width == 0:
-        raise FrameError(f"found an image of {width}x{height} pixels, expected at least one; check the camera driver")
+    width, step = message.width, message.step
     if step < width * pixel_bytes:
         raise FrameError(
             f"found rows of {step} bytes, expected at least {width * pixel_bytes} for {width} pixels of "

@@ -19,8 +19,9 @@ from rosbags.rosbag1 import Reader as Rosbag1Reader
 from rosbags.rosbag2 import Reader as Rosbag2Reader
 
 from desert_seg.errors import DataError
+from desert_seg.file_kind import other_kind
 from desert_seg.recordings.cut_mcap import MAGIC as MCAP_MAGIC
-from desert_seg.recordings.cut_mcap import CutMcap
+from desert_seg.recordings.cut_mcap import CutMcap, full_name
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 ROSBAG1_MAGIC = b"#ROSBAG V"
@@ -68,7 +69,7 @@ def open_storage(path: Path) -> Storage:
     """
     try:
         with path.open("rb") as file:
-            magic = file.read(16)
+            magic = file.read(24)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     try:
@@ -82,9 +83,11 @@ def open_storage(path: Path) -> Storage:
         raise
     except Exception as error:  # on a damaged file the libraries raise errors of any type
         raise _damage(path, error) from error
-    found = "is empty" if not magic else "does not begin like an mcap, db3 or ROS 1 recording"
+    if other := other_kind(magic):
+        raise DataError(f"{path}: found {other.name}, expected an mcap, db3 or ROS 1 recording; {other.cure}")
     raise DataError(
-        f"{path}: cannot be opened as a bag, for it {found}; copy the file again from where it was recorded"
+        f"{path}: cannot be opened as a bag, for it does not begin like an mcap, db3 or ROS 1 recording; copy the file "
+        "again from where it was recorded"
     )
 
 
@@ -96,7 +99,7 @@ class _RosbagsFile:
     def __init__(self, path: Path, reader: Any, encoding: str) -> None:
         self._path, self._reader, self._encoding = path, reader, encoding
         self._reader.open()
-        self.topics = [Topic(each.topic, each.msgtype, each.msgcount) for each in self._reader.connections]
+        self.topics = [Topic(each.topic, full_name(each.msgtype), each.msgcount) for each in self._reader.connections]
 
     def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
         wanted = [each for each in self._reader.connections if each.topic in names]
@@ -104,7 +107,9 @@ class _RosbagsFile:
             return
         try:
             for connection, recorded_ns, data in self._reader.messages(wanted):
-                yield BagMessage(connection.topic, connection.msgtype, recorded_ns, bytes(data), self._encoding)
+                yield BagMessage(
+                    connection.topic, full_name(connection.msgtype), recorded_ns, bytes(data), self._encoding
+                )
         except Exception as error:
             raise _damage(self._path, error) from error
 

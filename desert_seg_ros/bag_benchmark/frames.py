@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desert_seg.errors import DataError, DesertSegError, FrameError
@@ -48,16 +48,22 @@ def prepared_frames(drive: Drive, transport: str, on_bad: OnBad = refuse) -> Ite
 
     Raises:
         FrameError: A frame that has to be converted is broken, if `on_bad` refuses that.
-        DataError: The drive is damaged, if `on_bad` refuses that.
+        DataError: The drive is damaged, if `on_bad` refuses that, or none of its frames can be converted.
     """
+    num_converted, first_error = 0, None
     for index, frame in enumerate(drive.frames(on_bad)):
+        image_only = replace(frame, truth=None)  # a mask that cannot be read is no fault of its image
         try:
-            converted = frame.as_raw() if transport == "raw" else frame.as_compressed()
+            converted = image_only.as_raw() if transport == "raw" else image_only.as_compressed()
         except FrameError as error:
+            first_error = first_error or error
             on_bad(error)
             continue
+        num_converted += 1
         info = None if frame.camera_info is None else serialize(frame.camera_info)
         yield PreparedFrame(index, frame.stamp_ns, frame.recorded_ns, serialize(converted.image), info)
+    if first_error and not num_converted:
+        raise DataError(f"{drive.path}: holds no image that can be made {transport}; the first: {first_error}")
 
 
 def prepare(frames: Iterator[PreparedFrame], path: Path) -> Sequence[PreparedFrame]:

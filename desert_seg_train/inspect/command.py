@@ -81,8 +81,10 @@ def _print_numbers(console: Console, report: Report) -> None:
     for index, name in enumerate(report.label_map.labels.names):
         table.add_row(name, *(percent(folder.total.shares[index]) for folder in report.folders))
     table.add_section()
+    totals = [folder.total for folder in report.folders]
     for index, channel in enumerate(CHANNELS):
-        table.add_row(f"mean {channel}", *(f"{folder.total.means[index]:.1f}" for folder in report.folders))
+        means = (f"{each.means[index]:.1f}" if each.num_images else "not measured" for each in totals)
+        table.add_row(f"mean {channel}", *means)
     console.print(table)
     if report.gap:
         console.print(

@@ -62,10 +62,10 @@ def check_image(path: Path) -> ImageMeasures | Fault:
     )
 
 
-def unreadable(path: Path, error: DataError) -> Fault:
+def unreadable(path: Path, error: DataError, kind: str = "unreadable") -> Fault:
     """The fault of a file that cannot be read, from an error's message `PATH: FOUND; CURE`."""
     found, _, cure = str(error).removeprefix(f"{path}: ").rpartition("; ")
-    return Fault("unreadable", path, found, cure)
+    return Fault(kind, path, found, cure)
 
 
 def turned(path: Path, orientation: int) -> Fault:

@@ -21,6 +21,11 @@ def is_bag(path: Path) -> bool:
     return bag.is_bag(path)
 
 
+def refuse_folder_of_bags(path: Path) -> None:
+    """Raise DataError for a folder that holds no images, but bags."""
+    bag.refuse_folder_of_bags(path)
+
+
 def open_bag(path: Path, topic: str) -> Drive:
     """The frames of the topic, empty for the only one; raises DataError if there are none."""
     return open_drive(path, topic or None)

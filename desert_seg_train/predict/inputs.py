@@ -23,7 +23,7 @@ from desert_seg.dataset_folder import image_and_mask_folders
 from desert_seg.errors import DataError
 from desert_seg.images import is_image_name, list_images, natural_order, read_image
 from desert_seg.recordings.drive import Drive
-from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag
+from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag, refuse_folder_of_bags
 
 FILES_PER_CHUNK = 8
 BAG_FRAMES_PER_CHUNK = 64
@@ -102,6 +102,8 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
         return [BagChunk(path, topic, drive.num_frames, drive=drive)]
     if path.is_dir():
         images, _ = image_and_mask_folders(path)
+        if not images.is_dir():
+            refuse_folder_of_bags(path)
         paths = list_images(images if images.is_dir() else path)
     elif os.path.lexists(path):
         paths = [path]

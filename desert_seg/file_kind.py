@@ -1,0 +1,54 @@
+"""What a file is that is none of those that are read, told by its first bytes, and what to do with it.
+
+Knows nothing of what was expected in its place.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class FileKind(NamedTuple):
+    """`name` follows "found" in a sentence, `cure` ends it."""
+
+    name: str
+    cure: str
+
+
+_TO_PNG = "convert it to PNG or JPEG"
+_UNPACK = "unpack it and give what is in it"
+_VIDEO = FileKind("a video", "make images of it (ffmpeg -i VIDEO -qscale:v 2 frames/%06d.jpg) and give their folder")
+_EMPTY = FileKind("no bytes", "copy it again from its source, or check what wrote it")
+
+_BEGINNINGS = {
+    b"version https://git-lfs": FileKind("a Git LFS pointer", "run `git lfs pull`, which puts the file in its place"),
+    b"<!doctype html": FileKind("a web page", "download the file itself"),
+    b"<html": FileKind("a web page", "download the file itself"),
+    b"GIF8": FileKind("a GIF", _TO_PNG),
+    b"\0\0\0\x0cjP  ": FileKind("a JPEG 2000 image", _TO_PNG),
+    b"\0\0\0\x0cJXL ": FileKind("a JPEG XL image", _TO_PNG),
+    b"\xff\x4f\xff\x51": FileKind("a JPEG 2000 image", _TO_PNG),
+    b"\x93NUMPY": FileKind("a NumPy array", "save it as PNG"),
+    b"\x1a\x45\xdf\xa3": _VIDEO,  # Matroska and WebM
+    b"PK\3\4": FileKind("a zip archive", _UNPACK),
+    b"\x1f\x8b": FileKind("a gzip archive", _UNPACK),
+}
+
+_BRANDS = {
+    b"avif": FileKind("an AVIF image", _TO_PNG),
+    b"avis": FileKind("an AVIF image", _TO_PNG),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"), FileKind("a HEIC image", _TO_PNG)),
+}
+"""Of files in ISO's base media format (ISO/IEC 14496-12), which begin with a box named ftyp; all others are videos."""
+
+
+def other_kind(data: bytes) -> FileKind | None:
+    """What the first bytes of a file, 24 or more, show it to be; None if they show nothing."""
+    if not data:
+        return _EMPTY
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(bytes(data[8:12]), _VIDEO)
+    if data.startswith(b"RIFF") and data[8:12] == b"AVI ":
+        return _VIDEO
+    start = data[:24].lower()
+    return next((kind for begin, kind in _BEGINNINGS.items() if start.startswith(begin.lower())), None)
