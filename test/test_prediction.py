@@ -148,7 +148,7 @@ def test_predictions_made_otherwise_are_not_mixed_but_can_be_replaced(config, im
 
 def test_a_corrupt_image_in_the_middle_is_recorded_and_the_rest_is_done(config, images):
     (images / "frame2.png").write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"1 of 5 frames could not be read, the others are done; .*frame2\.png"):
+    with pytest.raises(DataError, match=r"1 of 5 frames failed, the others are done; .*frame2\.png"):
         predict(config)
     record = json.loads((config.output / "predictions.json").read_text())
     assert [failed["name"] for failed in record["failed"]] == ["frame2"]
@@ -170,7 +170,7 @@ def test_a_corrupt_image_in_the_middle_is_recorded_and_the_rest_is_done(config, 
 def test_a_file_that_cannot_be_read_is_listed_and_the_others_are_done(config, images, make, reason):
     make(images / "frame9.png")
     if reason:
-        with pytest.raises(DataError, match=rf"1 of 6 frames could not be read, the others are done; .*{reason}"):
+        with pytest.raises(DataError, match=rf"1 of 6 frames failed, the others are done; .*{reason}"):
             predict(config)
     else:
         predict(config)
@@ -244,8 +244,7 @@ def test_a_bag_is_one_chunk_whatever_it_counts_and_is_divided_only_for_workers(t
     metadata.write_text(metadata.read_text().replace("message_count: 150", "message_count: 4000000000"))
     chunks = find_chunks(str(tmp_path / "bag"), "")
     assert len(chunks) == 1
-    parts = divided(chunks)
-    parts = pickle.loads(pickle.dumps(parts))  # as they travel to workers
+    parts = pickle.loads(pickle.dumps(list(divided(chunks))))  # as they travel to workers
     assert [len(part) for part in parts] == [64, 64, 22]
     names = [name for name, _ in chunks[0].frames()]
     assert [name for part in parts for name, _ in part.frames()] == names

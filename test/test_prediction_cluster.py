@@ -21,9 +21,7 @@ NUM_FRAMES = 80
 
 
 def workers_of(process):
-    return [
-        child for child in psutil.Process(process.pid).children(recursive=True) if "_RemoteWorker" in name_of(child)
-    ]
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if "RemoteWorker" in name_of(child)]
 
 
 def name_of(process):
