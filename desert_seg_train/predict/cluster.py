@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar
 
 from desert_seg.errors import DesertSegError
 
+_log = logging.getLogger(__name__)
+
 RETRIES = 3
 """How often a task is tried again before it is given up."""
 
@@ -137,9 +139,10 @@ def distribute(ready: dict[Any, Any], tasks: Iterable[Task]) -> Generator[Any, N
         except RayTaskError as error:  # the worker itself is well
             free.append(worker)
             reason = _last_line(error.cause)
-        except RayError:
+        except RayError as error:
             if attempt is None:
-                continue  # the worker did not come back
+                _log.warning("warning: a worker did not start, the others go on: %s", _last_line(error))
+                continue
             starting[_ready(worker)] = worker
             reason = "its worker was lost; see that worker's log"
         else:
