@@ -23,7 +23,7 @@ pytest.importorskip("torch")
 
 from desert_seg_train.predict.command import predict
 from desert_seg_train.predict.config import PredictConfig
-from desert_seg_train.predict.inputs import FileChunk, divided, find_chunks, frame_names
+from desert_seg_train.predict.inputs import BagChunk, FileChunk, divided, find_bags, find_chunks, frame_names
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_predictions_made_otherwise_are_not_mixed_but_can_be_replaced(config, im
 
 def test_a_corrupt_image_in_the_middle_is_recorded_and_the_rest_is_done(config, images):
     (images / "frame2.png").write_bytes(b"nothing")
-    with pytest.raises(DataError, match=r"1 of 5 frames could not be read, the others are done; .*frame2\.png"):
+    with pytest.raises(DataError, match=r"1 of 5 frames failed, the others are done; .*frame2\.png"):
         predict(config)
     record = json.loads((config.output / "predictions.json").read_text())
     assert [failed["name"] for failed in record["failed"]] == ["frame2"]
@@ -172,7 +172,7 @@ def test_a_corrupt_image_in_the_middle_is_recorded_and_the_rest_is_done(config, 
 def test_a_file_that_cannot_be_read_is_listed_and_the_others_are_done(config, images, make, reason):
     make(images / "frame9.png")
     if reason:
-        with pytest.raises(DataError, match=rf"1 of 6 frames could not be read, the others are done; .*{reason}"):
+        with pytest.raises(DataError, match=rf"1 of 6 frames failed, the others are done; .*{reason}"):
             predict(config)
     else:
         predict(config)
@@ -246,12 +246,75 @@ def test_a_bag_is_one_chunk_whatever_it_counts_and_is_divided_only_for_workers(t
     metadata.write_text(metadata.read_text().replace("message_count: 150", "message_count: 4000000000"))
     chunks = find_chunks(str(tmp_path / "bag"), "")
     assert len(chunks) == 1
-    parts = divided(chunks)
-    parts = pickle.loads(pickle.dumps(parts))  # as they travel to workers
+    parts = pickle.loads(pickle.dumps(list(divided(chunks))))  # as they travel to workers
     assert [len(part) for part in parts] == [64, 64, 22]
     names = [name for name, _ in chunks[0].frames()]
     assert [name for part in parts for name, _ in part.frames()] == names
     assert len(set(names)) == 150
+    for claimed in (0, 1, 149, 10**9):  # by a file that is damaged
+        parts = list(divided([replace(chunks[0], declared=claimed)]))
+        assert len(parts) <= 100
+        assert [name for part in parts[:3] for name, _ in part.frames()] == names
+
+
+@pytest.fixture
+def archive(config, tmp_path):
+    """Three bags of one to three frames, two of them of one name, and settings for all of them."""
+    for num_frames, name in enumerate(("monday/run", "tuesday/run", "tuesday/walk"), 1):
+        with BagWriter(tmp_path / "archive" / name) as bag:
+            for frame in open_drive(config.input, limit=num_frames).frames():
+                bag.write_message("/camera/image_raw/compressed", frame.stamp_ns, frame.image)
+    return replace(config, input=str(tmp_path / "archive" / "*" / "*"), output=tmp_path / "masks")
+
+
+def test_every_bag_of_an_archive_has_a_folder_as_if_it_were_predicted_alone(archive, tmp_path, capsys):
+    predict(archive)
+    assert f"6 frames of 3 bags in {archive.output}" in capsys.readouterr().out
+    for name, num_frames in (("monday/run", 1), ("tuesday/run", 2), ("tuesday/walk", 3)):
+        predict(replace(archive, input=str(tmp_path / "archive" / name), output=tmp_path / "alone" / name))
+        assert len(written(archive.output / name / "raw")) == num_frames
+    assert written(archive.output) == written(tmp_path / "alone")
+    for name in written(archive.output):
+        assert (archive.output / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_a_finished_bag_of_an_archive_is_not_read_again_and_a_missing_mask_is_done(archive, monkeypatch, capsys):
+    predict(archive)
+    with monkeypatch.context() as patch:
+        patch.setattr(BagChunk, "frames", None)
+        predict(archive)
+    assert "6 frames of 3 bags" in (told := capsys.readouterr().out.splitlines()[-1])
+    assert "6 of them there already" in told
+    missing = min((archive.output / "tuesday/walk/raw").iterdir())
+    missing.unlink()
+    (missing.parent / ".1.2.partial").touch()  # of a worker that was killed
+    predict(archive)
+    assert "5 of them there already" in capsys.readouterr().out.splitlines()[-1]
+    assert len(list(missing.parent.iterdir())) == 3
+
+
+def test_a_bag_of_an_archive_that_cannot_be_read_is_reported_and_the_others_are_done(archive, tmp_path, capsys):
+    (tmp_path / "archive/monday/run/run.mcap").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"1 of 3 bags and 0 frames of the others failed, .* the rest is done"):
+        predict(archive)
+    told = capsys.readouterr().out
+    assert "failed: monday/run: " in told
+    assert "5 frames of 2 bags" in told
+
+
+def test_an_archive_and_a_single_input_do_not_share_a_folder(archive, config):
+    predict(config)
+    with pytest.raises(DataError, match=r"holds predictions of a single input; choose another --output"):
+        predict(replace(archive, output=config.output))
+
+
+def test_a_pattern_matches_bags_or_images_and_a_bag_once(archive, tmp_path):
+    assert list(find_bags(archive.input)) == ["monday/run", "tuesday/run", "tuesday/walk"]
+    assert list(find_bags(str(tmp_path / "archive/**/*"))) == ["monday/run", "tuesday/run", "tuesday/walk"]
+    assert list(find_bags(str(tmp_path / "archive/tuesday/*/*.mcap"))) == ["run/run.mcap", "walk/walk.mcap"]
+    assert not find_bags(str(tmp_path / "in/*.png"))
+    with pytest.raises(DataError, match=r"found bags and images, such as .*; give a pattern for each"):
+        find_bags(str(tmp_path / "**/*"))
 
 
 def test_frames_of_one_stamp_do_not_overwrite_each_other(config, images, tmp_path):

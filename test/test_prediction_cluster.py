@@ -1,29 +1,38 @@
-"""Predicting on a Ray cluster: real workers, one of them killed."""
+"""Predicting on a Ray cluster: real workers, some of them killed, and the driver with workers that sleep."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import ROOT
 
+from desert_seg.console import Console
+from desert_seg.errors import DataError
 from desert_seg.images import read_mask, write_image
+from desert_seg.recordings.bag import BagWriter
+from desert_seg.recordings.drive import open_drive
 
 pytest.importorskip("ray")
 psutil = pytest.importorskip("psutil")
 pytest.importorskip("torch")
 
+from desert_seg_train.predict.command import predict  # noqa: E402
+from desert_seg_train.predict.config import PredictConfig  # noqa: E402
+from experiments.scale_out import Archive, predict_archive, sleepers  # noqa: E402
+
 NUM_FRAMES = 80
 
 
 def workers_of(process):
-    return [
-        child for child in psutil.Process(process.pid).children(recursive=True) if "_RemoteWorker" in name_of(child)
-    ]
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if "RemoteWorker" in name_of(child)]
 
 
 def name_of(process):
@@ -78,7 +87,47 @@ def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(tiny_artifact, tmp_p
 def test_a_cluster_that_is_not_there_is_said_so(tiny_artifact, tmp_path):
     write_image(tmp_path / "in" / "a.png", np.zeros((32, 32, 3), np.uint8))
     command = [sys.executable, "-m", "desert_seg_train.cli", "predict", "--model", str(tiny_artifact.path)]
-    command += ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--ray", "auto"]
+    command += ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--ray", "127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "error: there is no Ray cluster at auto" in done.stderr
+    assert "error: there is no Ray cluster at 127.0.0.1:1" in done.stderr
+
+
+def test_the_bags_of_an_archive_are_predicted_in_a_cluster_and_a_broken_one_is_reported(
+    tiny_artifact, tmp_path, capsys
+):
+    for index in range(3):
+        write_image(tmp_path / "in" / f"{index}.png", np.full((50, 80, 3), 60 * index, np.uint8))
+        with BagWriter(tmp_path / "bags" / str(index)) as bag:
+            for frame in open_drive(tmp_path / "in").frames():
+                bag.write_message("/camera/image_raw/compressed", frame.stamp_ns, frame.image)
+    (tmp_path / "bags/1/1.mcap").write_bytes(b"nothing")
+    config = PredictConfig(
+        tiny_artifact.path, str(tmp_path / "bags/*"), tmp_path / "out", tta="none", engine="openvino"
+    )
+    with pytest.raises(DataError, match=r"1 of 3 bags and 0 frames of the others failed"):
+        predict(replace(config, ray="local", workers=2))
+    told = capsys.readouterr().out
+    assert re.search(r"failed: 1: .*1\.mcap.* \(tried 4 times\)", told)
+    assert f"4 frames of 2 bags in {config.output}" in told
+    assert len(list(config.output.glob("*/raw/*.png"))) == 4
+
+
+@pytest.mark.timeout(300)
+def test_the_driver_holds_few_tasks_tries_failed_ones_again_and_a_rerun_does_what_is_missing(tmp_path):
+    """By the real driver, with workers that sleep: two bags kill a worker, and bag 300 is broken."""
+    archive = Archive(frames=100_000, frames_per_bag=100, seconds_per_frame=0, kill_every=500, broken=300)
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with sleepers(archive, tmp_path, 2) as do:
+        begun, _, _ = predict_archive(archive, do, console, num_bags=400)
+        totals, watched, _ = predict_archive(archive, do, console)
+    assert (begun.num_bags, begun.num_frames, begun.num_failed_bags) == (400, 39_900, 1)
+    assert (totals.num_bags, totals.num_frames, totals.num_failed_bags) == (1000, 99_900, 1)
+    assert 39_900 <= totals.num_there < 41_000
+    assert watched.most_in_flight <= 4  # those of the workers, and those that wait for another try
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    expected = [bag.name for bag in archive.bags() if bag.path.name != "300"]
+    assert files == sorted([*expected, "000/1.killed", "000/501.killed"])
+    shown = console.file.getvalue()
+    assert re.search(r"failed: 000/300: archive/300: is damaged \(tried 4 times\)", shown)
+    assert re.search(r"99\d00 frames, [\d.]+/s", shown)

@@ -128,8 +128,8 @@ def test_a_link_in_the_output_that_leads_out_of_it_is_not_followed(config, tmp_p
 
 
 def test_frames_of_a_run_that_was_cut_off_are_in_its_record(config, monkeypatch):
-    def interrupted(self, chunk):
-        yield from original(self, chunk)
+    def interrupted(self, chunk, output):
+        yield from original(self, chunk, output)
         raise KeyboardInterrupt
 
     from desert_seg_train.predict.worker import Worker

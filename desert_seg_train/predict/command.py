@@ -7,18 +7,22 @@ It uses the robot's own inference path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from desert_seg.artifact import load_artifact
 from desert_seg.console import BarColumn, Console, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from desert_seg.errors import DataError
-from desert_seg_train.predict.cluster import cluster
+from desert_seg_train.predict.archive import Bag, do_here, follow, refuse_archive, start_worker
+from desert_seg_train.predict.cluster import Failed, cluster
 from desert_seg_train.predict.config import PredictConfig
-from desert_seg_train.predict.inputs import BagChunk, Chunk, FileChunk, divided, find_chunks, refuse_input_in
-from desert_seg_train.predict.output import KINDS, Manifest, Output, prepare
-from desert_seg_train.predict.worker import Done, Job, Worker
+from desert_seg_train.predict.inputs import Chunk, divided, find_bags
+from desert_seg_train.predict.output import Output
+from desert_seg_train.predict.run import Run, make_run
+from desert_seg_train.predict.worker import Done, Worker
 
 
 def predict(config: PredictConfig) -> None:
@@ -30,40 +34,40 @@ def predict(config: PredictConfig) -> None:
         ArtifactError: The model is missing or damaged.
         EngineError: The engine cannot be had.
     """
-    artifact = load_artifact(config.model)
-    chunks = find_chunks(config.input, config.topic)
-    num_declared = sum(map(len, chunks))
-    output = Output(config.output.resolve(), _kinds(config))
-    settings = {name: getattr(config, name) for name in ("speed", "tta", "engine", "device", "precision")}
-    manifest = Manifest(artifact.digest, _absolute(config.input), settings, *_states(chunks))
-    refuse_input_in(output.root, chunks)
-    job = Job(
-        config.model.resolve(),
-        output,
-        config.speed,
-        config.tta,
-        config.engine,
-        config.device,
-        config.precision,
-        config.threads,
-    )
-    with _worker(job, config) as do:
-        written = prepare(output.root, manifest, config.overwrite)
-        manifest.write(output.root, num_declared, [], written, finished=False)
-        _do_all(config, manifest, output, written, num_declared, do(chunks))
+    digest = load_artifact(config.model).digest
+    here = replace(config, model=config.model.resolve(), output=config.output.resolve())  # wherever a worker runs
+    if bags := find_bags(config.input):
+        _predict_archive(here, config.output, digest, [Bag(name, path) for name, path in bags.items()])
+        return
+    run = make_run(here, digest)
+    with _worker(here, run.output) as do, closing(run.carry_out(do)) as work:
+        _follow(config, run, work)
 
 
-def _do_all(
-    config: PredictConfig,
-    manifest: Manifest,
-    output: Output,
-    written: set[str],
-    num_declared: int,
-    work: Iterator[Done],
-) -> None:
-    """Follow the work to its end, record it and say what was done."""
+def _predict_archive(config: PredictConfig, shown: Path, digest: str, bags: list[Bag]) -> None:
+    """Predict every bag that is not done yet into a folder of its own."""
+    refuse_archive(config.output, bags)
+    console, start = Console(), partial(start_worker, config, digest)
+    if config.ray:
+        with cluster(start, config.ray, config.workers, config.threads) as do:
+            totals = follow(do(bags), len(bags), console)
+    else:
+        totals = follow(do_here(start(config.threads), bags), len(bags), console)
+    num_done = totals.num_frames - totals.num_failed_frames
+    there = f", {totals.num_there} of them there already" if totals.num_there else ""
+    console.print(f"{num_done} frames of {totals.num_bags - totals.num_failed_bags} bags in {shown}{there}")
+    if totals.num_failed_bags or totals.num_failed_frames:
+        raise DataError(
+            f"{totals.num_failed_bags} of {totals.num_bags} bags and {totals.num_failed_frames} frames of the others "
+            "failed, as said above, and the rest is done; mend them and start the command again, which does what is "
+            "missing"
+        )
+
+
+def _follow(config: PredictConfig, run: Run, work: Iterable[Done]) -> None:
+    """Follow the work to its end and say what was done."""
     console = Console()
-    failures, total, num_there, finished = [], 0, 0, False
+    num_failed, first_failure, total, num_there = 0, "", 0, 0
     progress = Progress(
         TextColumn("predicting"),
         BarColumn(),
@@ -73,57 +77,43 @@ def _do_all(
         console=console,
         transient=True,
     )
-    task = progress.add_task("", total=num_declared, rate="")
-    try:
-        with progress:
-            for done in work:
-                total += 1
-                if done.failure:
-                    failures.append((done.name, done.failure))
-                else:
-                    written.add(done.name)
-                num_there += done.was_there
-                speed = progress.tasks[0].speed
-                progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
-        finished = True
-    finally:
-        manifest.write(output.root, total if finished else num_declared, failures, written, finished)
+    task = progress.add_task("", total=run.num_declared, rate="")
+    with progress:
+        for done in work:
+            total += 1
+            num_failed += bool(done.failure)
+            first_failure = first_failure or done.failure
+            num_there += done.was_there
+            speed = progress.tasks[0].speed
+            progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
     if not total:
         raise DataError(f"{config.input}: found no frame; give an image, a folder or a bag that has images")
     there = f", {num_there} of them there already" if num_there else ""
-    console.print(
-        f"{total - len(failures)} frames in {config.output}{there}: {', '.join(output.kinds)}",
-        markup=False,
-    )
-    if failures:
-        raise DataError(
-            f"{len(failures)} of {total} frames could not be read, the others are done; the first: {failures[0][1]}"
-        )
+    console.print(f"{total - num_failed} frames in {config.output}{there}: {', '.join(run.output.kinds)}")
+    if num_failed:
+        raise DataError(f"{num_failed} of {total} frames failed, the others are done; the first: {first_failure}")
 
 
 @contextmanager
-def _worker(job: Job, config: PredictConfig) -> Iterator[Callable[[list[Chunk]], Iterator[Done]]]:
+def _worker(config: PredictConfig, output: Output) -> Iterator[Callable[[list[Chunk]], Iterator[Done]]]:
     """What does chunks, with its model loaded: whatever is wrong with that is said before anything is written."""
     if config.ray:
-        with cluster(job, config.ray, config.workers) as do:
-            yield lambda chunks: do(divided(chunks))
+        start = partial(_start_worker, config, output)
+        with cluster(start, config.ray, config.workers, config.threads) as do:
+            yield lambda chunks: _frames(do(divided(chunks)))
     else:
-        worker = Worker(job)
-        yield lambda chunks: (done for chunk in chunks for done in worker.do(chunk))
+        yield partial(Worker(config).do_all, output=output)
 
 
-def _states(chunks: list[Chunk]) -> tuple[str, dict[str, str]]:
-    """In which state the input is: of a bag as a whole, of image files each."""
-    files = [chunk for chunk in chunks if isinstance(chunk, FileChunk)]
-    bag = "".join(chunk.state() for chunk in chunks if isinstance(chunk, BagChunk))
-    return bag, {name: source for chunk in files for name, source in chunk.sources().items()}
+def _start_worker(config: PredictConfig, output: Output, threads: int) -> Callable[[Chunk], list[Done]]:
+    worker = Worker(replace(config, threads=threads))
+    return lambda chunk: list(worker.do(chunk, output))
 
 
-def _kinds(config: PredictConfig) -> tuple[str, ...]:
-    wanted = {"color": True, "raw": True, "overlay": config.overlay, "confidence": config.confidence}
-    return tuple(kind for kind in KINDS if wanted[kind])
-
-
-def _absolute(text: str) -> str:
-    """The input as an absolute path or pattern."""
-    return str(Path(text).absolute())
+def _frames(outcomes: Iterable[list[Done] | Failed[Chunk]]) -> Iterator[Done]:
+    """The outcomes of frames from those of chunks: every frame of a chunk that was given up failed."""
+    for outcome in outcomes:
+        if isinstance(outcome, Failed):
+            yield from (Done(name, f"{name}: {outcome.reason}") for name in outcome.task.places())
+        else:
+            yield from outcome

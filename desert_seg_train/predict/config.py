@@ -9,12 +9,14 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """Write masks for an image, a folder, a pattern or a bag; a run that was interrupted continues where it stopped.
+    """Write masks for images or bags; a run that was interrupted continues where it stopped.
 
     Attributes:
         model: Model artifact: a folder, or the name of a shipped model.
-        input: An image, a folder of images or a dataset folder, a quoted pattern like 'runs/*/left*.png', or a bag.
-        output: Folder for color/, raw/ (class indices, 255 = unknown) and predictions.json.
+        input: An image, a folder of images or a dataset folder, a bag, or a quoted pattern of images or of bags, like
+            'runs/*/left*.png'.
+        output: Folder for color/, raw/ (class indices, 255 = unknown) and predictions.json; with a pattern of bags, for
+            such a folder for each bag.
         speed: Input size of the network, as the model recommends it by these names.
         tta: View set; full is three scales, each mirrored.
         overlay: Also write overlay/, the colours over the image.

@@ -8,10 +8,12 @@ Shape letters: H, W.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +29,10 @@ from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag, re
 
 FILES_PER_CHUNK = 8
 BAG_FRAMES_PER_CHUNK = 64
-"""Frames per chunk of a bag that is divided among workers; more, because each reads everything before its chunk."""
+"""Least frames per chunk of a bag that is divided among workers; more, because each reads all that is before them."""
+
+MAX_CHUNKS_PER_BAG = 100
+"""For the same reason: of a bag in n chunks, (n + 1) / 2 times its size is read."""
 
 Read = Callable[[], npt.NDArray[np.uint8]]
 """Decodes a frame: HxWx3 uint8 RGB."""
@@ -47,6 +52,10 @@ class FileChunk:
         for name, path in self.files:
             yield name, partial(read_image, path)
 
+    def places(self) -> list[str]:
+        """What to call the frames when they cannot be read."""
+        return [name for name, _ in self.files]
+
     def sources(self) -> dict[str, str]:
         """The file of every frame, and in which state it is, by the frame's name."""
         return {name: f"{path} {_state(path)}" for name, path in self.files}
@@ -56,8 +65,8 @@ class FileChunk:
 class BagChunk:
     """`length` frames of a bag from the `first` on, None for all; their names are their stamps in nanoseconds.
 
-    Without a length, their number is `declared`, which is what the bag claims. `drive` is the bag as opened on this
-    machine, so that it is unpacked only once; None = open it where the frames are read.
+    Without a length, their number follows from `declared`, which is what the whole bag claims. `drive` is the bag as
+    opened on this machine, so that it is unpacked only once; None = open it where the frames are read.
     """
 
     path: Path
@@ -68,11 +77,15 @@ class BagChunk:
     drive: Drive | None = None
 
     def __len__(self) -> int:
-        return min(max(0, self.declared if self.length is None else self.length), sys.maxsize)
+        return min(max(0, self.declared - self.first if self.length is None else self.length), sys.maxsize)
 
     def frames(self) -> Iterator[tuple[str, Read]]:
         """Name and decoder of every frame; a decoder raises FrameError for a broken image, DataError for a message."""
         return bag_frames(self.drive or open_bag(self.path, self.topic), self.first, self.length)
+
+    def places(self) -> list[str]:
+        """What to call the frames when they cannot be read: their names are not known."""
+        return [f"message_{index}" for index in range(self.first, self.first + len(self))]
 
     def state(self) -> str:
         """Another text when any file of the bag is another one, is changed, or comes or goes."""
@@ -108,24 +121,24 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
     elif os.path.lexists(path):
         paths = [path]
     else:
-        paths = sorted(_matching(path), key=natural_order)
+        paths = sorted(filter(is_image_name, _matching(path)), key=natural_order)
         if not paths:
             raise DataError(f"found no image at {text}; give an image, a folder of images, a quoted pattern or a bag")
     files = list(zip(frame_names(paths), paths, strict=True))
     return [FileChunk(tuple(files[i : i + FILES_PER_CHUNK])) for i in range(0, len(files), FILES_PER_CHUNK)]
 
 
-def divided(chunks: list[Chunk]) -> list[Chunk]:
-    """The same frames in chunks small enough to distribute; a bag is read once to count its frames."""
-    parts: list[Chunk] = []
+def divided(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """The same frames in chunks to distribute, by the number that a bag claims; its last chunk takes what is left."""
     for chunk in chunks:
         if isinstance(chunk, BagChunk):
-            total, whole = sum(1 for _ in chunk.frames()), replace(chunk, drive=None)
-            starts = range(0, total, BAG_FRAMES_PER_CHUNK)
-            parts += [replace(whole, first=start, length=min(BAG_FRAMES_PER_CHUNK, total - start)) for start in starts]
+            size = max(BAG_FRAMES_PER_CHUNK, math.ceil(len(chunk) / MAX_CHUNKS_PER_BAG))
+            *starts, last = range(0, max(1, len(chunk)), size)
+            whole = replace(chunk, drive=None)
+            yield from (replace(whole, first=start, length=size) for start in starts)
+            yield replace(whole, first=last)
         else:
-            parts.append(chunk)
-    return parts
+            yield chunk
 
 
 def _state(path: Path) -> str:
@@ -137,13 +150,36 @@ def _state(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
+def find_bags(text: str) -> dict[str, Path]:
+    """The bags that a pattern matches, by their paths below the folder that it starts from; empty if it matches none.
+
+    A file of a bag that is matched as a folder is not another bag.
+
+    Raises:
+        DataError: It matches both bags and images, or is no pattern that can be matched.
+    """
+    pattern = Path(text).absolute()
+    if os.path.lexists(pattern):
+        return {}
+    found = sorted(_matching(pattern), key=natural_order)
+    bags = {path: None for path in found if not is_image_name(path) and is_bag(path)}
+    images = [path for path in found if is_image_name(path)]
+    if bags and images:
+        raise DataError(
+            f"found bags and images, such as {next(iter(bags))} and {images[0]}, that match {text}, expected one kind; "
+            "give a pattern for each"
+        )
+    folder = next(parent for parent in pattern.parents if not re.search(r"[*?\[]", str(parent)))
+    return {str(path.relative_to(folder)): path for path in bags if path.parent not in bags}
+
+
 def _matching(pattern: Path) -> Iterator[Path]:
-    """Images whose paths match; ** follows no links, so that circular links end."""
+    """Paths that match; ** follows no links, so that circular links end."""
     try:
         # Hidden files and folders match only if the pattern names them.
         for path in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))):
             hidden = {part for part in path.parts if part.startswith(".")}
-            if is_image_name(path) and hidden <= set(pattern.parts):
+            if hidden <= set(pattern.parts):
                 yield path
     except (ValueError, OSError) as error:
         raise DataError(f"found the pattern {pattern}, which matches no files ({error}); mend it") from error

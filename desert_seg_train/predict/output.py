@@ -52,6 +52,12 @@ class Output:
         """True if all files of a frame exist."""
         return all(path.is_file() for path in self.paths(name).values())
 
+    def remove_partial(self) -> None:
+        """Remove what workers that were lost in the middle of writing have left; called when all is written."""
+        for kind in self.kinds:
+            for path in (self.root / kind).glob(".*.partial"):
+                path.unlink(missing_ok=True)
+
     def write(self, name: str, rgb: npt.NDArray[np.uint8], result: Segmentation, labels: LabelSet) -> None:
         """Write the files of a frame.
 
@@ -165,6 +171,25 @@ def prepare(root: Path, manifest: Manifest, overwrite: bool) -> set[str]:
     refuse_foreign(root, KINDS, written, "--output")
     remove_written(root, {*written, RECORD})
     return set()
+
+
+def num_finished(output: Output, manifest: Manifest) -> int | None:
+    """Number of frames if all of a bag are done, by what predictions.json says and by the files that are there.
+
+    Returns:
+        None if there is something to do, or if that can only be said by looking at the bag.
+
+    Raises:
+        DataError: The folder holds predictions with other settings.
+    """
+    if not (output.root / RECORD).exists():
+        return None
+    manifest.check(output.root)
+    found = _read(output.root)
+    if not found.get("finished") or found.get("failed"):
+        return None
+    there = set.intersection(*({path.stem for path in (output.root / kind).glob("*.png")} for kind in output.kinds))
+    return len(found["written"]) if there >= set(found["written"]) else None
 
 
 def _files_of(names: Iterable[str]) -> set[str]:

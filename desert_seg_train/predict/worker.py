@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from desert_seg.errors import DesertSegError
 from desert_seg.segmenter import Segmenter, SegmentOptions
+from desert_seg_train.predict.config import PredictConfig
 from desert_seg_train.predict.inputs import Chunk
 from desert_seg_train.predict.output import Output
-
-
-@dataclass(frozen=True)
-class Job:
-    """The settings for all chunks; see `PredictConfig`."""
-
-    model: Path
-    output: Output
-    speed: str
-    tta: str
-    engine: str
-    device: str
-    precision: str
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -38,19 +24,17 @@ class Done:
 class Worker:
     """A model, loaded once, that predicts chunk after chunk."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, config: PredictConfig) -> None:
         """Load the model; raises ArtifactError or EngineError."""
-        self._job = job
-        self._segmenter = Segmenter.load(job.model, job.engine, job.device, job.precision, job.threads)
+        self._segmenter = Segmenter.load(config.model, config.engine, config.device, config.precision, config.threads)
         self._options = SegmentOptions(
-            views=job.tta,
-            scale=self._segmenter.card.speeds[job.speed],
-            want_confidence="confidence" in job.output.kinds,
+            views=config.tta,
+            scale=self._segmenter.card.speeds[config.speed],
+            want_confidence=config.confidence,
         )
 
-    def do(self, chunk: Chunk) -> Iterator[Done]:
+    def do(self, chunk: Chunk, output: Output) -> Iterator[Done]:
         """Predict the frames of a chunk that are not done yet; one that cannot be used does not stop the others."""
-        output = self._job.output
         for name, read in chunk.frames():
             try:
                 is_done = output.is_done(name)
@@ -67,3 +51,8 @@ class Worker:
                 continue
             output.write(name, rgb, self._segmenter.segment(rgb, self._options), self._segmenter.labels)
             yield Done(name)
+
+    def do_all(self, chunks: Iterable[Chunk], output: Output) -> Iterator[Done]:
+        """Predict chunk after chunk."""
+        for chunk in chunks:
+            yield from self.do(chunk, output)

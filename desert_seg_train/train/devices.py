@@ -39,8 +39,9 @@ def make_fabric(config: TrainConfig) -> Fabric:
         raise DataError("device cuda was asked for but torch sees no CUDA device; choose device cpu or auto")
     cuda = config.device != "cpu" and torch.cuda.is_available()
     bf16 = config.precision == "bf16" or (config.precision == "auto" and cuda)
-    # The weights of a frozen encoder get no gradient, which DDP must be told to expect.
-    several = DDPStrategy(find_unused_parameters=config.optimizer.freeze_encoder_epochs > 0)
+    # A frozen encoder's weights get no gradient, nor do those of an encoder's layers after the last that is used (the
+    # head of an EfficientNet), which DDP must be told to expect.
+    several = DDPStrategy(find_unused_parameters=True)
     return Fabric(
         accelerator="cuda" if cuda else "cpu",
         devices=local,
