@@ -21,6 +21,7 @@ def namespaces_are_allowed():
     return subprocess.run(cable.split(), capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not namespaces_are_allowed(), reason="this machine lets nobody make network namespaces and a cable")
 def test_two_machines_see_one_loss_which_is_that_of_a_single_process_with_the_same_batch(tmp_path):
