@@ -43,6 +43,28 @@ class FrameError(DesertSegError):
     """One camera frame cannot be used; the next one may."""
 
 
+_OUT_OF_MEMORY = (
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "insufficient memory",
+    "allocate memory",
+    "start new thread",
+    "resource temporarily unavailable",
+)
+"""How libraries say so, in lower case: C++, ONNX Runtime, CUDA and zlib, OpenCV, torch and the system; the last two of
+threads, for which there must be memory, too: Python and C++."""
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came of, is a lack of memory, by whatever type a library raises."""
+    if error is None:
+        return False
+    text = str(error).lower().replace("memory in static tls", "")  # that is a matter of the order of imports
+    says_so = isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)
+    return says_so or is_out_of_memory(error.__cause__ or error.__context__)
+
+
 def quoted(text: str, length: int = 60) -> str:
     """A found text in quotes, cut to `length` characters, because it may have any size."""
     shown = repr(text[: length + 1])
