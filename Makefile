@@ -13,7 +13,7 @@ help:
 	@echo "make setup                        only install what the demo needs into .venv"
 	@echo "make test                         checks and tests, as CI runs them"
 	@echo "make test ARGS=test/test_node.py  only some tests; ARGS is pytest's"
-	@echo "make soak                         the tests that take minutes each"
+	@echo "make soak [SOAK_MINUTES=10]       attacks, kills and half an hour of a live node"
 	@echo "make lint                         only the checks: ruff, mypy, import rules"
 	@echo "make bench [ARGS=...]             how fast everything is, as ratios"
 	@echo "make bench CHECK=1                the same; fails if a bar is missed"
@@ -63,7 +63,8 @@ test-jazzy:
 	@$(JAZZY) .venv-jazzy/bin/python -m pytest $(NODE) >out/test-jazzy.log 2>&1 || (cat out/test-jazzy.log; exit 1)
 	@echo "on jazzy: $$(tail -n 1 out/test-jazzy.log)"
 
-# What takes longer than a test may: minutes of overload, thousands of messages.
+# What takes longer than a test may; ends with how many attacks, kills and minutes that were. SOAK_MINUTES=10 shortens
+# the half hour of a live node.
 soak:
 	@$(PYTHON) scripts/bootstrap.py dev
 	$(ROS) $(BIN)/python -m pytest -m soak --durations=0 $(ARGS)

