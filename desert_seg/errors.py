@@ -51,16 +51,22 @@ _OUT_OF_MEMORY = (
     "allocate memory",
     "start new thread",
     "resource temporarily unavailable",
+    "failed to map segment from shared object",
 )
-"""How libraries say so, in lower case: C++, ONNX Runtime, CUDA and zlib, OpenCV, torch and the system; the last two of
-threads, for which there must be memory, too: Python and C++."""
+"""How it is said, in lower case: by C++, ONNX Runtime, CUDA and zlib, OpenCV, torch and the system; of threads, which
+need memory, too, by Python and C++; by the loader of libraries."""
+
+_OTHER_CAUSES = ("memory in static tls", "failed to map segment from shared object: operation not permitted")
+"""What sounds alike, but comes of the order of imports, or of a disk without programs (noexec)."""
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether an error, or one that it came of, is a lack of memory, by whatever type a library raises."""
     if error is None:
         return False
-    text = str(error).lower().replace("memory in static tls", "")  # that is a matter of the order of imports
+    text = str(error).lower()
+    for other in _OTHER_CAUSES:
+        text = text.replace(other, "")
     says_so = isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)
     return says_so or is_out_of_memory(error.__cause__ or error.__context__)
 

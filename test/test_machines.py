@@ -267,8 +267,11 @@ def test_a_lack_of_memory_is_one_sentence_whoever_notices_it(run, take):
 
 
 def test_an_error_that_speaks_of_memory_for_another_reason_is_none():
-    static = ImportError("libgomp.so.1: cannot allocate memory in static TLS block")
-    assert not errors.is_out_of_memory(static)
+    static = "libgomp.so.1: cannot allocate memory in static TLS block"
+    noexec = "libopenvino.so: failed to map segment from shared object: Operation not permitted"
+    assert not errors.is_out_of_memory(ImportError(static))
+    assert not errors.is_out_of_memory(ImportError(noexec))
+    assert errors.is_out_of_memory(ImportError("libopenvino.so: failed to map segment from shared object"))
     assert not errors.is_out_of_memory(None)
 
 

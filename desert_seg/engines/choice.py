@@ -20,7 +20,7 @@ import numpy as np
 from desert_seg.artifact import Artifact
 from desert_seg.engines.build import build_engine
 from desert_seg.engines.engine import DEVICES, ENGINES, PRECISIONS, Engine, check_scores, is_installed
-from desert_seg.errors import EngineError, OutputError
+from desert_seg.errors import EngineError, OutputError, is_out_of_memory
 from desert_seg.files import write_text
 from desert_seg.json_file import parse_json
 from desert_seg.machine import accelerator, cache_folder, has_cuda_driver, processor
@@ -114,6 +114,8 @@ def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int
             _try(built, artifact)
             engines[name] = built
         except EngineError as error:
+            if is_out_of_memory(error):  # which says nothing of the engine, and is no reason to choose another for good
+                raise
             reasons.append(str(error))
     if not engines:
         raise EngineError(reasons[0])
