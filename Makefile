@@ -14,7 +14,7 @@ help:
 	@echo "make test                         checks and tests, as CI runs them"
 	@echo "make test ARGS=test/test_node.py  only some tests; ARGS is pytest's"
 	@echo "make test-pythons [PYTHONS=3.13]  some tests on other Pythons, as far as they are installed"
-	@echo "make soak                         the tests that take minutes each"
+	@echo "make soak [SOAK_MINUTES=10]       attacks, kills and half an hour of a live node"
 	@echo "make lint                         only the checks: ruff, mypy, import rules"
 	@echo "make bench [ARGS=...]             how fast everything is, as ratios"
 	@echo "make bench CHECK=1                the same; fails if a bar is missed"
@@ -81,7 +81,8 @@ test-pythons:
 		echo "on Python $$version: $$(tail -n 1 out/test-python$$version.log)"; \
 	done
 
-# What takes longer than a test may: minutes of overload, thousands of messages.
+# What takes longer than a test may; ends with how many attacks, kills and minutes that were. SOAK_MINUTES=10 shortens
+# the half hour of a live node.
 soak:
 	@$(PYTHON) scripts/bootstrap.py dev
 	$(ROS) $(BIN)/python -m pytest -m soak --durations=0 $(ARGS)

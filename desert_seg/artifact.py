@@ -21,6 +21,7 @@ from desert_seg.calibration import Calibration, calibration_from_dict
 from desert_seg.errors import ArtifactError, DataError
 from desert_seg.files import to_utf8, writing
 from desert_seg.folder import open_file, sha256_of, write_folder
+from desert_seg.json_file import parse_json
 from desert_seg.labels import LabelMap, label_map_from_dict
 from desert_seg.parity import ParityReport, parity_from_json
 from desert_seg.self_test import SelfTest, self_test_from_png
@@ -161,8 +162,8 @@ def load_artifact(path: str | Path) -> Artifact:
     if not (path / _JSON).exists():
         raise ArtifactError(f"{path}: found no {_JSON}; this folder is not a model artifact")
     try:
-        content = json.loads(_read(path / _JSON))
-    except (ValueError, RecursionError) as error:
+        content = parse_json(_read(path / _JSON))
+    except ValueError as error:
         raise ArtifactError(f"{path / _JSON}: is not valid JSON ({error}); copy the artifact again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None

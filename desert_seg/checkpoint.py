@@ -6,7 +6,6 @@ weights in them. Needs torch.
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import re
@@ -20,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from desert_seg.errors import ArtifactError
+from desert_seg.json_file import parse_json
 
 _SAVE = "save model.state_dict() with torch.save"
 _SMP_CONFIG, _SMP_WEIGHTS = "config.json", "model.safetensors"
@@ -146,7 +146,7 @@ def _read_pretrained_folder(path: Path) -> dict[str, Any]:
             "give one of these folders, or a checkpoint's file"
         )
     try:
-        config = json.loads((path / _SMP_CONFIG).read_text(encoding="utf-8"))
+        config = parse_json((path / _SMP_CONFIG).read_text(encoding="utf-8"))
         network = {
             "architecture": config["_model_class"],
             "encoder": config["encoder_name"],

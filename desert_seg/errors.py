@@ -43,6 +43,34 @@ class FrameError(DesertSegError):
     """One camera frame cannot be used; the next one may."""
 
 
+_OUT_OF_MEMORY = (
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "insufficient memory",
+    "allocate memory",
+    "start new thread",
+    "resource temporarily unavailable",
+    "failed to map segment from shared object",
+)
+"""How it is said, in lower case: by C++, ONNX Runtime, CUDA and zlib, OpenCV, torch and the system; of threads, which
+need memory, too, by Python and C++; by the loader of libraries."""
+
+_OTHER_CAUSES = ("memory in static tls", "failed to map segment from shared object: operation not permitted")
+"""What sounds alike, but comes of the order of imports, or of a disk without programs (noexec)."""
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came of, is a lack of memory, by whatever type a library raises."""
+    if error is None:
+        return False
+    text = str(error).lower()
+    for other in _OTHER_CAUSES:
+        text = text.replace(other, "")
+    says_so = isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)
+    return says_so or is_out_of_memory(error.__cause__ or error.__context__)
+
+
 def quoted(text: str, length: int = 60) -> str:
     """A found text in quotes, cut to `length` characters, because it may have any size."""
     shown = repr(text[: length + 1])

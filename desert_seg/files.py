@@ -23,6 +23,7 @@ _CURES = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOENT: "nothing else may remove the folder meanwhile; try again",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENOMEM: "end other programs, or raise the limit on memory (ulimit -v)",
     errno.EIO: "check the disk",
 }
 

@@ -58,45 +58,55 @@ def sha256_of(path: Path, max_bytes: int) -> str:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder of files; an older one is replaced in one step, so that one or the other is always there.
+    """Write a folder of files; see `new_folder`."""
+    with new_folder(path) as new:
+        new.mkdir()
+        for name, data in files.items():
+            (new / name).write_bytes(data)
 
-    Where the file system cannot exchange two folders (NFS, for one) there is none at `path` for a moment. Leftovers of
-    killed writers beside it are removed.
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Write a folder within a `with` block, at the end of which it replaces an older one in one step.
+
+    One or the other is always there, but where the file system cannot exchange two folders (NFS, for one) there is none
+    at `path` for a moment. If the block raises, the older one stays. Leftovers of killed writers are removed.
+
+    Yields:
+        Where to make the folder: under its own name, in a hidden folder beside `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
-    partial.mkdir()
-    descriptor = os.open(partial, os.O_RDONLY)
+    hidden = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    hidden.mkdir()
+    descriptor = os.open(hidden, os.O_RDONLY)
     try:
         _lock(descriptor)
-        for name, data in files.items():
-            (partial / name).write_bytes(data)
+        new = hidden / path.name
+        yield new
         if path.exists():
-            _exchange(partial, path)
+            _exchange(new, path)
         else:
-            partial.rename(path)
+            new.rename(path)
     finally:
-        if partial.is_symlink():  # what was at `path` may be a link
-            partial.unlink()
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(hidden, ignore_errors=True)
         os.close(descriptor)
 
 
-def _exchange(partial: Path, path: Path) -> None:
-    """Swap two folders."""
+def _exchange(new: Path, path: Path) -> None:
+    """Swap two folders, of which the first is in a hidden one."""
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "renameat2"):
-        names = os.fsencode(partial), os.fsencode(path)
+        names = os.fsencode(new), os.fsencode(path)
         if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
             return
         code = ctypes.get_errno()
         if code not in (errno.EINVAL, errno.ENOSYS):  # anything but a kernel or a file system without it
             raise OSError(code, os.strerror(code), str(path))
-    old = partial.with_suffix(_OLD)
+    old = new.parent.with_suffix(_OLD)
     path.rename(old)
-    partial.rename(path)
-    old.rename(partial)
+    new.rename(path)
+    old.rename(new)
 
 
 def _lock(folder: int) -> bool:

@@ -16,10 +16,15 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from desert_seg.errors import DesertSegError
+from desert_seg.errors import DesertSegError, is_out_of_memory
 
 PACKAGE = "desert_seg_ros"
 """What the one distribution of all our packages is called."""
+
+_OUT_OF_MEMORY = (
+    "there is not enough memory; end other programs, raise the limit of this one (ulimit -v), or use smaller images or "
+    "batches, fewer processes or a smaller model"
+)
 
 _STAND_INS = {"■": "#", "█": "#", "…": "~", "·": "-"}
 """For what a terminal of another encoding does not have; each as wide as what it stands for."""
@@ -81,6 +86,8 @@ def _end(error: BaseException) -> None:
     if isinstance(error, BrokenPipeError):  # the reader of our output, `head` for one, has seen enough
         _discard_output()
         sys.exit(1)
+    if is_out_of_memory(error) and not (isinstance(error, DesertSegError) and "memory" in str(error)):
+        sys.exit(f"error: {_OUT_OF_MEMORY}")
     if isinstance(error, DesertSegError):
         sys.exit(f"error: {error}")
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:

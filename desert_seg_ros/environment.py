@@ -48,10 +48,23 @@ def start_ros(arguments: Sequence[str], **options: Any) -> None:
         rclpy.init(args=list(arguments), **options)
     except (RuntimeError, ValueError) as error:  # what rclpy raises is of one of these, by whatever name
         found = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DesertSegError(
-            f"ROS did not start ({found}); write what follows --ros-args as -r FROM:=TO for topics, -p NAME:=VALUE for "
-            "parameters or --params-file FILE"
-        ) from error
+        cure = security_cure(found) or (
+            "write what follows --ros-args as -r FROM:=TO for topics, -p NAME:=VALUE for parameters or "
+            "--params-file FILE"
+        )
+        raise DesertSegError(f"ROS did not start ({found}); {cure}") from error
+
+
+def security_cure(found: str) -> str:
+    """What helps where ROS did not start because of SROS 2, by what it said; empty if it was something else."""
+    if "security libraries" in found:
+        return "use a ROS whose Fast DDS is built with security, as apt's is, or unset ROS_SECURITY_ENABLE"
+    if "security" in found.lower():
+        return (
+            "make the enclave with `ros2 security create_enclave`, and give its path with --enclave and the keystore's "
+            "in ROS_SECURITY_KEYSTORE"
+        )
+    return ""
 
 
 def use_dds_profile(profile: Path) -> None:

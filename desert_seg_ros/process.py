@@ -19,7 +19,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from desert_seg.errors import DesertSegError, shortened
 from desert_seg.share import share_directory
-from desert_seg_ros.environment import require_ros, start_ros, use_dds_profile
+from desert_seg_ros.environment import require_ros, security_cure, start_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
 
 LOOK_S = 0.5
@@ -73,9 +73,9 @@ def run(arguments: Sequence[str]) -> int:
         pass
     except (RCLError, InvalidHandle) as error:
         if rclpy.ok():
-            code = _refuse(
-                f"ROS did not start the node ({_first_line(error)}); check ROS_DOMAIN_ID and the network set-up"
-            )
+            found = _first_line(error)
+            cure = security_cure(found) or "check ROS_DOMAIN_ID and the network set-up"
+            code = _refuse(f"ROS did not start the node ({found}); {cure}")
     finally:
         if node is not None:
             starting.wait(STOP_S)

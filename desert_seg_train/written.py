@@ -12,6 +12,7 @@ from pathlib import Path
 
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
+from desert_seg.json_file import parse_json
 
 RECORD = ".written.json"
 """The record, in a folder without another file that lists its content."""
@@ -20,7 +21,7 @@ RECORD = ".written.json"
 def read_record(root: Path) -> frozenset[str]:
     """Paths inside the folder that the record there lists; none if there is no record, or a damaged one."""
     try:
-        found = json.loads((root / RECORD).read_text(encoding="utf-8"))
+        found = parse_json((root / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return frozenset()
     return frozenset(name for name in found if isinstance(name, str)) if isinstance(found, list) else frozenset()

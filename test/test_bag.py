@@ -269,6 +269,14 @@ def test_siblings_share_the_namespace_of_either_transport(namespace: str, transp
     assert not is_ground_truth(f"{namespace}image_raw{transport}")
 
 
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / ".bag.1.partial" / "bag").mkdir(parents=True)
+    for _ in range(2):  # a new bag, and one that takes the place of another
+        with BagWriter(tmp_path / "bag", overwrite=True):
+            pass
+        assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
 def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -9,15 +10,20 @@ import subprocess
 import sys
 import textwrap
 
+import cv2
+import numpy as np
 import pytest
 from conftest import ROOT
 from labelled_folder import write_folder
 
 pytest.importorskip("rich")
 pytest.importorskip("openvino")
+pytest.importorskip("torch")
 
-from desert_seg import machine
-from desert_seg.errors import OutputError
+import torch
+
+from desert_seg import errors, machine, program
+from desert_seg.errors import DataError, OutputError
 from desert_seg.files import check_output_file, check_output_folder, write_bytes, write_text
 from desert_seg.images import list_images
 from desert_seg_train import cli
@@ -180,6 +186,7 @@ DISK = """
     def state():
         return {path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and path.name != "filler"}
 
+    of_model = "--model", place / "model"
     consumers = ["consumers", place / "model", "--out", disk / "consumers"]
     files = {path.name: path.read_bytes() for path in model.path.iterdir() if path.name != "artifact.json"}
     assert run(*consumers) == 0
@@ -196,6 +203,7 @@ DISK = """
         "predict": run("predict", "--model", place / "model", "--input", place / "set", "--output", disk / "predict"),
         "inspect": run("inspect", place / "set", "--out", disk / "inspect", "--label-map", "falcon7_stones"),
         "label": run("label", place / "set", "--model", place / "model", "--out", disk / "label", "--count", "1"),
+        "evaluate": run("evaluate", *of_model, "--data", place / "set", "--json", disk / "scores.json"),
         "artifact": attempt(save_artifact, disk / "model", model.card, files),
         "mcap": attempt(bag, "mcap"),
         "sqlite3": attempt(bag, "sqlite3"),
@@ -230,6 +238,41 @@ def test_a_disk_that_takes_nothing_is_a_sentence_and_leaves_what_was_there(tiny_
         assert str(sentence).removeprefix("error: ").startswith(disk), (name, sentence)
         assert "cannot be written" in sentence or "may not be written to" in sentence, (name, sentence)
         assert "\n" not in sentence
+
+
+# -------------------------------------------------------------------------------------------------------- the memory
+def taken_for_damage():
+    try:
+        bytearray(2**60)
+    except MemoryError as error:
+        raise DataError("a.png: is damaged; copy it again") from error
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda: np.empty(2**58, np.uint8),
+        lambda: torch.empty(2**58),
+        lambda: cv2.resize(np.zeros((2, 2), np.uint8), (2**31 - 1, 2**31 - 1)),
+        lambda: mmap.mmap(-1, 2**58),
+        taken_for_damage,
+    ],
+    ids=["numpy", "torch", "opencv", "system", "taken for damage"],
+)
+def test_a_lack_of_memory_is_one_sentence_whoever_notices_it(run, take):
+    code, printed, said = run(main=lambda: program.run_program("program", lambda arguments: take))
+    assert (code, printed) == (1, "")
+    assert said.startswith("error: there is not enough memory; end other programs")
+    assert "\n" not in said
+
+
+def test_an_error_that_speaks_of_memory_for_another_reason_is_none():
+    static = "libgomp.so.1: cannot allocate memory in static TLS block"
+    noexec = "libopenvino.so: failed to map segment from shared object: Operation not permitted"
+    assert not errors.is_out_of_memory(ImportError(static))
+    assert not errors.is_out_of_memory(ImportError(noexec))
+    assert errors.is_out_of_memory(ImportError("libopenvino.so: failed to map segment from shared object"))
+    assert not errors.is_out_of_memory(None)
 
 
 # ----------------------------------------------------------------------------------------------------------- no home

@@ -274,6 +274,20 @@ def test_the_policy_for_sros_2_allows_the_node_what_it_has_and_little_else(peer)
     peer.until(lambda: agrees(ask_served, served), "its services")
 
 
+@pytest.mark.parametrize("with_enclave", [False, True])
+def test_where_sros_2_is_enforced_and_cannot_be_the_node_does_not_start(tmp_path, monkeypatch, with_enclave):
+    if with_enclave:
+        (tmp_path / "enclaves" / "segment").mkdir(parents=True)
+    for name, value in (("ENABLE", "true"), ("STRATEGY", "Enforce"), ("KEYSTORE", str(tmp_path))):
+        monkeypatch.setenv(f"ROS_SECURITY_{name}", value)
+    command = [sys.executable, "-m", "desert_seg_ros.start", "--ros-args", "--enclave", "/segment"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    sentence = done.stderr.splitlines()[-1]
+    assert sentence.startswith("error: ROS did not start")
+    assert "ros2 security create_enclave" in sentence or (with_enclave and "unset ROS_SECURITY_ENABLE" in sentence)
+
+
 def test_masks_are_offered_reliably_and_images_taken_as_cameras_offer_them(peer):
     (publisher,) = peer.until(lambda: peer.node.get_publishers_info_by_topic("/segment/mask"), "the mask's publisher")
     (subscription,) = peer.until(lambda: peer.node.get_subscriptions_info_by_topic("/image"), "who takes images")

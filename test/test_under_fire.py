@@ -79,7 +79,9 @@ def nonsense(generator):
 @pytest.mark.parametrize(
     "num_malformed", [400, pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
 )
-def test_among_malformed_images_every_good_one_is_answered_and_every_bad_one_counted(start, frame, num_malformed):
+def test_among_malformed_images_every_good_one_is_answered_and_every_bad_one_counted(
+    start, frame, num_malformed, record_property
+):
     """The node takes images best effort and keeps one, so it may never see some; what it saw, it accounts for."""
     process, peer = start("images")
     peer.until_ready()
@@ -99,6 +101,7 @@ def test_among_malformed_images_every_good_one_is_answered_and_every_bad_one_cou
     assert process.process.poll() is None
     assert 0 < process.output().count("[ERROR]") <= 1 + (time.monotonic() - begun) / 5, "one line in five seconds"
     assert "Traceback" not in process.output()
+    record_property("attacks", num_malformed)
 
 
 def test_broken_compressed_images_are_survived_likewise(start, frame):
@@ -221,7 +224,9 @@ def shared_memory_of(process_id):
 
 @pytest.mark.parametrize("groups", [2, pytest.param(25, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_node_told_to_end_at_any_moment_ends_cleanly_and_leaves_no_shared_memory(start, frame, how, groups):
+def test_a_node_told_to_end_at_any_moment_ends_cleanly_and_leaves_no_shared_memory(
+    start, frame, how, groups, record_property
+):
     generator = random.Random(how.value)
     for group in range(groups):
         # While they import, join ROS, load the model, and work.
@@ -235,6 +240,7 @@ def test_a_node_told_to_end_at_any_moment_ends_cleanly_and_leaves_no_shared_memo
             peer.send(frame)
             rclpy.spin_once(peer.node, timeout_sec=0.01)
         assert not left_behind(endings)
+    record_property("kills", groups * AT_ONCE)
 
 
 def left_behind(endings):

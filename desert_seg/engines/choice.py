@@ -20,8 +20,9 @@ import numpy as np
 from desert_seg.artifact import Artifact
 from desert_seg.engines.build import build_engine
 from desert_seg.engines.engine import DEVICES, ENGINES, PRECISIONS, Engine, check_scores, is_installed
-from desert_seg.errors import EngineError, OutputError
+from desert_seg.errors import EngineError, OutputError, is_out_of_memory
 from desert_seg.files import write_text
+from desert_seg.json_file import parse_json
 from desert_seg.machine import accelerator, cache_folder, has_cuda_driver, processor
 
 MEASURE_S = 1.0
@@ -113,6 +114,8 @@ def fastest_engine(artifact: Artifact, device: str, precision: str, threads: int
             _try(built, artifact)
             engines[name] = built
         except EngineError as error:
+            if is_out_of_memory(error):  # which says nothing of the engine, and is no reason to choose another for good
+                raise
             reasons.append(str(error))
     if not engines:
         raise EngineError(reasons[0])
@@ -159,7 +162,7 @@ def choice_file(artifact: Artifact, device: str, precision: str, threads: int) -
 def read_choice(path: Path) -> Choice | None:
     """What was measured; None if it was not, or the file is not what we wrote."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
         milliseconds = {str(name): float(taken) for name, taken in found["milliseconds"].items()}
         return Choice(str(found["engine"]), milliseconds, str(found["machine"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.artifact import Artifact
-from desert_seg.errors import DesertSegError, EngineError
+from desert_seg.errors import DesertSegError, EngineError, is_out_of_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +28,6 @@ PRECISIONS = ("auto", "f32", "bf16", "int8")
 
 _PLACES_IN_SOURCE = re.compile(r"(Exception from|Check '.*' failed at) \S+:\d+:")
 """Source locations at the beginning of OpenVINO's errors, which are removed."""
-
-_OUT_OF_MEMORY = ("bad_alloc", "out of memory", "failed to allocate", "can't allocate memory")
 
 
 class Engine(Protocol):
@@ -123,7 +121,7 @@ def backend_errors(what: str, cure: str) -> Iterator[None]:
         raise
     except Exception as error:  # each backend has types of its own, and raises Python's, too
         reason = " ".join(_PLACES_IN_SOURCE.sub("", str(error)).split())
-        if isinstance(error, MemoryError) or any(sign in reason.lower() for sign in _OUT_OF_MEMORY):
+        if is_out_of_memory(error):
             reason, cure = "out of memory", "free memory on the device it runs on, or use a smaller model or input size"
         raise EngineError(f"{what} ({reason[:200] or type(error).__name__}); {cure}") from error
 

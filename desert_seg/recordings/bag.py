@@ -8,12 +8,10 @@ with the stamp of its image on `<namespace>/ground_truth` (Image, mono8 or mono1
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +24,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from desert_seg.errors import DataError, OutputError
 from desert_seg.files import writing
+from desert_seg.folder import new_folder
 from desert_seg.images import is_image_name
 from desert_seg.recordings.compressed import DEPTH_ENCODINGS
 from desert_seg.recordings.files import RecordingFiles, find_files, is_recording
@@ -148,16 +147,13 @@ class BagWriter(AbstractContextManager["BagWriter"]):
             raise DataError(f"{self.path} exists; choose another path, or allow overwriting")
         if self.path.exists() and not (self.path / "metadata.yaml").is_file():
             raise DataError(f"{self.path} exists and is not a bag, so it is not overwritten; choose another path")
-        # The files of a bag carry the folder's name, so it is written under that name in a hidden folder beside it.
-        self._partial = self.path.parent / f".{self.path.name}.{os.getpid()}.partial"
         self._connections: dict[str, Connection] = {}
-        self._writer = Writer(self._partial / self.path.name, version=version, storage_plugin=_STORAGES[storage])
-        try:
-            with _writing(self.path):
-                self._writer.open()
-        except OutputError:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            raise
+        with _writing(self.path), ExitStack() as stack:
+            new = stack.enter_context(new_folder(self.path))  # under its own name, which the files in it carry
+            self._writer = Writer(new, version=version, storage_plugin=_STORAGES[storage])
+            self._writer.open()
+            stack.push(self._close)
+            self._stack = stack.pop_all()
 
     def write(self, topic: str, message_type: str, recorded_ns: int, cdr: bytes | memoryview) -> None:
         """Append one serialised message.
@@ -180,18 +176,15 @@ class BagWriter(AbstractContextManager["BagWriter"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                with _writing(self.path):
-                    self._writer.__exit__(kind, error, trace)
-                    if self.path.exists():
-                        self.path.rename(self._partial / "replaced")
-                    (self._partial / self.path.name).rename(self.path)
-            else:
-                with suppress(Exception):  # what ended the block is told, not what closing after it comes to
-                    self._writer.__exit__(kind, error, trace)
-        finally:
-            shutil.rmtree(self._partial, ignore_errors=True)
+        with _writing(self.path):
+            self._stack.__exit__(kind, error, trace)
+
+    def _close(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # What ended the block is told, not what closing after it comes to.
+        with suppress(*([] if kind is None else [Exception])):
+            self._writer.__exit__(kind, error, trace)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ folder gives the same bytes. Knows nothing of how it was rendered. Used by `dese
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
 from desert_seg.errors import DataError
 from desert_seg.files import writing
+from desert_seg.json_file import parse_json
 from desert_seg.recordings.bag import BagWriter
 from desert_seg.recordings.drive import Drive, DriveFrame, open_drive
 
@@ -93,9 +93,9 @@ def _best_quality(drive: Drive, max_mb: float) -> int:
 
 def _read_camera(path: Path) -> dict[str, Any]:
     try:
-        camera = json.loads(path.read_text(encoding="utf-8"))
+        camera = parse_json(path.read_text(encoding="utf-8"))
         return {name: camera[name] for name in ("width", "height", "K", "distortion", "frames")}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is not a renderer's camera file ({error}); render the drive again") from error
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from desert_seg.errors import EngineError
 from desert_seg.files import writing
+from desert_seg.parent import ending_with_us
 from desert_seg.recordings.bag import sibling_topic
 
 NODE_NAME = "segment"
@@ -98,6 +99,8 @@ def launch_command(parameters: Mapping[str, str], image_topic: str, name: str) -
 def running(command: Sequence[str], log: Path) -> Iterator[NodeProcess]:
     """Run a node within a `with` block, which sends a SIGINT at its end and waits for the process.
 
+    The node gets one, too, if this process is killed.
+
     Raises:
         NodeError: It did not end with exit code 0.
     """
@@ -105,7 +108,7 @@ def running(command: Sequence[str], log: Path) -> Iterator[NodeProcess]:
         log.parent.mkdir(parents=True, exist_ok=True)
         output = log.open("wb")
     with output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(ending_with_us(command), stdout=output, stderr=subprocess.STDOUT)
     try:
         yield NodeProcess(process, log)
     finally:

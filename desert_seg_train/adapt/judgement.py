@@ -11,6 +11,7 @@ from pathlib import Path
 
 from desert_seg.errors import DataError
 from desert_seg.files import write_text
+from desert_seg.json_file import parse_json
 
 FILE = "judgement.json"
 
@@ -76,7 +77,7 @@ def write_judgement(folder: Path, judgement: Judgement) -> None:
 def read_judgement(folder: Path) -> Judgement:
     """Read what `write_judgement` wrote; raises DataError if it is missing or damaged."""
     try:
-        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        content = parse_json((folder / FILE).read_text(encoding="utf-8"))
         gains = tuple(Gain(**gain) for gain in content["gains"])
         place = PlaceChange(**content["place"]) if content["place"] else None
         return Judgement(content["learned_from"], gains, tuple(content["doubts"]), place)

@@ -7,7 +7,6 @@ Shape letters: N frames, K classes.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError
+from desert_seg.json_file import parse_json
 from desert_seg_train.evaluate.measuring import TestSet
 
 FORMAT = "desert-seg results 1"
@@ -54,7 +54,7 @@ def read_earlier(path: Path) -> Earlier:
         DataError: There is no such file, or it is not the results of this version of the program.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}); give the results.json of an earlier benchmark"
@@ -70,7 +70,7 @@ def read_earlier(path: Path) -> Earlier:
         )
     try:
         return _earlier(path, content)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{path}: is incomplete ({error!r}); run that benchmark again") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file
 from desert_seg.artifact import ModelCard, load_artifact
 from desert_seg.checkpoint import read_checkpoint
 from desert_seg.errors import ArtifactError, DataError
+from desert_seg.json_file import parse_json
 from desert_seg.labels import LabelMap, label_map_from_dict, load_label_map
 from desert_seg.network import NetworkConfig, SegmentationNetwork
 from desert_seg.views import SIZE_MULTIPLE
@@ -123,9 +123,9 @@ def _trained_at(recipe: Mapping[str, str], path: Path) -> tuple[int, int]:
     if not recipe:
         return DEFAULT_SIZE
     try:
-        height, width = json.loads(recipe["recipe"])["input_size"]
+        height, width = parse_json(recipe["recipe"])["input_size"]
         return int(height), int(width)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ArtifactError(f"{path}: its recipe holds no input_size ({error}); it is no checkpoint of ours") from error
 
 

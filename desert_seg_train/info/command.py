@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Mapping
 
 from rich.table import Table
@@ -15,6 +14,7 @@ from desert_seg.console import Console
 from desert_seg.engines.choice import choice_file, create_engine, describe_choice, read_choice
 from desert_seg.engines.engine import ENGINES
 from desert_seg.errors import DesertSegError
+from desert_seg.json_file import parse_json
 from desert_seg.labels import IGNORE, LabelMap
 from desert_seg.machine import processor
 from desert_seg_train.info.config import InfoConfig
@@ -87,7 +87,7 @@ def _engines(artifact: Artifact) -> dict[str, str]:
 def _short(value: str) -> str:
     """Shorten a long line of JSON, such as a training's recipe."""
     try:
-        settings = json.loads(value)
+        settings = parse_json(value)
     except ValueError:
         return value
     return f"{len(settings)} settings, see artifact.json" if isinstance(settings, dict) else value

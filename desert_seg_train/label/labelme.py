@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError
 from desert_seg.files import write_text
+from desert_seg.json_file import parse_json
 from desert_seg.labels import IGNORE, LabelSet
 from desert_seg_train.label.polygons import Polygon
 
@@ -98,12 +99,12 @@ def read_labelme(path: Path, values: Mapping[str, int]) -> LabelledImage:
         DataError: It is not a labelme file, a label is unknown, or a shape is not an area.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         image = path.parent / PureWindowsPath(content["imagePath"]).as_posix()
         size = int(content["imageHeight"]), int(content["imageWidth"])
         shapes = [(str(shape["label"]), shape.get("shape_type"), shape["points"]) for shape in content["shapes"]]
         is_checked = bool((content.get("flags") or {}).get(CHECKED, False))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{path}: is no labelme file ({_reason(error)}); save it again with labelme") from error
     polygons = []
     for label, kind, points in shapes:
@@ -131,7 +132,7 @@ def _outline(path: Path, label: str, kind: Any, points: Sequence[Any]) -> npt.ND
     """Px2 float64 outline of a shape of the file; a circle is given by its centre and a point on it."""
     try:
         corners = np.array(points, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         corners = np.empty(0)
     if corners.ndim != 2 or corners.shape[1] != 2 or not np.isfinite(corners).all():
         raise DataError(f"{path}: a {label} has points that are not pairs of numbers; draw it again in labelme")

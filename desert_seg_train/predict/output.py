@@ -19,6 +19,7 @@ import numpy.typing as npt
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
 from desert_seg.images import write_image
+from desert_seg.json_file import parse_json
 from desert_seg.labels import LabelSet
 from desert_seg.painter import Painter
 from desert_seg.segmenter import Segmentation
@@ -201,7 +202,7 @@ def _read(root: Path) -> dict[str, Any]:
     """The content of predictions.json; raises DataError if it is invalid."""
     path = root / RECORD
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
         is_ours = isinstance(found.get("written", []), list) and isinstance(found.get("sources", {}), dict)
         if is_ours and {"model", "input", "settings"} <= found.keys():
             return dict(found)

@@ -10,6 +10,7 @@ from typing import Any
 from desert_seg.artifact import Artifact
 from desert_seg.errors import DataError
 from desert_seg.files import write_text
+from desert_seg.json_file import parse_json
 from desert_seg_train.predict.inputs import find_chunks
 from desert_seg_train.site.config import SiteConfig
 from desert_seg_train.written import refuse_foreign
@@ -51,7 +52,7 @@ def begin(config: SiteConfig, artifact: Artifact, entries: Collection[str]) -> N
 def _compare(path: Path, content: dict[str, Any]) -> None:
     """Raise DataError if the site was begun with something else."""
     try:
-        earlier = dict(json.loads(path.read_text(encoding="utf-8")))
+        earlier = dict(parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path}: is not readable ({error}); choose another --out") from error
     for name, value in content.items():

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from desert_seg.console import BarColumn, MofNCompleteColumn, Progress, TextColu
 from desert_seg.errors import DataError
 from desert_seg.files import write_text
 from desert_seg.images import write_image
+from desert_seg.parent import end_with_parent
 from desert_seg_train.synth.camera import Camera
 from desert_seg_train.synth.config import SynthConfig
 from desert_seg_train.synth.randomise import draw_world
@@ -167,7 +169,7 @@ def _run(jobs: list[_Job], processes: int) -> Iterator[tuple[list[dict[str, Any]
         yield from map(_render, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, initializer=_one_core_each) as pool:
+    with ProcessPoolExecutor(count, context, _prepare_process, (os.getpid(),)) as pool:
         futures = [pool.submit(_render, job) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -176,8 +178,9 @@ def _run(jobs: list[_Job], processes: int) -> Iterator[tuple[list[dict[str, Any]
             pool.shutdown(cancel_futures=True)
 
 
-def _one_core_each() -> None:
-    """Keep Mesa's software renderer from starting a thread for every core in every process."""
+def _prepare_process(parent: int) -> None:
+    """Have a rendering process end with the command, and keep Mesa from starting a thread for every core in each."""
+    end_with_parent(parent, signal.SIGKILL)
     os.environ["LP_NUM_THREADS"] = "0"
 
 

@@ -65,13 +65,25 @@ def victim():
     victim.close()
 
 
+HEAD = 300
+"""Bytes at either end in which formats say what is where, and which are damaged more often."""
+
+NUMBERS = [0, 1, 2**7, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1]
+
+
 @st.composite
 def damaged(draw, examples):
-    """An example with a few places overwritten, removed or filled, and perhaps cut short."""
+    """An example with a few places overwritten, removed, filled or taken by another number, and perhaps cut short."""
     data = bytearray(draw(st.sampled_from(examples)))
     for _ in range(draw(st.integers(0, 4))):
-        start = draw(st.integers(0, len(data)))
-        data[start : start + draw(st.integers(0, 16))] = draw(st.binary(max_size=16))
+        size, head = len(data), min(HEAD, len(data))
+        start = draw(st.one_of(st.integers(0, head), st.integers(0, size), st.integers(size - head, size)))
+        if draw(st.booleans()):
+            width, order = draw(st.sampled_from([2, 4, 8])), draw(st.sampled_from(["little", "big"]))
+            number = draw(st.sampled_from(NUMBERS)) % 256**width
+            data[start : start + width] = number.to_bytes(width, order)
+        else:
+            data[start : start + draw(st.integers(0, 16))] = draw(st.binary(max_size=16))
     return bytes(data[: draw(st.one_of(st.none(), st.integers(0, len(data))))])
 
 
