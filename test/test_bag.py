@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import bag_kinds
 import numpy as np
 import pytest
 from bag_kinds import killed, split_in_three, unlisted
@@ -267,6 +268,15 @@ def test_siblings_share_the_namespace_of_either_transport(namespace: str, transp
     assert sibling_topic(f"{namespace}image_raw{transport}", "camera_info") == f"{namespace}camera_info"
     assert is_ground_truth(f"{sibling_topic(f'/{namespace}image{transport}', 'ground_truth')}{transport}")
     assert not is_ground_truth(f"{namespace}image_raw{transport}")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "", "\\0", ".."])
+def test_a_name_in_the_metadata_that_no_file_can_have_is_one_that_is_not_there(tmp_path: Path, name: str) -> None:
+    path = bag_kinds.write(tmp_path / "bag", bag_kinds.camera())
+    (tmp_path / "bag.zstd").write_bytes(b"of somebody else")
+    bag_kinds.edited(path, ("- bag.mcap", f'- bag.mcap\n  - "{name}"'))
+    with Bag(path) as bag:
+        assert any("missing" in remark or "not there" in remark for remark in bag.remarks), bag.remarks
 
 
 def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path: Path) -> None:

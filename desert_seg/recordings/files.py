@@ -121,13 +121,22 @@ def _read_metadata(folder: Path) -> Mapping[str, Any]:
 def _listed_files(folder: Path, metadata: Mapping[str, Any]) -> list[Path | None]:
     """The files that metadata lists, always in the folder itself; None for one that is not there."""
     names = metadata.get("relative_file_paths")
-    return [_there(folder / PurePath(str(name)).name) for name in names] if isinstance(names, list) else []
+    names = [PurePath(str(name)).name for name in names] if isinstance(names, list) else []
+    return [_there(folder / name) if name else None for name in names]
 
 
 def _there(path: Path) -> Path | None:
     """The file, or its compressed or uncompressed twin: rosbag2 compresses finished files, people any file."""
     plain = path.with_suffix("") if path.suffix in ZSTD_SUFFIXES else path
-    return next((each for each in (path, plain, *_packed(plain)) if each.exists() and not each.is_dir()), None)
+    return next((each for each in (path, plain, *_packed(plain)) if _is_file(each)), None)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether something that is no folder is there; never of a name that is longer than any file's."""
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:
+        return False
 
 
 def _packed(path: Path) -> list[Path]:

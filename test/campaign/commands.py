@@ -230,7 +230,4 @@ def make_cases(folder, model):
         ),
         "view": Case(("view", data, "--model", model, "--save", "OUT/view.rrd"), file_names),
         "read-labels": Case(("read-labels", labels, "--model", model, "--out", "OUT"), files("*.png")),
-        "site": Case(
-            ("site", images, "--model", model, "--labels", "none", "--budget", "1s", "--out", "OUT"), file_names
-        ),
     }

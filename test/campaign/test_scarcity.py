@@ -11,7 +11,7 @@ pytest.importorskip("rich")
 
 from commands import ROS_PROGRAMS, WarmProcess, make_cases
 
-NAMES = ("train", "adapt", "site", "export", "calibrate", "predict", "label", "read-labels", "benchmark", "evaluate")
+NAMES = ("train", "adapt", "export", "calibrate", "predict", "label", "read-labels", "benchmark", "evaluate")
 NAMES += ("profile", "info", "inspect", "consumers", "view", "synth", "synth --bag", *ROS_PROGRAMS)
 DISK_MB = 900
 MEMORY_MB = (1, 16, 64, 256)
