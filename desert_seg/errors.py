@@ -62,7 +62,7 @@ _OTHER_CAUSES = ("memory in static tls", "failed to map segment from shared obje
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether an error, or one that it came of, is a lack of memory, by whatever type a library raises."""
-    if error is None:
+    if error is None or isinstance(error, BlockingIOError):  # a full pipe or a lock is temporarily unavailable, too
         return False
     text = str(error).lower()
     for other in _OTHER_CAUSES:

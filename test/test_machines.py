@@ -272,6 +272,7 @@ def test_an_error_that_speaks_of_memory_for_another_reason_is_none():
     assert not errors.is_out_of_memory(ImportError(static))
     assert not errors.is_out_of_memory(ImportError(noexec))
     assert errors.is_out_of_memory(ImportError("libopenvino.so: failed to map segment from shared object"))
+    assert not errors.is_out_of_memory(BlockingIOError(11, "Resource temporarily unavailable"))
     assert not errors.is_out_of_memory(None)
 
 
