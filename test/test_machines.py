@@ -346,6 +346,14 @@ def test_ctrl_c_in_a_command_is_no_traceback_and_leaves_nothing_half_written(odd
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".partial")]
 
 
+def test_frames_to_label_are_all_there_or_none_and_can_be_asked_for_again(odd_place, run, tmp_path):
+    label = commands(odd_place, tmp_path)["label"]
+    interrupted("os.rename", "frames", "desert-seg", *label)
+    assert not list(tmp_path.glob("label*")) + list(tmp_path.glob(".label*"))
+    assert run(*label)[0] == 0
+    assert len(list((tmp_path / "label" / "frames").iterdir())) == 2
+
+
 # ----------------------------------------------------------------------------------------------------- all programs
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_program_tells_its_version_and_imports_nothing_heavy_for_it(program):

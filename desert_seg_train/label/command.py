@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.table import Table
 
 from desert_seg.console import Console
 from desert_seg.errors import DataError, DesertSegError
+from desert_seg.files import writing
+from desert_seg.folder import new_folder
 from desert_seg.images import write_image
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg_train.label.config import LabelConfig
@@ -58,7 +61,7 @@ def labelme_command(out: Path) -> list[str]:
 
 
 def propose(config: LabelConfig, console: Console) -> tuple[int, str]:
-    """Choose frames, write proposals, and say why they were chosen.
+    """Choose frames, write proposals, and say why they were chosen; a new folder is there in full or not at all.
 
     Returns:
         How many there are, and a sentence on the frames that could not be read, empty if all could.
@@ -74,7 +77,10 @@ def propose(config: LabelConfig, console: Console) -> tuple[int, str]:
     candidates, failures = _assess(config, chunks, segmenter, console)
     choices = choose(candidates, config.count)
     _print_choices(candidates, choices, config.count, console)
-    num_written = _write(config, chunks, segmenter, [candidates[choice.index] for choice in choices], console)
+    chosen = [candidates[choice.index] for choice in choices]
+    is_new = not config.out.exists()
+    with writing(config.out), new_folder(config.out) if is_new else nullcontext(config.out) as root:
+        num_written = _write(root, config, chunks, segmenter, chosen, console)
     if not failures:
         return num_written, ""
     total = f"{len(failures)} of {len(candidates) + len(failures)} frames"
@@ -143,9 +149,14 @@ def _print_choices(candidates: list[Candidate], choices: list[Choice], wanted: i
 
 
 def _write(
-    config: LabelConfig, chunks: list[Chunk], segmenter: Segmenter, chosen: list[Candidate], console: Console
+    root: Path,
+    config: LabelConfig,
+    chunks: list[Chunk],
+    segmenter: Segmenter,
+    chosen: list[Candidate],
+    console: Console,
 ) -> int:
-    """Write the images with their labelme files, labels.txt and the preview, in order of choice; returns how many."""
+    """Write into `root` the images with their labelme files, labels.txt and the preview; returns how many images."""
     labels, rows = segmenter.labels, {}
     positions = {candidate.name: position for position, candidate in enumerate(chosen)}
     frames = ((name, read) for name, read in _frames(chunks, config.every) if name in positions)
@@ -153,11 +164,11 @@ def _write(
         rgb = read()
         mask = segmenter.segment(rgb, SegmentOptions(views=config.tta)).mask
         polygons = tuple(to_polygons(mask, config.tolerance, config.min_pixels))
-        image = config.out / FRAMES / f"{name}.png"
+        image = root / FRAMES / f"{name}.png"
         write_image(image, rgb)
         write_labelme(image.with_suffix(".json"), LabelledImage(image, mask.shape, polygons, False), labels)
         caption = f"{positions[name] + 1}. {name}, uncertainty {chosen[positions[name]].uncertainty:.3f}"
         rows[positions[name]] = row(Proposal(caption, rgb, polygons), labels)
-    write_labels_txt(config.out / LABELS, labels)
-    write_image(config.out / PREVIEW, sheet((rows[position] for position in sorted(rows)), labels))
+    write_labels_txt(root / LABELS, labels)
+    write_image(root / PREVIEW, sheet((rows[position] for position in sorted(rows)), labels))
     return len(rows)

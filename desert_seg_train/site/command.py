@@ -98,14 +98,11 @@ def _corrected(config: SiteConfig, labels: LabelSet, console: Console) -> list[P
 
 
 def _choose(config: SiteConfig, folder: Path, console: Console) -> None:
-    """Choose frames and propose masks; the folder is there in full or not at all."""
+    """Choose frames and propose masks."""
     num_frames = sum(len(chunk) for text in config.inputs for chunk in find_chunks(text, config.topic))
     every = max(1, -(-num_frames // LOOKED_AT))
-    partial = config.out / f".{LABEL}"
-    shutil.rmtree(partial, ignore_errors=True)
-    settings = LabelConfig(config.inputs, config.model, partial, config.count, every, config.topic)
+    settings = LabelConfig(config.inputs, config.model, folder, config.count, every, config.topic)
     num_written, unreadable = propose(settings, console)
-    partial.rename(folder)
     console.print(f"wrote {folder}: {num_written} frames in {FRAMES}/")
     if unreadable:
         console.print(f"warning: {unreadable}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from desert_seg.recordings.drive import open_drive
 from desert_seg_ros.bag_benchmark.masks import recorded_masks
 
 ROS_PROGRAMS = ("desert-seg-demo", "desert-seg-benchmark")
-"""Killed with SIGKILL, these leave Fast DDS's shared memory behind, which only the process itself could free."""
+"""Ended by a signal that cannot be caught, these leave Fast DDS's shared memory behind, which only they could free."""
 
 
 class WarmProcess:
@@ -67,7 +66,7 @@ class WarmProcess:
         self._process.stdin.flush()
         ending = json.loads(self._process.stdout.readline())
         assert ending["orphans"] == 0, (arguments, how, moment, log.read_text())
-        if self.may_mount and not (how == signal.SIGKILL and arguments[0] in ROS_PROGRAMS):
+        if self.may_mount and not (ending["code"] < 0 and arguments[0] in ROS_PROGRAMS):
             assert not ending["memory"], (arguments, how, moment, ending["memory"])
         assert "Traceback" not in log.read_text(), (arguments, how, moment, log.read_text())
         return ending["code"], ending["is_told"]
@@ -193,7 +192,10 @@ def make_cases(folder, model):
             ("predict", "--model", model, "--input", images, "--output", "OUT", "--tta", "none"), files("*.png")
         ),
         "label": Case(
-            ("label", images, "--model", model, "--out", "OUT", "--count", 3, "--tta", "none"), files("*.png")
+            ("label", images, "--model", model, "--out", "OUT", "--count", 3, "--tta", "none"),
+            files("*.png"),
+            lambda out: out.exists() and json.loads((out / "frames" / "s00.json").read_text()),
+            is_done=Path.exists,
         ),
         "benchmark": Case(
             ("benchmark", "--model", model, "--data", data, "--out", "OUT"),

@@ -35,7 +35,8 @@ def cases(warm, tiny_artifact, tmp_path_factory):
 
 
 def content(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files but logs, which are begun anew."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".log"}
 
 
 def half_written(folder):
@@ -116,7 +117,8 @@ def test_without_memory_a_command_ends_in_a_sentence(warm, cases, tmp_path, name
         if code == 0:
             assert case.result(out) == expected, found
         elif code == 1:
-            assert "memory" in sentence(log), found
+            # Mesa only says that it does not start.
+            assert "memory" in sentence(log) or (name.startswith("synth") and "OpenGL" in sentence(log)), found
             assert not half_written(out.parent), found
         else:
             assert code < 0, found  # a library that does not let us say anything: see docs/reliability.md
