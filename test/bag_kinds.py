@@ -313,7 +313,11 @@ KINDS = {
     "two cameras": Kind(
         lambda path: write(path, [*camera("/left"), *camera("/right")]), 0, refusal="name one of: /left, /right"
     ),
-    "no images": Kind(lambda path: write(path, [("/odom", t, odometry(t)) for t in times()]), 0, refusal="no images;"),
+    "no images": Kind(
+        lambda path: write(path, [("/odom", t, odometry(t)) for t in times()]),
+        0,
+        refusal="no images, but nav_msgs/msg/Odometry;",
+    ),
     "two recordings": Kind(two_recordings, 0, refusal="give one of its files: one.mcap, two.mcap"),
     "ROS 1 without index": Kind(unindexed_rosbag1, 0, refusal="run `rosbag reindex"),
     "a pipe": Kind(pipe, 0, refusal="is no regular file"),

@@ -259,7 +259,7 @@ def test_a_mask_with_an_unknown_value_is_refused_by_name(tmp_path, tiny_network,
     data = write_folder(tmp_path / "data", frames=2)
     write_image(data / "Segmentation" / "s01.png", np.full((96, 160), 4242, np.uint16))
     frames = choose_frames(ExportConfig(tmp_path / "out", labelled=data), STONES).judged
-    with pytest.raises(DataError, match=r"s01\.png: values 4242"):
+    with pytest.raises(DataError, match=r"s01\.png: label map falcon7_stones does not know 4242"):
         Judge(tiny_network, tiny_artifact.card, frames, Console(quiet=True))
 
 

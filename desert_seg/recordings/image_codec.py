@@ -114,11 +114,11 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
         FrameError: The encoding is depth or unknown, sizes and data contradict each other, or the image is too large.
     """
     encoding = message.encoding
+    if encoding in BROKEN_VIDEO.values():
+        raise broken_video_error(encoding.partition(";")[0])
     _check_size(message, max_pixels)
     if encoding in DEPTH_ENCODINGS:
         raise depth_error(f"encoding {quoted(encoding)}")
-    if encoding in BROKEN_VIDEO.values():
-        raise broken_video_error(encoding.partition(";")[0])
     layout = _LAYOUTS.get(encoding)
     if layout is None:
         raise FrameError(
