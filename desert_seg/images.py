@@ -188,7 +188,9 @@ def _channels(mask: npt.NDArray[Any]) -> str:
 def read_stored(path: Path) -> npt.NDArray[Any] | None:
     """An image file as it is stored, of any type and number of channels; None if it cannot be read."""
     try:
-        return _decode(path, read_file(path), cv2.IMREAD_UNCHANGED)
+        data = read_file(path)
+        _check_header(path, data)
+        return _decode(path, data, cv2.IMREAD_UNCHANGED)
     except DataError:
         return None
 
@@ -208,6 +210,7 @@ def _read_lossless(path: Path) -> bytes:
     data = read_file(path)
     if found := lossy_compression(data):
         raise DataError(f"{path}: is a {found}, which changes values at every edge; export the mask again as PNG")
+    _check_header(path, data)
     return data
 
 
@@ -237,8 +240,7 @@ def _check_header(path: Path, data: bytes) -> None:
 
 
 def _decode(path: Path, data: bytes, flags: int) -> npt.NDArray[Any]:
-    """Decode an image file that is not too large."""
-    _check_header(path, data)
+    """Decode an image file whose header has been checked."""
     array = decode_whole(data, flags)
     if array is None and (stored := decode_whole(data, cv2.IMREAD_UNCHANGED)) is not None:
         raise DataError(f"{path}: found {stored.dtype} samples, expected 8 or 16 bits; save it again with 8 bits")
