@@ -91,8 +91,8 @@ def without_mask(root: Path, found: Pairing) -> str:
     if not found.images_alone:
         return ""
     first = found.images_alone[0]
-    similar = [mask.name for mask in found.masks_alone if mask.name.casefold().startswith(first.stem.casefold())]
-    hint = f", though {similar[0]} begins alike" if similar else ""
+    similar = found.similar_mask(first)
+    hint = f", though {similar} begins alike" if similar else ""
     return (
         f"{root}: {len(found.images_alone)} of {len(found.pairs) + len(found.images_alone)} images have no mask in "
         f"{image_and_mask_folders(root)[1].name}/ (first: {first.name}{hint})"

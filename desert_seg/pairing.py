@@ -41,6 +41,11 @@ class Pairing:
     masks_alone: tuple[Path, ...]
     ambiguous: tuple[tuple[tuple[Path, ...], tuple[Path, ...]], ...]
 
+    def similar_mask(self, image: Path) -> str:
+        """Name of a mask without an image that begins like one without a mask; empty if there is none."""
+        begins = image.stem.casefold()
+        return next((mask.name for mask in self.masks_alone if mask.name.casefold().startswith(begins)), "")
+
 
 def pair(images: Sequence[Path], masks: Sequence[Path]) -> Pairing:
     """Pair files of the same stem and, of what is left, those whose stems are the same without a known ending."""

@@ -104,9 +104,7 @@ def _ambiguous(found: Pairing) -> Iterator[Fault]:
 
 def _alone(found: Pairing, image_folder: str, mask_folder: str) -> Iterator[Fault]:
     for image in found.images_alone:
-        similar = next(
-            (mask.name for mask in found.masks_alone if mask.name.casefold().startswith(image.stem.casefold())), None
-        )
+        similar = found.similar_mask(image)
         reason = f"there is no mask {mask_folder}/{image.stem}.png"
         reason += f", though {similar} begins alike" if similar else ""
         yield Fault("no mask", image, reason, "add the mask, name it like the image or move the image away")
