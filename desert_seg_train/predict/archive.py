@@ -19,7 +19,7 @@ from desert_seg_train.predict.config import PredictConfig
 from desert_seg_train.predict.inputs import BagChunk, refuse_input_in
 from desert_seg_train.predict.output import RECORD
 from desert_seg_train.predict.run import make_run
-from desert_seg_train.predict.worker import Worker
+from desert_seg_train.predict.worker import Tally, Worker
 from desert_seg_train.written import refuse_links
 
 
@@ -91,14 +91,11 @@ def _predict_bag(worker: Worker, config: PredictConfig, digest: str, bag: Bag) -
     run = make_run(replace(config, input=str(bag.path), output=config.output / bag.name), digest)
     if (num_finished := run.num_finished()) is not None:
         return BagDone(bag.name, num_finished, num_there=num_finished)
-    num_frames, num_there, num_failed, failure = 0, 0, 0, ""
+    tally = Tally()
     with closing(run.carry_out(lambda chunks: worker.do_all(chunks, run.output))) as work:
         for done in work:
-            num_frames += 1
-            num_there += done.was_there
-            num_failed += bool(done.failure)
-            failure = failure or done.failure
-    return BagDone(bag.name, num_frames, num_there, num_failed, failure, run.remarks)
+            tally.add(done)
+    return BagDone(bag.name, tally.num_frames, tally.num_there, tally.num_failed, tally.failure, run.remarks)
 
 
 def refuse_archive(root: Path, bags: Sequence[Bag]) -> None:

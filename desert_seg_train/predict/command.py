@@ -22,7 +22,7 @@ from desert_seg_train.predict.config import PredictConfig
 from desert_seg_train.predict.inputs import Chunk, divided, find_bags
 from desert_seg_train.predict.output import Output
 from desert_seg_train.predict.run import Run, make_run
-from desert_seg_train.predict.worker import Done, Worker
+from desert_seg_train.predict.worker import Done, Tally, Worker
 
 
 def predict(config: PredictConfig) -> None:
@@ -67,7 +67,7 @@ def _predict_archive(config: PredictConfig, shown: Path, digest: str, bags: list
 def _follow(config: PredictConfig, run: Run, work: Iterable[Done]) -> None:
     """Follow the work to its end and say what was done."""
     console = Console()
-    num_failed, first_failure, total, num_there = 0, "", 0, 0
+    tally = Tally()
     progress = Progress(
         TextColumn("predicting"),
         BarColumn(),
@@ -80,18 +80,19 @@ def _follow(config: PredictConfig, run: Run, work: Iterable[Done]) -> None:
     task = progress.add_task("", total=run.num_declared, rate="")
     with progress:
         for done in work:
-            total += 1
-            num_failed += bool(done.failure)
-            first_failure = first_failure or done.failure
-            num_there += done.was_there
+            tally.add(done)
             speed = progress.tasks[0].speed
             progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
-    if not total:
+    if not tally.num_frames:
         raise DataError(f"{config.input}: found no frame; give an image, a folder or a bag that has images")
-    there = f", {num_there} of them there already" if num_there else ""
-    console.print(f"{total - num_failed} frames in {config.output}{there}: {', '.join(run.output.kinds)}")
-    if num_failed:
-        raise DataError(f"{num_failed} of {total} frames failed, the others are done; the first: {first_failure}")
+    there = f", {tally.num_there} of them there already" if tally.num_there else ""
+    console.print(
+        f"{tally.num_frames - tally.num_failed} frames in {config.output}{there}: {', '.join(run.output.kinds)}"
+    )
+    if tally.num_failed:
+        raise DataError(
+            f"{tally.num_failed} of {tally.num_frames} frames failed, the others are done; the first: {tally.failure}"
+        )
 
 
 @contextmanager

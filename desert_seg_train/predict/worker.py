@@ -21,6 +21,23 @@ class Done:
     was_there: bool = False
 
 
+@dataclass
+class Tally:
+    """What became of frames; `failure` is the first error's message, or empty."""
+
+    num_frames: int = 0
+    num_there: int = 0
+    num_failed: int = 0
+    failure: str = ""
+
+    def add(self, done: Done) -> None:
+        """Count a frame."""
+        self.num_frames += 1
+        self.num_there += done.was_there
+        self.num_failed += bool(done.failure)
+        self.failure = self.failure or done.failure
+
+
 class Worker:
     """A model, loaded once, that predicts chunk after chunk."""
 
