@@ -6,6 +6,9 @@ One set of weights serves all of them, since the network is convolutional.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
+
+Speed = Literal["fast", "balanced", "fine"]
 
 BALANCED = "balanced"
 

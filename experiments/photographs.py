@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import tyro
@@ -21,6 +20,7 @@ from desert_seg.labels import IGNORE, load_label_map
 from desert_seg.scoring import class_iou, count, mean_iou
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg.share import find_artifact
+from desert_seg.speeds import Speed
 from desert_seg_train.folder import SegmentationFolder
 
 MERGED = ("ground", "low plants", "trees", "sky")
@@ -58,7 +58,7 @@ class Options:
 
     data: Path
     model: str = "light"
-    speed: Literal["fast", "balanced", "fine"] = "balanced"
+    speed: Speed = "balanced"
     low_vegetation: bool = True
 
 

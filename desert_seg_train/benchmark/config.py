@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from desert_seg.speeds import Speed
+
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
@@ -35,7 +37,7 @@ class BenchmarkConfig:
     train_data: Path | None = None
     against: Path | None = None
     label_map: str = ""
-    speed: tuple[Literal["fast", "balanced", "fine"], ...] = ("balanced",)
+    speed: tuple[Speed, ...] = ("balanced",)
     tta: tuple[Literal["none", "flip", "scales", "full", "all"], ...] = ("none",)
     suppress_absent: bool = False
     training_log: Path | None = None

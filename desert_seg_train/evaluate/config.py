@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from desert_seg.speeds import Speed
+
 
 @dataclass(frozen=True)
 class EvaluateConfig:
@@ -26,7 +28,7 @@ class EvaluateConfig:
     model: Path
     data: Path
     label_map: str = ""
-    speed: Literal["fast", "balanced", "fine"] = "balanced"
+    speed: Speed = "balanced"
     tta: Literal["none", "flip", "scales", "full"] = "none"
     engine: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
     precision: Literal["auto", "f32", "bf16", "int8"] = "auto"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from desert_seg.speeds import Speed
+
 
 @dataclass(frozen=True)
 class PredictConfig:
@@ -34,7 +36,7 @@ class PredictConfig:
     model: Path
     input: str
     output: Path
-    speed: Literal["fast", "balanced", "fine"] = "balanced"
+    speed: Speed = "balanced"
     tta: Literal["none", "flip", "scales", "full"] = "full"
     overlay: bool = False
     confidence: bool = False

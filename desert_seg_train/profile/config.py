@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
+
+from desert_seg.speeds import Speed
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class ProfileConfig:
     model: Annotated[Path, tyro.conf.Positional]
     sizes: tuple[str, ...] = ("640x480", "960x540", "1920x1080")
     engines: tuple[str, ...] = ()
-    speed: Literal["fast", "balanced", "fine"] = "balanced"
+    speed: Speed = "balanced"
     views: str = "none"
     frames: int = 15
     threads: int = 0
