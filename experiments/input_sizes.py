@@ -53,10 +53,10 @@ def main() -> None:
     options = tyro.cli(Options, description=__doc__)
     console = Console()
     segmenters = _segmenters(options, console)
-    folders = [SegmentationFolder(root, next(iter(segmenters.values())).card.label_map) for root in options.data]
+    judge = next(iter(segmenters.values()))
+    folders = [SegmentationFolder(root, judge.card.label_map) for root in options.data]
     fastest = _times(segmenters, options, console)
     table = Table("input", *(f"{each} ms" for each in segmenters), *(folder.root.name for folder in folders), box=None)
-    judge = next(iter(segmenters.values()))
     scores = [_scores(judge, folder, options, console) for folder in folders]
     for index, size in enumerate(options.sizes):
         height, width = judge.network_size(SegmentOptions(scale=size))
