@@ -75,27 +75,29 @@ class LiveNode(AbstractContextManager["LiveNode"]):
         timings = [self._send_until_answered(SEND_AGAIN_S) for _ in range(repeats)]
         return {WHOLE: [Lap(each["latency_ms"] - each["wait_ms"], each["inference_ms"]) for each in timings]}
 
-    def overload(self, hz: float, seconds: float) -> float:
+    def overload(self, hz: float, seconds: float) -> tuple[float, float]:
         """Send frames at a fixed rate, without waiting for answers.
 
         Returns:
-            Masks per second, from the first to the last arrival.
+            Masks per second, from the first to the last arrival; and how many cores this process kept busy meanwhile,
+            which sends and receives, and which a robot does not have beside the node.
 
         Raises:
             NodeError: The node has ended or does not answer.
         """
         self._arrivals.clear()
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         for number in range(round(hz * seconds)):
             time.sleep(max(0.0, began + number / hz - time.perf_counter()))
             self._publish()
+        cores = (time.process_time() - cpu_began) / (time.perf_counter() - began)
         time.sleep(SETTLE_S)
         self._process.check()
         arrivals = list(self._arrivals)
         self._timings.clear()
         if len(arrivals) < 2:
             raise NodeError(f"{len(arrivals)} masks came back in {seconds:g} s of {hz:.0f} images a second", self._log)
-        return (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
+        return (len(arrivals) - 1) / (arrivals[-1] - arrivals[0]), cores
 
     def _send_until_answered(self, patience_s: float) -> dict[str, float]:
         """The timing of the first frame to be answered, which need not be the last one sent."""

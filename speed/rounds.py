@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from speed.live_node import LiveNode
 from speed.ours import BARE, COLOR, WHOLE
 
 AUTO, SCRIPT, NODE, OVERLOAD, TORCH = "auto", "straightforward", "node", "overload", "torch f32"
-ALONE = "alone"
+ALONE, CLIENT = "alone", "client"
 
 
 ROUNDS_A_VALUE = 3
@@ -46,11 +47,16 @@ def make_rounds(turns: Mapping[str, Callable[[], Laps]], num_rounds: int, advanc
 
 
 def overload(contender: Contender, node: LiveNode, seconds: float) -> Laps:
-    """Send the node twice the segmenter's own rate, which is measured before and after; ms per mask of both."""
+    """Send the node twice the segmenter's own rate, which is measured before and after.
+
+    Returns:
+        Milliseconds per mask of both; and those that this process computes for it, on one core.
+    """
     before = contender.run([WHOLE], 2, seconds / 2)[WHOLE]
-    masks_hz = node.overload(2e3 / min(lap.wall for lap in before), seconds)
+    masks_hz, cores = node.overload(2e3 / min(lap.wall for lap in before), seconds)
     walls = [lap.wall for lap in (*before, *contender.run([WHOLE], 2, seconds / 2)[WHOLE])]
-    return {NODE: [Lap(1e3 / masks_hz, 0.0)], ALONE: [Lap(sum(walls) / len(walls), 0.0)]}
+    laps = {NODE: 1e3 / masks_hz, ALONE: sum(walls) / len(walls), CLIENT: cores * 1e3 / masks_hz}
+    return {task: [Lap(wall, 0.0)] for task, wall in laps.items()}
 
 
 def figures_of(rounds: Rounds, engines: Sequence[str], view_pixels: Mapping[str, float]) -> Iterator[Figure]:
@@ -91,6 +97,8 @@ def figures_of(rounds: Rounds, engines: Sequence[str], view_pixels: Mapping[str,
             yield Figure(names.VIEWS, f"{name}: pixels", (view_pixels[name],), once=True)
     if masks := walls(OVERLOAD, NODE):
         yield ratio(names.OVERLOAD, names.THROUGHPUT, walls(OVERLOAD, ALONE), masks)
+        machine = [each * (os.cpu_count() or 1) for each in masks]
+        yield ratio(names.OVERLOAD, "sending and receiving / all cores", walls(OVERLOAD, CLIENT), machine)
     for what, values in (
         ("straightforward script", script),
         ("auto, bare engine", bare),

@@ -17,13 +17,17 @@ torch = pytest.importorskip("torch")
 from desert_seg.artifact import load_artifact  # noqa: E402
 from desert_seg.console import Console  # noqa: E402
 from desert_seg.labels import IGNORE, LabelSet  # noqa: E402
-from desert_seg_train.adapt import place, place_frames  # noqa: E402
-from desert_seg_train.adapt.command import adapt, parse_duration  # noqa: E402
+from desert_seg_train.adapt import place, place_frames, teaching  # noqa: E402
+from desert_seg_train.adapt.command import RATES, adapt, parse_duration  # noqa: E402
 from desert_seg_train.adapt.config import AdaptConfig  # noqa: E402
 from desert_seg_train.adapt.mixing import PseudoLabels, paste_classes  # noqa: E402
 from desert_seg_train.adapt.place import Impression, signs_of_collapse  # noqa: E402
 from desert_seg_train.adapt.place_frames import gather_frames  # noqa: E402
 from desert_seg_train.adapt.start import Start  # noqa: E402
+from desert_seg_train.data.config import SamplingConfig  # noqa: E402
+from desert_seg_train.data.sources import open_source  # noqa: E402
+from desert_seg_train.train.config import LossConfig  # noqa: E402
+from desert_seg_train.train.losses import CrossEntropyAndDice  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +115,25 @@ def test_a_model_learns_a_place_without_labels_and_replays_rendered_frames(tiny_
     assert "replay, replayed │ 5 " in told
     assert load_artifact(adapted).digest != tiny_artifact.digest
     assert len(list((run / "place").iterdir())) == 6
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_a_taught_network_is_the_same_kind_whether_the_cpu_multiplies_in_bf16_or_not(
+    tiny_artifact, site, monkeypatch, has_bf16
+):
+    monkeypatch.setattr(teaching, "cpu_multiplies_in_bf16", lambda: has_bf16)
+    start = Start(tiny_artifact, tiny_artifact.card.label_map)
+    source = open_source(site, "falcon7_stones", 1.0, Console(quiet=True))
+    place = tuple(sorted((site / "Color_Images").iterdir()))
+    lessons = teaching.Lessons((source,), place, SamplingConfig(height=32, width=64), RATES, batch_size=2)
+    criterion = CrossEntropyAndDice(LossConfig(), start.label_map.labels)
+    network, types = start.network(), set()
+    first = next(module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
+    first.register_forward_hook(lambda module, images, features: types.add(features.dtype))
+    taught = teaching.teach(network, lessons, criterion, 2, Console(quiet=True))
+    assert (torch.bfloat16 in types) == has_bf16
+    assert not any("forward" in vars(module) for module in taught.modules())
+    assert {weights.dtype for weights in taught.parameters()} == {torch.float32}
 
 
 def test_the_frames_of_a_bag_are_spread_over_it(tmp_path, monkeypatch):

@@ -19,7 +19,6 @@ from typing import cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor
 
@@ -35,7 +34,9 @@ from desert_seg_train.data.sampling import Sampler
 from desert_seg_train.data.sources import Source
 from desert_seg_train.folder import Sample
 from desert_seg_train.train.config import OptimizerConfig
+from desert_seg_train.train.devices import fabric_of
 from desert_seg_train.train.losses import CrossEntropyAndDice
+from desert_seg_train.train.mixed_precision import cpu_multiplies_in_bf16, keep_depthwise_in_float32
 from desert_seg_train.train.optimization import gradient_is_sane, make_optimizer, make_schedule
 from desert_seg_train.train.stopping import StoppedError, stop_signals
 
@@ -89,10 +90,13 @@ def teach(
         DataError: A frame cannot be read.
         StoppedError: SIGINT or SIGTERM ended it.
     """
-    fabric = Fabric(accelerator="auto", devices=1, precision="bf16-mixed" if torch.cuda.is_available() else "32-true")
+    bf16 = torch.cuda.is_available() or cpu_multiplies_in_bf16()
+    fabric = fabric_of(bf16, accelerator="auto", devices=1)
     network = network.to(fabric.device).to(memory_format=torch.channels_last)
     # A teacher must not follow the student from the first step on; a mere average should.
     teacher = ModelEmaV3(network, decay=lessons.rates.ema_decay, use_warmup=not lessons.unlabelled)
+    if fabric.device.type == "cpu":
+        keep_depthwise_in_float32(network)
     optimizer = make_optimizer(network, lessons.rates)
     schedule = make_schedule(optimizer, lessons.rates, steps)
     criterion = criterion.to(fabric.device)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import cast
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -42,14 +43,20 @@ def make_fabric(config: TrainConfig) -> Fabric:
     # A frozen encoder's weights get no gradient, nor do those of an encoder's layers after the last that is used (the
     # head of an EfficientNet), which DDP must be told to expect.
     several = DDPStrategy(find_unused_parameters=True)
-    return Fabric(
+    return fabric_of(
+        bf16,
         accelerator="cuda" if cuda else "cpu",
         devices=local,
         num_nodes=num_processes // local,
         strategy=several if num_processes > 1 else "auto",
-        precision="bf16-mixed" if bf16 else "32-true",
         loggers=TensorBoardLogger(config.out, name="tensorboard", version=""),
     )
+
+
+def fabric_of(bf16: bool, **settings: Any) -> Fabric:
+    """A Fabric that computes in bf16 or float32, and keeps to itself which of the two it uses."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    return Fabric(precision="bf16-mixed" if bf16 else "32-true", **settings)
 
 
 def mean_over_processes(fabric: Fabric, loss: torch.Tensor) -> float:

@@ -7,9 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""What Linux calls the instructions, on x86 and on ARM."""
+
+
+def cpu_multiplies_in_bf16() -> bool:
+    """Whether this CPU has instructions for bf16; without them it is emulated, and slower than float32."""
+    try:
+        return not _FLAGS.isdisjoint(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return False
 
 
 def keep_depthwise_in_float32(network: nn.Module) -> None:
