@@ -97,8 +97,8 @@ def figures_of(rounds: Rounds, engines: Sequence[str], view_pixels: Mapping[str,
             yield Figure(names.VIEWS, f"{name}: pixels", (view_pixels[name],), once=True)
     if masks := walls(OVERLOAD, NODE):
         yield ratio(names.OVERLOAD, names.THROUGHPUT, walls(OVERLOAD, ALONE), masks)
-        machine = [each * (os.cpu_count() or 1) for each in masks]
-        yield ratio(names.OVERLOAD, "sending and receiving / all cores", walls(OVERLOAD, CLIENT), machine)
+        all_cores = [each * (os.cpu_count() or 1) for each in masks]
+        yield ratio(names.OVERLOAD, names.CLIENT, walls(OVERLOAD, CLIENT), all_cores)
     for what, values in (
         ("straightforward script", script),
         ("auto, bare engine", bare),

@@ -1,6 +1,7 @@
 """`make bench`: what its figures may claim, and one small run of all of it but the node."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from speed.contender import Contender, Lap
 from speed.figures import MET, MISSED, NOT_SHOWN, Bar, Figure, ratio
 from speed.ours import WHOLE
 from speed.report import write_report
-from speed.rounds import AUTO, NODE, OVERLOAD, SCRIPT, figures_of, make_rounds
+from speed.rounds import ALONE, AUTO, CLIENT, NODE, OVERLOAD, SCRIPT, figures_of, make_rounds
 
 MODEL = ROOT / "models" / "light"
 
@@ -92,12 +93,14 @@ def test_figures_are_of_the_fastest_frames_and_of_what_was_measured_only():
     alone = list(figures_of(auto, [AUTO], pixels))
     assert {figure.section for figure in alone} == {names.WHOLE, names.VIEWS, names.MACHINE}
     node = {(NODE, "whole"): [[Lap(5.0, 4.0)]] * 3, (OVERLOAD, NODE): [[Lap(10.0, 0.0)]] * 3}
-    script = {(SCRIPT, "color"): [[Lap(40.0, 20.0)]] * 3, (OVERLOAD, "alone"): [[Lap(9.0, 0.0)]] * 3}
+    script = {(SCRIPT, "color"): [[Lap(40.0, 20.0)]] * 3, (OVERLOAD, ALONE): [[Lap(9.0, 0.0)]] * 3}
+    node[OVERLOAD, CLIENT] = [[Lap(0.5 * (os.cpu_count() or 1), 0.0)]] * 3
     found = {(each.section, each.name): each.quartiles[1] for each in figures_of(auto | node | script, [AUTO], pixels)}
     assert found[names.SCRIPT, AUTO] == 0.1
     assert found[names.SCRIPT, names.BESIDES] == 0.05
     assert found[names.WHOLE, names.NODE] == 1.25
     assert found[names.OVERLOAD, names.THROUGHPUT] == 0.9
+    assert found[names.OVERLOAD, names.CLIENT] == 0.05
 
 
 def test_bars_of_the_light_network_hold_for_it_alone_and_on_a_cpu_alone():
