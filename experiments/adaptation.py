@@ -1,10 +1,10 @@
-"""The learning curve of `desert-seg adapt`: how many frames, how many minutes, with labels and without.
+"""The learning curve of `desert-seg adapt`: how many frames, how many steps, with labels and without.
 
-    python -m experiments.adaptation --model light --place RENDERED/both falcon7_stones --frames 0 1 5 10 --minutes 2 5
+    python -m experiments.adaptation --model light --place RENDERED/both falcon7_stones --frames 0 1 5 10 --steps 60 150
 
 Every other frame of the place is what may be learned from, evenly spread; the others are judged by. 0 frames means all
-of the former without their labels. Each figure is one training with the settings of the command, which replays the
-frames that come with the package.
+of the former without their labels. Each figure is one training with the settings of the command, but for those that
+are given here. Steps, not minutes, so that another machine, or a busy one, finds the same.
 
 Shape letters: N frames, K classes.
 """
@@ -12,7 +12,8 @@ Shape letters: N frames, K classes.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,9 @@ from desert_seg_train.adapt.command import RATES
 from desert_seg_train.adapt.judging import confusions
 from desert_seg_train.adapt.place_frames import shipped_replay
 from desert_seg_train.adapt.start import Start
-from desert_seg_train.adapt.teaching import Lessons, steps_within, teach
+from desert_seg_train.adapt.teaching import Lessons, teach
 from desert_seg_train.data.config import SamplingConfig
-from desert_seg_train.data.sources import open_source
+from desert_seg_train.data.sources import Source, open_source
 from desert_seg_train.evaluate.comparison import compare
 from desert_seg_train.train.config import LossConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
@@ -45,16 +46,22 @@ class Options:
         place: Labelled folder and its label map: the new place.
         model: Model artifact, or the name of a shipped one.
         frames: Numbers of labelled frames; 0 = none, but the frames themselves.
-        minutes: Times for a training.
+        steps: Numbers of steps of a training.
         seeds: Seeds, each a training.
+        unlabelled: Learn from all frames without their labels, too.
+        replay: Replay the frames that come with the package, too; without labels they always are.
+        rates: Learning rates over those of the command.
         share: Share of the pixels of each class that a teacher teaches.
     """
 
     place: tuple[Path, str]
     model: str = "light"
     frames: tuple[int, ...] = (0, 1, 2, 5, 10)
-    minutes: tuple[float, ...] = (2.0, 5.0)
+    steps: tuple[int, ...] = (60, 150)
     seeds: tuple[int, ...] = (0,)
+    unlabelled: bool = False
+    replay: bool = False
+    rates: float = 1.0
     share: float = 0.6
 
 
@@ -74,23 +81,38 @@ def main() -> None:
     table = Table(
         title=f"{options.model} at {folder.name}, {len(judged)} frames, before: {mean_iou(before.sum(0)):.3f}"
     )
-    for heading in ("labelled", "minutes", "seed", "steps", "mIoU", "change, 95 % interval"):
+    for heading in ("labelled", "steps", "seed", "mIoU", "change, 95 % interval"):
         table.add_column(heading, justify="right")
-    for number, minutes, seed in itertools.product(options.frames, options.minutes, options.seeds):
-        taken = [pool.names[index] for index in np.linspace(0, len(pool) - 1, number or len(pool)).round().astype(int)]
-        chosen = pool.only(taken)
-        images = tuple(chosen.folder.pairs[index][0] for index in chosen.indices)
-        labelled = tuple(replay) if number == 0 else (chosen, *replay)
-        lessons = Lessons(labelled, () if number else images, SamplingConfig(), RATES, share=options.share, seed=seed)
-        steps = steps_within(minutes * 60, start.network(), lessons, criterion)
+    for number, steps, seed in itertools.product(options.frames, options.steps, options.seeds):
+        lessons = _lessons(options, pool, replay, number, seed)
         taught = teach(start.network(), lessons, criterion, steps, console)
         after = confusions(start.segmenter_of(taught), judged, console)
         change = compare(after, before, np.random.default_rng(0)).miou
         interval = f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
-        row = [str(number or "none"), f"{minutes:g}", str(seed), str(steps), f"{mean_iou(after.sum(0)):.3f}", interval]
+        row = [str(number or "none"), str(steps), str(seed), f"{mean_iou(after.sum(0)):.3f}", interval]
         table.add_row(*row)
         console.print(", ".join(row))
     console.print(table)
+
+
+def _lessons(options: Options, pool: Source, replay: Sequence[Source], number: int, seed: int) -> Lessons:
+    """What a number of labelled frames of the pool, 0 = none, gives to learn from."""
+    taken = pool.only([pool.names[index] for index in np.linspace(0, len(pool) - 1, number).round().astype(int)])
+    images = tuple(pool.folder.pairs[index][0] for index in pool.indices)
+    rates = replace(
+        RATES,
+        encoder_rate=options.rates * RATES.encoder_rate,
+        decoder_rate=options.rates * RATES.decoder_rate,
+        head_rate=options.rates * RATES.head_rate,
+    )
+    return Lessons(
+        (*([taken] if number else []), *(replay if options.replay or not number else [])),
+        images if options.unlabelled or not number else (),
+        SamplingConfig(),
+        rates,
+        share=options.share,
+        seed=seed,
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from desert_seg_train.label.labelme import read_labelme
 from desert_seg_train.written import RECORD, read_record
 
 DEEP = "[" * 200_000
+NESTED = "[" * 500 + "]" * 500
 
 
 def read_pretrained(path):
@@ -30,9 +31,10 @@ READERS = {
 }
 
 
-def test_text_that_is_nested_too_deep_is_a_value_error():
+@pytest.mark.parametrize("text", [DEEP, NESTED])
+def test_text_that_is_nested_too_deep_is_a_value_error(text):
     with pytest.raises(ValueError, match="nested too deep"):
-        parse_json(DEEP)
+        parse_json(text)
     assert parse_json('{"a": [1]}') == {"a": [1]}
 
 

@@ -18,6 +18,7 @@ import torch
 from desert_seg.checkpoint import read_checkpoint
 from desert_seg.errors import ArtifactError, DataError, OutputError
 from desert_seg.files import refusal, write_text, writing
+from desert_seg.json_file import parse_json
 from desert_seg.labels import LabelMap
 from desert_seg.network import NetworkConfig
 from desert_seg_train.train.config import TrainConfig
@@ -108,7 +109,7 @@ class RunFolder:
         """
         content = read_checkpoint(self.last)
         try:
-            found, expected = json.loads(content["recipe"]), json.loads(self.recipe)
+            found, expected = parse_json(content["recipe"]), json.loads(self.recipe)
             changed = [name for name in expected if found.get(name) != expected[name]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(
