@@ -20,7 +20,8 @@ from desert_seg.recordings.drive import open_drive
 from desert_seg_ros.bag_benchmark.masks import recorded_masks
 
 ROS_PROGRAMS = ("desert-seg-demo", "desert-seg-benchmark")
-"""Ended by a signal that cannot be caught, these leave Fast DDS's shared memory behind: nobody else could free it."""
+"""Where they, or the node that they start, end by a signal that cannot be caught, or abort for want of memory, Fast DDS's
+shared memory stays behind: nobody else could free it."""
 
 
 class WarmProcess:
@@ -66,7 +67,8 @@ class WarmProcess:
         self._process.stdin.flush()
         ending = json.loads(self._process.stdout.readline())
         assert ending["orphans"] == 0, (arguments, how, moment, log.read_text())
-        if self.may_mount and not (ending["code"] < 0 and arguments[0] in ROS_PROGRAMS):
+        is_abrupt = ending["code"] < 0 or (ending["code"] and memory_mb)
+        if self.may_mount and not (is_abrupt and arguments[0] in ROS_PROGRAMS):
             assert not ending["memory"], (arguments, how, moment, ending["memory"])
         assert "Traceback" not in log.read_text(), (arguments, how, moment, log.read_text())
         return ending["code"], ending["is_told"]
