@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 
 from desert_seg.errors import FrameError
 from desert_seg.ground import GroundError
+from desert_seg.recordings.dim import dim_remark
 from desert_seg.recordings.video_stream import VideoStream
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.camera_poses import CameraPoses
@@ -60,7 +61,7 @@ class Camera:
         self._transport: Transport | None = None
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
-        self._misfit, self._groundless = "", ""
+        self._misfit, self._groundless, self._dim = "", "", ""
         self._poses = CameraPoses(node, self._below("camera_pose"), transforms, qos_watch)
         self._inputs: list[Any] = []
         self._video: VideoReceiver | None = None
@@ -156,7 +157,7 @@ class Camera:
         if self._video is not None:
             self._video.stop()
         self._inputs, self.input_topic, self._video = [], "", None
-        self._info, self._misfit, self._groundless = None, "", ""
+        self._info, self._misfit, self._groundless, self._dim = None, "", "", ""
 
     def close(self) -> None:
         """Free the publishers."""
@@ -173,7 +174,7 @@ class Camera:
         motionless = ""
         if is_smoothing and self._poses.problem:
             motionless = f"smoothing goes on without the camera's motion: {self._poses.problem}"
-        return [*mistakes, *filter(None, (self._misfit, self._groundless, motionless))]
+        return [*mistakes, *filter(None, (self._dim, self._misfit, self._groundless, motionless))]
 
     def num_publishers(self) -> int:
         """How many publishers the input topic has."""
@@ -191,8 +192,12 @@ class Camera:
 
     def _decode(self, transport: Transport, reader: InputReader, item: Any) -> tuple[Any, npt.NDArray[np.uint8]]:
         """Header and HxWx3 uint8 RGB of what `subscribe` handed on; raises FrameError."""
-        message = item if transport.is_video else reader.message(item)
-        return message.header, transport.decode(message)
+        if transport.is_video:
+            return item.header, transport.decode(item)
+        message = reader.message(item)
+        rgb = transport.decode(message)
+        self._dim = dim_remark(message, rgb)
+        return message.header, rgb
 
     def _wanted(self) -> frozenset[str]:
         return frozenset(name for name, publisher in self._outputs.items() if publisher.get_subscription_count() > 0)

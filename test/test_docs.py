@@ -127,6 +127,9 @@ def test_the_table_of_what_diagnostics_say_has_every_message_at_its_level_and_no
     assert "another shape, so none is published beside the masks" in " ".join(calibration)
     assert "another shape, so none is published beside the masks" in " ".join(texts("camera.py"))
     others -= calibration
+    (dim,) = (message for message in others if message.startswith("images of … are nearly black"))
+    assert all(part in " ".join(texts("dim.py", ROOT / "desert_seg" / "recordings")) for part in dim.split("…"))
+    others -= {dim}
     (withheld,) = (message for message in others if message.startswith("~/obstacles"))
     assert withheld.removesuffix("…") in texts("camera.py")
     others -= {withheld}

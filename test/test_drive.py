@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import bag_kinds
 import numpy as np
 import pytest
 from PIL import Image
@@ -149,6 +150,14 @@ def test_broken_pixels_are_found_when_they_are_decoded(tmp_path: Path) -> None:
     (frame,) = open_drive(tmp_path).frames()
     with pytest.raises(FrameError):
         frame.rgb()
+
+
+def test_a_bag_of_images_that_are_nearly_black_for_want_of_scaling_is_remarked_on(tmp_path: Path) -> None:
+    for num_bits, is_told in ((12, True), (16, False)):
+        samples = np.random.default_rng(0).integers(0, 2**num_bits, (48, 64), np.uint16)
+        messages = [("/image", time, bag_kinds.raw(samples, "mono16", time)) for time in bag_kinds.times()]
+        drive = open_drive(bag_kinds.write(tmp_path / str(num_bits), messages))
+        assert any("images of mono16 are nearly black" in remark for remark in drive.remarks) == is_told
 
 
 def test_what_is_no_drive_is_named(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 from desert_seg.errors import FrameError
+from desert_seg.recordings.dim import dim_remark
 from desert_seg.recordings.image_codec import (
     SUPPORTED_ENCODINGS,
+    decode,
     decode_compressed,
     decode_image,
     decode_mask,
@@ -249,6 +251,37 @@ def test_16_bit_gray_in_png_is_as_raw_mono16() -> None:
     message = compressed_message("png", np.frombuffer(raw.data, "<u2").reshape(8, 12))
     message.format = "mono16; png compressed "
     np.testing.assert_array_equal(decode_compressed(message), decode_image(raw))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "form", "bits", "is_dim"),
+    [
+        ("mono16", None, 14, True),
+        ("mono16", None, 12, True),
+        ("mono16", None, 16, False),
+        ("bayer_rggb16", None, 12, True),
+        ("rgb16", None, 10, True),
+        ("mono8", None, 5, False),
+        ("mono16", "mono16; png compressed ", 14, True),
+        ("mono16", "mono16; png compressed ", 16, False),
+        ("rgb16", "png", 12, True),
+        ("rgb8", "png", 5, False),
+    ],
+)
+def test_a_camera_that_leaves_the_upper_bits_empty_is_told_to_scale(
+    encoding: str, form: str | None, bits: int, is_dim: bool
+) -> None:
+    message = image_message(encoding, (96, 128), seed=0)
+    samples = np.frombuffer(message.data, "<u2" if "16" in encoding else np.uint8).reshape(96, 128, -1)
+    samples = samples >> (8 * sample_bytes(encoding) - bits)
+    samples[0, :1] = np.iinfo(samples.dtype).max  # a hot pixel
+    message.data = array.array("B", samples.tobytes())
+    if form is not None:
+        message = compressed_message("png", samples)
+        message.format = form
+    remark = dim_remark(message, decode(message))
+    assert bool(remark) == is_dim
+    assert ("nearly black" in remark and "scale them to 16 bits" in remark) == is_dim
 
 
 def test_samples_of_another_kind_are_refused() -> None:

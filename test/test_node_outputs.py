@@ -199,6 +199,17 @@ def test_a_calibration_of_another_shape_is_not_published_and_that_is_said(peer, 
     peer.until(lambda: says(fit, "") and not says(fit, "camera_info") and infos, "the next calibration")
 
 
+def test_images_that_are_nearly_black_for_want_of_scaling_are_named_as_long_as_they_come(peer, frame):
+    health, samples = peer.listen("/diagnostics", DiagnosticArray), frame[..., 0].astype("<u2")
+
+    def says(image, encoding):
+        peer.send(image, encoding=encoding)
+        return "images of mono16 are nearly black" in latest(peer, health).message
+
+    peer.until(lambda: says(samples << 6, "mono16"), "the camera of 14 bits to be named")
+    peer.until(lambda: latest(peer, health).name and not says(samples << 8, "mono16"), "the camera that scales")
+
+
 def points_of(message):
     """Nx3 of a cloud as any reader takes it, and proof that it has only x, y and z and is tightly packed."""
     assert [(field.name, field.offset, field.datatype, field.count) for field in message.fields] == [

@@ -12,6 +12,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,12 +34,14 @@ from desert_seg.recordings.bag import (
     CAMERA_TYPES,
     IMAGE_TYPES,
     Bag,
+    Topic,
     deserialize,
     find_image_topic,
     is_bag,
     refuse_folder_of_bags,
     sibling_topic,
 )
+from desert_seg.recordings.dim import dim_remark
 from desert_seg.recordings.files import RecordingFiles, find_files
 from desert_seg.recordings.image_codec import decode, decode_mask
 from desert_seg.recordings.video import VideoImages
@@ -214,12 +217,24 @@ def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, lim
         files = find_files(path)
         with Bag(files) as bag:
             image_topic = find_image_topic(bag, topic)
-            remarks = bag.remarks
+            remarks = (*bag.remarks, *_dim(bag, image_topic))
         num_frames, read = image_topic.num_messages, partial(_bag_frames, files, image_topic.name)
     else:
         images, masks, remarks = _folder_files(path)
         num_frames, read = len(images), partial(_folder_frames, images, masks, hz)
     return Drive(path, num_frames if limit is None else min(limit, num_frames), read, limit, remarks)
+
+
+def _dim(bag: Bag, topic: Topic) -> list[str]:
+    """A remark on a topic whose first image is nearly black for want of scaling."""
+    if topic.type not in IMAGE_TYPES:
+        return []
+    with suppress(DesertSegError):  # what cannot be read is reported in its turn
+        for stored in bag.messages([topic.name]):
+            message = deserialize(stored)
+            remark = dim_remark(message, decode(message))
+            return [f"{bag.path}: {remark}"] if remark else []
+    return []
 
 
 def _bag_frames(files: RecordingFiles, topic: str) -> Iterator[DriveFrame | DataError]:
