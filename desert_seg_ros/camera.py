@@ -25,7 +25,13 @@ from desert_seg_ros.ground_points import Sight, ground_points
 from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.input_kind import input_mistakes
 from desert_seg_ros.input_reader import InputReader
-from desert_seg_ros.messages import camera_info_message, cloud_message, image_message, timing_message
+from desert_seg_ros.messages import (
+    camera_info_message,
+    cloud_message,
+    image_message,
+    misfit_sentence,
+    timing_message,
+)
 from desert_seg_ros.qos_watch import QosWatch, no_publisher_events, subscription_events
 from desert_seg_ros.topics import CLOUDS, IMAGES
 from desert_seg_ros.transform_listener import TransformListener
@@ -131,7 +137,7 @@ class Camera:
 
         image = self._node.create_subscription(
             transport.message_type,
-            self._below(transport.topic),
+            reader.topic,
             on_bytes,
             qos,
             raw=True,  # else rclpy reads all that is dropped anyway, and nobody hears of what it cannot read
@@ -188,7 +194,16 @@ class Camera:
         return f"{self.name}/{topic}" if self.name else topic
 
     def _reader(self, transport: Transport) -> InputReader:
-        return InputReader(self._node.resolve_topic_name(self._below(transport.topic)), transport.message_type)
+        return InputReader(self._input_topic(transport), transport.message_type)
+
+    def _input_topic(self, transport: Transport) -> str:
+        """Where images come from, in full; a transport whose own topic is not remapped follows `image`."""
+        name = self._below(transport.topic)
+        topic = self._node.resolve_topic_name(name)
+        if transport.topic == "image" or topic != self._node.resolve_topic_name(name, only_expand=True):
+            return topic
+        ending = transport.topic.removeprefix("image")
+        return self._node.resolve_topic_name(self._below("image")).removesuffix(ending) + ending
 
     def _decode(self, transport: Transport, reader: InputReader, item: Any) -> tuple[Any, npt.NDArray[np.uint8]]:
         """Header and HxWx3 uint8 RGB of what `subscribe` handed on; raises FrameError."""
@@ -242,12 +257,7 @@ class Camera:
         info = camera_info_message(calibration, size, header)
         if info is not None:
             self._outputs["camera_info"].publish(info)
-        self._misfit = (
-            ""
-            if info is not None
-            else f"camera_info is for {calibration.width}x{calibration.height} pixels and images have "
-            f"{size[1]}x{size[0]}, another shape, so none is published beside the masks"
-        )
+        self._misfit = "" if info is not None else misfit_sentence(calibration, size)
 
     def _send(self, output: str, image: Any, encoding: str, header: Any) -> None:
         self._outputs[output].publish(image_message(image, encoding, header))

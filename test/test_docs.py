@@ -125,7 +125,10 @@ def test_the_table_of_what_diagnostics_say_has_every_message_at_its_level_and_no
     others = {message for message, _ in rows} - seen
     calibration = {message for message in others if message.startswith("camera_info is for … pixels")}
     assert "another shape, so none is published beside the masks" in " ".join(calibration)
-    assert "another shape, so none is published beside the masks" in " ".join(texts("camera.py"))
+    uncalibrated = {message for message in others if message.startswith("camera_info is for 0x0 pixels")}
+    for message in (*calibration, *uncalibrated):
+        assert message.rpartition("…")[2].lstrip(", ") in " ".join(texts("messages.py"))
+    others -= uncalibrated
     others -= calibration
     (dim,) = (message for message in others if message.startswith("images of … are nearly black"))
     assert all(part in " ".join(texts("dim.py", ROOT / "desert_seg" / "recordings")) for part in dim.split("…"))

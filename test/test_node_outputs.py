@@ -531,6 +531,25 @@ def test_images_of_the_other_transport_alone_are_named_with_the_cure(start, list
     peer.until(lambda: "start with" not in latest(peer, health).message, "the warning to go with its cause")
 
 
+def test_a_transport_follows_the_base_topic_whether_or_not_its_name_has_the_ending(start):
+    remappings = ("a/image:=/one/image_raw", "b/image:=/two/image_raw/compressed", "c/image/compressed:=/three")
+    options = ("-p", "cameras:=[a, b, c]", "-p", "image_transport:=compressed")
+    _, peer = start("follows", *options, *(word for each in remappings for word in ("-r", each)))
+    health = peer.listen("/diagnostics", DiagnosticArray)
+
+    def inputs():
+        return {
+            value.value
+            for message in health
+            for status in message.status
+            for value in status.values
+            if status.name.startswith("follows:") and value.key == "input"
+        }
+
+    expected = {"/one/image_raw/compressed", "/two/image_raw/compressed", "/three"}
+    peer.until(lambda: inputs() == expected, "the three topics")
+
+
 def test_another_type_on_the_very_input_topic_is_named_with_the_cure(start):
     _, peer = start("mistyped", "-r", "image:=/lidar/points", "-r", "image/compressed:=/elsewhere")
     health = peer.listen("/diagnostics", DiagnosticArray)
