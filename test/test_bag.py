@@ -130,6 +130,16 @@ def test_a_bag_without_images_is_named(tmp_path: Path) -> None:
         find_image_topic(bag)
 
 
+def test_a_topic_of_which_the_recorder_got_nothing_is_named_with_the_cure(tmp_path: Path) -> None:
+    from rosbags.rosbag2 import Writer
+
+    with Writer(tmp_path / "bag", version=9) as writer:
+        writer.add_connection("/camera", COMPRESSED_IMAGE, typestore=bag_kinds.ROS2)
+    for wanted in (None, "/camera"):
+        with Bag(tmp_path / "bag") as bag, pytest.raises(DataError, match=r"no message on /camera, .*quality of"):
+            find_image_topic(bag, wanted)
+
+
 def test_what_is_no_bag_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("of somebody")
     for name in ("missing", "missing.mcap", "notes", "."):

@@ -146,6 +146,35 @@ def test_a_bayer_mosaic_of_one_colour_decodes_to_that_colour() -> None:
             np.testing.assert_array_equal(decode_image(message), np.full((8, 8, 3), (200, 100, 50)))
 
 
+@given(ENCODINGS, SIZES, SEEDS)
+def test_an_encoding_in_capitals_or_with_blanks_is_the_same(encoding: str, size: tuple[int, int], seed: int) -> None:
+    message = image_message(encoding, size, seed)
+    expected = decode_image(message)
+    for spelling in (encoding.upper(), encoding.lower(), f" {encoding} "):
+        message.encoding = spelling
+        np.testing.assert_array_equal(decode_image(message), expected)
+
+
+def test_depth_in_small_letters_is_depth_too() -> None:
+    message = image_message("mono16", (4, 6), seed=0)
+    message.encoding = "16uc1"
+    with pytest.raises(FrameError, match="which is depth"):
+        decode_image(message)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"\x28\xb5\x2f\xfd" + bytes(30), "a zstd archive"),
+        (b"\0\0\0\x20ftypavif" + bytes(30), "an AVIF image"),
+        (b"", "no bytes"),
+    ],
+)
+def test_what_a_topic_holds_in_place_of_an_image_is_named_with_a_cure_for_topics(data: bytes, found: str) -> None:
+    with pytest.raises(FrameError, match=f"found {found} in format 'x', expected .*publish JPEG or PNG"):
+        decode_compressed(SimpleNamespace(format="x", data=data))
+
+
 def test_unpadded_rgb8_is_a_read_only_view_of_the_message() -> None:
     message = image_message("rgb8", (4, 6), seed=0)
     rgb = decode_image(message)
@@ -372,7 +401,7 @@ def test_a_broken_image_is_named(changes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "data", "words"),
     [
-        ("jpeg", b"", "format 'jpeg': found no bytes, expected a PNG"),
+        ("jpeg", b"", "found no bytes in format 'jpeg', expected a PNG"),
         ("png", b"no image", "format 'png': found 8 bytes without the header"),
         ("16UC1; compressedDepth png", b"", "which is depth"),
         ("16UC1; png compressed ", b"", "which is depth; choose a topic of colour images"),

@@ -317,6 +317,12 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
     images = {topic.name: topic for topic in named if kinds[topic.name] == "image"}
     listed = ", ".join(images)
     depth = ", ".join(name for name, kind in kinds.items() if kind == "depth")
+    empty = [topic.name for topic in named if not topic.num_messages and wanted in (None, topic.name)]
+    if empty and (wanted is not None or not images):
+        raise DataError(
+            f"{bag.path}: holds no message on {', '.join(empty)}, for the recorder got none; check that the camera was "
+            "publishing, and give `ros2 bag record` its quality of service (--qos-profile-overrides-path)"
+        )
     if wanted is not None:
         if wanted in images:
             return images[wanted]
