@@ -23,7 +23,7 @@ from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.camera_poses import CameraPoses
 from desert_seg_ros.ground_points import Sight, ground_points
 from desert_seg_ros.health import Health, Timing
-from desert_seg_ros.input_kind import input_mistakes
+from desert_seg_ros.input_kind import TYPES, input_mistakes
 from desert_seg_ros.input_reader import InputReader
 from desert_seg_ros.messages import (
     camera_info_message,
@@ -33,6 +33,7 @@ from desert_seg_ros.messages import (
     timing_message,
 )
 from desert_seg_ros.qos_watch import QosWatch, no_publisher_events, subscription_events
+from desert_seg_ros.rivals import mixed_images, shared_output
 from desert_seg_ros.topics import CLOUDS, IMAGES
 from desert_seg_ros.transform_listener import TransformListener
 from desert_seg_ros.transport import Transport
@@ -176,7 +177,11 @@ class Camera:
         """Sentences about inputs that do not fit, or are missing for an output that somebody listens to."""
         mistakes = []
         if self.input_topic and self._transport is not None:
-            mistakes = input_mistakes(self._node, self.input_topic, self._transport.name)
+            mistakes = [
+                *input_mistakes(self._node, self.input_topic, self._transport.name),
+                *mixed_images(self._node, self.input_topic, TYPES[self._transport.name]),
+            ]
+        mistakes += shared_output(self._node, self._outputs["mask"].topic_name)
         motionless = ""
         if is_smoothing and self._poses.problem:
             motionless = f"smoothing goes on without the camera's motion: {self._poses.problem}"

@@ -80,12 +80,14 @@ _START_CURES = {
         "write the file as config/segment.yaml is: the node's name or /**, below it ros__parameters, below that the "
         "parameters, each two blanks further in"
     ),
+    "Couldn't parse log level": "choose debug, info, warn, error or fatal, like --log-level debug",
     "__ns:=": "begin a namespace with / and use letters, digits and _ only, like -r __ns:=/front",
     "__node:=": "use letters, digits and _ only, like -r __node:=front",
     "Couldn't parse remap rule": "use letters, digits, _ and / only, like -r image:=/camera/image_raw",
     "Couldn't parse parameter override rule": (
         "write -p NAME:=VALUE with a name of those in docs/reference/parameters.md, like -p image_transport:=compressed"
     ),
+    "['": f"{_ARGUMENTS}, and the command's own options before --ros-args",
     "surrogates not allowed": "choose a locale of UTF-8, like export LC_ALL=C.UTF-8",
 }
 """By a part of what ROS says, the first that fits."""

@@ -130,6 +130,11 @@ def test_the_table_of_what_diagnostics_say_has_every_message_at_its_level_and_no
         assert message.rpartition("…")[2].lstrip(", ") in " ".join(texts("messages.py"))
     others -= uncalibrated
     others -= calibration
+    crowded = {message for message in others if "publishers" in message or message.startswith("use_sim_time")}
+    said = " ".join((*texts("rivals.py"), *texts("diagnostics.py")))
+    assert len(crowded) == 3
+    assert all(part.strip(" :,)(") in said for message in crowded for part in message.split("…"))
+    others -= crowded
     (dim,) = (message for message in others if message.startswith("images of … are nearly black"))
     assert all(part in " ".join(texts("dim.py", ROOT / "desert_seg" / "recordings")) for part in dim.split("…"))
     others -= {dim}

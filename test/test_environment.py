@@ -22,6 +22,8 @@ from desert_seg_ros.environment import require_ros, start_ros, use_dds_profile  
         (("-p", "image-transport:=raw"), "write -p NAME:=VALUE with a name of those in"),
         (("--params-file", "/none.yaml"), "give --params-file the path of a file that exists"),
         (("--params-file", "{flat}"), "write the file as config/segment.yaml is"),
+        (("--log-level", "loud"), "choose debug, info, warn, error or fatal"),
+        (("--rate", "2"), "and the command's own options before --ros-args"),
         (("-p",), "write what follows --ros-args as"),
     ],
 )

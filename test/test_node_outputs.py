@@ -499,8 +499,10 @@ def test_a_picture_nobody_looks_at_is_not_painted(start, frame):
 
 def test_a_camera_that_can_never_be_heard_is_named_in_diagnostics(start, frame):
     reliable = "qos_overrides./image.subscription.reliability:=reliable"
-    _, peer = start("strict", "-p", reliable)
+    elsewhere = "qos_overrides./camera.subscription.reliability"
+    node, peer = start("strict", "-p", reliable, "-p", f"{elsewhere}:=reliable")
     peer.until_ready()
+    peer.until(lambda: f"'{elsewhere}' is ignored: the node has no such topic" in node.output(), "the other override")
     health = peer.listen("/diagnostics", DiagnosticArray)
     unsure = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
     peer.node.create_publisher(Image, "image", unsure)
@@ -548,6 +550,31 @@ def test_a_transport_follows_the_base_topic_whether_or_not_its_name_has_the_endi
 
     expected = {"/one/image_raw/compressed", "/two/image_raw/compressed", "/three"}
     peer.until(lambda: inputs() == expected, "the three topics")
+
+
+def test_a_clock_that_does_not_come_and_topics_with_a_second_publisher_are_named_with_the_cure(start, frame):
+    _, peer = start("crowded", "-p", "use_sim_time:=true")
+    peer.until_ready()
+    health = peer.listen("/diagnostics", DiagnosticArray)
+
+    def says(*words):
+        peer.send(frame)
+        return all(word in latest(peer, health).message for word in words)
+
+    peer.until(lambda: says("no /clock has come, so the node's clock stands at 0: start the simulator"), "the clock")
+    assert "synchronise the clocks" not in latest(peer, health).message
+    second = peer.node.create_publisher(Image, "image", 1)
+    double = peer.node.create_publisher(Image, "/crowded/mask", 1)
+    peer.until(
+        lambda: says(
+            "images of 2 publishers are mixed on /image (/test_peer, /test_peer): stop all but one",
+            "/crowded/mask has 2 publishers (",
+        ),
+        "both topics to be named",
+    )
+    for publisher in (second, double):
+        peer.node.destroy_publisher(publisher)
+    peer.until(lambda: not says("publishers"), "the warnings to go with their causes")
 
 
 def test_another_type_on_the_very_input_topic_is_named_with_the_cure(start):

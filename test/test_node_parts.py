@@ -22,6 +22,7 @@ from desert_seg_ros.health import CALM, DROP_CAUSES, ERROR, OK, STALE, WARN, Hea
 from desert_seg_ros.mailbox import Mailbox
 from desert_seg_ros.model import Settings
 from desert_seg_ros.parameters import NodeParameters, ParameterError
+from desert_seg_ros.qos_overrides import check_overrides
 from desert_seg_ros.worker import FrameWorker, Lane
 
 
@@ -253,6 +254,27 @@ def test_of_several_things_amiss_the_worst_gives_the_level_and_all_are_said(heal
 def test_a_value_that_is_not_allowed_is_refused_with_those_that_are(change, message):
     with pytest.raises(ParameterError, match=message):
         NodeParameters().changed(change)
+
+
+@pytest.mark.parametrize(
+    ("policy", "value", "is_allowed"),
+    [
+        ("reliability", "reliable", True),
+        ("reliability", "relaible", False),
+        ("history", "keep_last", True),
+        ("history", "keep", False),
+        ("depth", 5, True),
+        ("depth", 0, False),
+        ("depth", "deep", False),
+    ],
+)
+def test_a_quality_of_service_that_there_is_not_is_refused_with_those_there_are(policy, value, is_allowed):
+    overrides = {f"qos_overrides./image.subscription.{policy}": value, "qos": "of somebody else"}
+    if is_allowed:
+        check_overrides(overrides)
+        return
+    with pytest.raises(ParameterError, match=f"subscription.{policy} is {value!r}; (choose one of|it must be)"):
+        check_overrides(overrides)
 
 
 def test_changing_gives_a_new_set_and_ignores_names_of_others():
