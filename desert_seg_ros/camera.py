@@ -26,10 +26,10 @@ from desert_seg_ros.health import Health, Timing
 from desert_seg_ros.input_kind import TYPES, input_mistakes
 from desert_seg_ros.input_reader import InputReader
 from desert_seg_ros.messages import (
+    calibration_fault,
     camera_info_message,
     cloud_message,
     image_message,
-    misfit_sentence,
     timing_message,
 )
 from desert_seg_ros.qos_watch import QosWatch, no_publisher_events, subscription_events
@@ -262,7 +262,7 @@ class Camera:
         info = camera_info_message(calibration, size, header)
         if info is not None:
             self._outputs["camera_info"].publish(info)
-        self._misfit = "" if info is not None else misfit_sentence(calibration, size)
+        self._misfit = calibration_fault(calibration, size)
 
     def _send(self, output: str, image: Any, encoding: str, header: Any) -> None:
         self._outputs[output].publish(image_message(image, encoding, header))

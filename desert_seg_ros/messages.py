@@ -120,9 +120,16 @@ def camera_info_message(info: Any, size: tuple[int, int], header: Any) -> Any | 
     return scaled
 
 
-def misfit_sentence(info: Any, size: tuple[int, int]) -> str:
-    """Why there is no calibration for images of a size (H, W), and what helps."""
+def calibration_fault(info: Any, size: tuple[int, int]) -> str:
+    """What is wrong with a camera's CameraInfo for images of a size (H, W), and what helps; empty if nothing is."""
     found = f"camera_info is for {info.width}x{info.height} pixels and images have {size[1]}x{size[0]}"
     if not info.width or not info.height:
         return f"{found}, so none is published beside the masks: calibrate the camera, whose driver then names its size"
-    return f"{found}, another shape, so none is published beside the masks"
+    if camera_info_message(info, size, info.header) is None:
+        return f"{found}, another shape, so none is published beside the masks"
+    if not is_camera_matrix(np.array(info.k).reshape(3, 3)):
+        return (
+            "camera_info has no camera matrix in K, so nobody can use the one beside the masks: calibrate the camera "
+            "(camera_calibration), and have its driver publish the result"
+        )
+    return ""

@@ -195,7 +195,9 @@ def test_a_calibration_of_another_shape_is_not_published_and_that_is_said(peer, 
     infos.clear()
     peer.until(lambda: says(misfit, sentence), "another frame")
     assert infos == []
-    fit = CameraInfo(height=height, width=width)
+    bare = CameraInfo(height=height, width=width)
+    peer.until(lambda: says(bare, "camera_info has no camera matrix in K"), "the calibration of zeros to be named")
+    fit = CameraInfo(height=height, width=width, k=[500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0])
     peer.until(lambda: says(fit, "") and not says(fit, "camera_info") and infos, "the next calibration")
 
 
