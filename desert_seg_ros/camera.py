@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 
 from desert_seg.errors import FrameError
 from desert_seg.ground import GroundError
-from desert_seg.recordings.dim import dim_remark
+from desert_seg.recordings.picture_fault import picture_fault
 from desert_seg.recordings.video_stream import VideoStream
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.camera_poses import CameraPoses
@@ -68,7 +68,7 @@ class Camera:
         self._transport: Transport | None = None
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
-        self._misfit, self._groundless, self._dim = "", "", ""
+        self._misfit, self._groundless, self._picture_fault = "", "", ""
         self._poses = CameraPoses(node, self._below("camera_pose"), transforms, qos_watch)
         self._inputs: list[Any] = []
         self._video: VideoReceiver | None = None
@@ -164,7 +164,7 @@ class Camera:
         if self._video is not None:
             self._video.stop()
         self._inputs, self.input_topic, self._video = [], "", None
-        self._info, self._misfit, self._groundless, self._dim = None, "", "", ""
+        self._info, self._misfit, self._groundless, self._picture_fault = None, "", "", ""
 
     def close(self) -> None:
         """Free the publishers."""
@@ -185,7 +185,7 @@ class Camera:
         motionless = ""
         if is_smoothing and self._poses.problem:
             motionless = f"smoothing goes on without the camera's motion: {self._poses.problem}"
-        return [*mistakes, *filter(None, (self._dim, self._misfit, self._groundless, motionless))]
+        return [*mistakes, *filter(None, (self._picture_fault, self._misfit, self._groundless, motionless))]
 
     def num_publishers(self) -> int:
         """How many publishers the input topic has."""
@@ -216,7 +216,7 @@ class Camera:
             return item.header, transport.decode(item)
         message = reader.message(item)
         rgb = transport.decode(message)
-        self._dim = dim_remark(message, rgb)
+        self._picture_fault = picture_fault(message, rgb)
         return message.header, rgb
 
     def _wanted(self) -> frozenset[str]:

@@ -182,6 +182,13 @@ def test_what_is_no_drive_is_named(tmp_path: Path) -> None:
         ("lidar.pcap", b"\xd4\xc3\xb2\xa1" + bytes(30), "a capture of network packets", "with the driver"),
         ("zed.svo2", b"SVO" + bytes(30), "a recording of ZED's SDK", "svo_path:=FILE"),
         ("poses.csv", b"x,y\n1,2\n", "a table without images", "give the recording"),
+        ("x.mcap.crdownload", b"\x89MCAP0\r\n" + bytes(30), "a file whose download or copy has not ended", "wait for"),
+        (
+            "x.db",
+            b"SQLite format 3\0" + bytes(30),
+            "a recording that is not named like one",
+            "rename it to end in .db3",
+        ),
         ("a.png", b"\x89PNG", "a single image", "give the folder it is in"),
         ("metadata.yaml", b"rosbag2_bagfile_information:\n", "the description of a bag", "give the folder it is in"),
     ],

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 from desert_seg.errors import FrameError
-from desert_seg.recordings.dim import dim_remark
 from desert_seg.recordings.image_codec import (
     SUPPORTED_ENCODINGS,
     decode,
@@ -24,6 +23,7 @@ from desert_seg.recordings.image_codec import (
     decode_mask,
     fill_image,
 )
+from desert_seg.recordings.picture_fault import picture_fault
 
 NUM_CHANNELS = dict.fromkeys(("rgb8", "bgr8", "rgb16", "bgr16", "8UC3", "16UC3"), 3)
 NUM_CHANNELS |= dict.fromkeys(("rgba8", "bgra8", "rgba16", "bgra16", "8UC4", "16UC4"), 4)
@@ -308,9 +308,25 @@ def test_a_camera_that_leaves_the_upper_bits_empty_is_told_to_scale(
     if form is not None:
         message = compressed_message("png", samples)
         message.format = form
-    remark = dim_remark(message, decode(message))
+    remark = picture_fault(message, decode(message))
     assert bool(remark) == is_dim
     assert ("nearly black" in remark and "scale them to 16 bits" in remark) == is_dim
+
+
+@pytest.mark.parametrize(
+    ("form", "is_told"),
+    [
+        ("yuv422_yuy2; jpeg compressed mono8", True),
+        ("bayer_rggb8; jpeg compressed mono8", True),
+        ("mono8; jpeg compressed mono8", False),
+        ("rgb8; jpeg compressed bgr8", False),
+        ("jpeg", False),
+    ],
+)
+def test_colours_that_image_transport_did_not_compress_are_missed(form: str, is_told: bool) -> None:
+    message = compressed_message("jpg", np.full((8, 8), 100, np.uint8))
+    message.format = form
+    assert ("come in grey" in picture_fault(message, decode(message))) == is_told
 
 
 def test_samples_of_another_kind_are_refused() -> None:

@@ -41,9 +41,9 @@ from desert_seg.recordings.bag import (
     refuse_folder_of_bags,
     sibling_topic,
 )
-from desert_seg.recordings.dim import dim_remark
 from desert_seg.recordings.files import RecordingFiles, find_files
 from desert_seg.recordings.image_codec import decode, decode_mask
+from desert_seg.recordings.picture_fault import picture_fault
 from desert_seg.recordings.video import VideoImages
 from desert_seg.recordings.video_messages import VIDEO
 
@@ -217,7 +217,7 @@ def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, lim
         files = find_files(path)
         with Bag(files) as bag:
             image_topic = find_image_topic(bag, topic)
-            remarks = (*bag.remarks, *_dim(bag, image_topic))
+            remarks = (*bag.remarks, *_picture_faults(bag, image_topic))
         num_frames, read = image_topic.num_messages, partial(_bag_frames, files, image_topic.name)
     else:
         images, masks, remarks = _folder_files(path)
@@ -225,14 +225,14 @@ def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, lim
     return Drive(path, num_frames if limit is None else min(limit, num_frames), read, limit, remarks)
 
 
-def _dim(bag: Bag, topic: Topic) -> list[str]:
-    """A remark on a topic whose first image is nearly black for want of scaling."""
+def _picture_faults(bag: Bag, topic: Topic) -> list[str]:
+    """A remark on a topic by whose first image the pictures show less than the camera saw."""
     if topic.type not in IMAGE_TYPES:
         return []
     with suppress(DesertSegError):  # what cannot be read is reported in its turn
         for stored in bag.messages([topic.name]):
             message = deserialize(stored)
-            remark = dim_remark(message, decode(message))
+            remark = picture_fault(message, decode(message))
             return [f"{bag.path}: {remark}"] if remark else []
     return []
 

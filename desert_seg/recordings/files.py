@@ -82,7 +82,8 @@ def find_files(path: Path) -> RecordingFiles:
     if not present:
         present = _files_of_one_recording(path)
         what = "lists none of the files there" if (path / _METADATA).exists() else "is missing"
-        remarks.append(f"{path}: {_METADATA} {what}, as after a power loss; what the files hold is read")
+        if not all(file.suffix.lower() == ".bag" for file in present):  # ROS 1 writes no metadata
+            remarks.append(f"{path}: {_METADATA} {what}, as after a power loss; what the files hold is read")
         remarks += _gaps(path, present)
     elif len(present) < len(listed):
         missing = len(listed) - len(present)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from desert_seg.file_kind import FileKind, other_kind
 from desert_seg.images import is_image_name
+from desert_seg.recordings.cut_mcap import MAGIC as MCAP_MAGIC
 
+_RECORDINGS = {MCAP_MAGIC: ".mcap", b"SQLite format 3\0": ".db3", b"#ROSBAG V": ".bag"}
 _TAR_MAGIC_AT = 257
 
 _TAR = FileKind("a tar archive", "unpack it and give what is in it")
@@ -21,7 +23,10 @@ _LOG = FileKind("a part of a db3 file that is not written yet", "give the .db3 f
 WRITING = (_TABLE, _SETTINGS)
 """What often lies beside recordings, and so is not what somebody means who gives a folder."""
 
+_UNFINISHED = FileKind("a file whose download or copy has not ended", "wait for its end, or copy it again")
+
 _SUFFIXES = {
+    **dict.fromkeys((".part", ".partial", ".crdownload", ".filepart", ".tmp"), _UNFINISHED),
     ".svo": _ZED,
     ".svo2": _ZED,
     ".csv": _TABLE,
@@ -51,6 +56,9 @@ def foreign_kind(path: Path) -> FileKind | None:
         return FileKind("a single image", f"give the folder it is in, {path.parent}")
     with path.open("rb") as file:
         data = file.read(512)
+    if suffix := next((suffix for magic, suffix in _RECORDINGS.items() if data.startswith(magic)), None):
+        named = FileKind("a recording that is not named like one", f"rename it to end in {suffix}")
+        return _SUFFIXES.get(path.suffix.lower(), named)
     if data.startswith(b"ustar", _TAR_MAGIC_AT):
         return _TAR
     return other_kind(data) or _SUFFIXES.get(path.suffix.lower())
