@@ -214,8 +214,12 @@ class Camera:
         """Header and HxWx3 uint8 RGB of what `subscribe` handed on; raises FrameError."""
         if transport.is_video:
             return item.header, transport.decode(item)
-        message = reader.message(item)
-        rgb = transport.decode(message)
+        try:
+            message = reader.message(item)
+            rgb = transport.decode(message)
+        except FrameError:
+            self._picture_fault = ""  # of images that came before
+            raise
         self._picture_fault = picture_fault(message, rgb)
         return message.header, rgb
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from desert_seg.dds import PROFILES, check_domain, check_middleware, chosen_by_user, has_room, profile_variable
 from desert_seg.errors import DesertSegError
@@ -100,10 +101,16 @@ def use_dds_profile(profile: Path) -> None:
     memory has no room for it, as in many containers, nothing is changed.
 
     Raises:
-        DesertSegError: The user has chosen a profile that is not there; Fast DDS would go on without.
+        DesertSegError: The user has chosen a profile that is not there or no XML; Fast DDS would go on without.
     """
     for name in filter(os.environ.get, PROFILES):
         if not Path(os.environ[name]).is_file():
             raise DesertSegError(f"{name} is {os.environ[name]!r}, and there is no such file; correct or unset it")
+        try:
+            ElementTree.parse(os.environ[name])
+        except (ElementTree.ParseError, OSError) as error:
+            raise DesertSegError(
+                f"{name} is {os.environ[name]!r}, which is no profile in XML ({error}); correct or unset it"
+            ) from error
     if chosen_by_user() is None and has_room():
         os.environ[profile_variable()] = str(profile)

@@ -52,7 +52,10 @@ def test_a_middleware_that_is_not_installed_is_named_with_those_that_are(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
-def test_a_profile_that_is_not_there_is_refused(tmp_path, monkeypatch, name):
+def test_a_profile_that_is_not_there_or_no_xml_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.setenv(name, str(tmp_path / "none.xml"))
     with pytest.raises(DesertSegError, match=f"{name} is .*none.xml', and there is no such file; correct or unset it"):
+        use_dds_profile(tmp_path / "ours.xml")
+    (tmp_path / "none.xml").write_text("<dds><profiles>")
+    with pytest.raises(DesertSegError, match=f"{name} is .*none.xml', which is no profile in XML .*; correct or unset"):
         use_dds_profile(tmp_path / "ours.xml")

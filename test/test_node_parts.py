@@ -316,7 +316,7 @@ def test_shared_memory_is_made_large_enough_under_the_name_that_fast_dds_reads(e
 
 @pytest.mark.parametrize("name", [*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS"])
 def test_what_a_person_has_chosen_for_dds_stays(environ, tmp_path, name):
-    (tmp_path / "mine").touch()
+    (tmp_path / "mine").write_text("<dds/>")
     environ.setenv(name, str(tmp_path / "mine"))
     use_dds_profile(SHIPPED)
     assert str(SHIPPED) not in chosen()
