@@ -282,6 +282,14 @@ def test_split_files_are_read_in_the_order_of_the_times_in_them(
         assert any("in the order of the times in them" in remark for remark in bag.remarks) == is_told
 
 
+def test_a_last_file_without_messages_is_in_order(tmp_path: Path) -> None:
+    path = split_as(tmp_path / "bag", "x_0.mcap", "x_1.mcap")
+    bag_kinds.storage_file(bag_kinds.write(tmp_path / "empty", [])).rename(path / "x_2.mcap")
+    with Bag(path) as bag:
+        assert len(list(bag.messages([bag_kinds.TOPIC]))) == 2
+        assert not any("in the order of the times" in remark for remark in bag.remarks)
+
+
 def test_files_that_overlap_in_time_are_read_together(tmp_path: Path) -> None:
     path, frames = tmp_path / "bag", bag_kinds.camera()
     path.mkdir()

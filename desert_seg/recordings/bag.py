@@ -80,7 +80,7 @@ class Bag(AbstractContextManager["Bag"]):
                 self._damage.append(error)
         if not self._storages:
             raise self._damage[0]
-        in_order = sorted(self._storages, key=_begin)
+        in_order = _in_time_order(self._storages)
         remarks = [] if in_order == self._storages else [_disorder(self.path)]
         self._storages = in_order
         remarks += [each.remark for each in self._storages if each.remark]
@@ -103,7 +103,7 @@ class Bag(AbstractContextManager["Bag"]):
         damage = list(self._damage)
 
         def timed(storage: Storage) -> Iterator[tuple[int, BagMessage | None]]:
-            yield _begin(storage), None  # so that a file is read from when its first message is due, not before
+            yield storage.begin_ns or 0, None  # so that a file is read from when its first message is due, not before
             try:
                 for message in storage.messages(topics):
                     yield message.recorded_ns, message
@@ -213,9 +213,13 @@ def _writing(path: Path) -> Iterator[None]:
         raise OutputError(f"{path}: cannot be written ({error}); make room on its disk, or choose another") from error
 
 
-def _begin(storage: Storage) -> int:
-    """When a file begins; one without messages is taken first, for what is wrong with it."""
-    return storage.begin_ns or 0
+def _in_time_order(storages: list[Storage]) -> list[Storage]:
+    """Files by when they begin; one without messages stays behind the file before it."""
+    begins, last_ns = [], 0
+    for storage in storages:
+        last_ns = last_ns if storage.begin_ns is None else storage.begin_ns
+        begins.append(last_ns)
+    return [storages[index] for index in sorted(range(len(storages)), key=begins.__getitem__)]
 
 
 def _disorder(path: Path) -> str:
@@ -317,7 +321,7 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
     images = {topic.name: topic for topic in named if kinds[topic.name] == "image"}
     listed = ", ".join(images)
     depth = ", ".join(name for name, kind in kinds.items() if kind == "depth")
-    empty = [topic.name for topic in named if not topic.num_messages and wanted in (None, topic.name)]
+    empty = [name for name, kind in kinds.items() if kind == "empty" and wanted in (None, name)]
     if empty and (wanted is not None or not images):
         raise DataError(
             f"{bag.path}: holds no message on {', '.join(empty)}, for the recorder got none; check that the camera was "
@@ -340,7 +344,7 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
     return next(iter(images.values()))
 
 
-def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty"]:
+def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty", "damaged"]:
     """What a topic of images holds, by the first of its messages that can be read."""
     is_empty = True
     try:
@@ -352,7 +356,7 @@ def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty"]:
                 continue
             return "depth" if _is_depth(message) else "image"
     except DataError:
-        pass  # damage is reported when the images are read
+        return "damaged" if is_empty else "image"  # which is reported when the images are read
     return "empty" if is_empty else "image"
 
 
