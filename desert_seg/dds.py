@@ -21,6 +21,9 @@ ROOM_BYTES = 4 * 64 * 2**20
 PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """The variables that name a profile: of Fast DDS 2, once Fast RTPS, and of Fast DDS 3."""
 
+_CHOOSER = "rmw_implementation"
+"""The package that chooses among the others."""
+
 TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
 
 
@@ -34,6 +37,23 @@ def check_domain() -> int:
     if not domain.isdecimal() or int(domain) > MAX_DOMAIN_ID:
         raise DesertSegError(f"ROS_DOMAIN_ID is {domain!r}; it must be a number from 0 to {MAX_DOMAIN_ID}")
     return int(domain)
+
+
+def check_middleware() -> None:
+    """Check that the middleware that the environment asks for is installed.
+
+    Raises:
+        DesertSegError: It is not among those of the ament index.
+    """
+    wanted = os.environ.get("RMW_IMPLEMENTATION")
+    prefixes = list(filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)))
+    index = [Path(prefix, "share", "ament_index", "resource_index", "rmw_typesupport") for prefix in prefixes]
+    installed = sorted({file.name for folder in index if folder.is_dir() for file in folder.iterdir()} - {_CHOOSER})
+    if wanted and installed and wanted not in installed:
+        raise DesertSegError(
+            f"RMW_IMPLEMENTATION is {wanted!r}, and installed are {', '.join(installed)}; install "
+            f"ros-$ROS_DISTRO-{wanted.replace('_', '-')}, or unset it"
+        )
 
 
 def chosen_by_user() -> str | None:

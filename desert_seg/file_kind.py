@@ -18,6 +18,10 @@ class FileKind(NamedTuple):
 _TO_PNG = "convert it to PNG or JPEG"
 _UNPACK = "unpack it and give what is in it"
 _VIDEO = FileKind("a video", "make images of it (ffmpeg -i VIDEO -qscale:v 2 frames/%06d.jpg) and give their folder")
+_CAPTURE = FileKind(
+    "a capture of network packets",
+    "play it with the driver of the sensor it was captured from, and record the image topic with `ros2 bag record`",
+)
 _EMPTY = FileKind("no bytes", "copy it again from its source, or check what wrote it")
 
 _BEGINNINGS = {
@@ -32,6 +36,11 @@ _BEGINNINGS = {
     b"\x1a\x45\xdf\xa3": _VIDEO,  # Matroska and WebM
     b"PK\3\4": FileKind("a zip archive", _UNPACK),
     b"\x1f\x8b": FileKind("a gzip archive", _UNPACK),
+    b"BZh": FileKind("a bzip2 archive", _UNPACK),
+    b"\xfd7zXZ": FileKind("an xz archive", _UNPACK),
+    b"7z\xbc\xaf\x27\x1c": FileKind("a 7z archive", _UNPACK),
+    b"\x28\xb5\x2f\xfd": FileKind("a zstd archive", _UNPACK),
+    **dict.fromkeys((b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a"), _CAPTURE),
 }
 
 _BRANDS = {

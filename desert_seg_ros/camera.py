@@ -17,15 +17,23 @@ from std_msgs.msg import Header
 
 from desert_seg.errors import FrameError
 from desert_seg.ground import GroundError
+from desert_seg.recordings.picture_fault import picture_fault
 from desert_seg.recordings.video_stream import VideoStream
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.camera_poses import CameraPoses
 from desert_seg_ros.ground_points import Sight, ground_points
 from desert_seg_ros.health import Health, Timing
-from desert_seg_ros.input_kind import input_mistakes
+from desert_seg_ros.input_kind import TYPES, input_mistakes
 from desert_seg_ros.input_reader import InputReader
-from desert_seg_ros.messages import camera_info_message, cloud_message, image_message, timing_message
+from desert_seg_ros.messages import (
+    calibration_fault,
+    camera_info_message,
+    cloud_message,
+    image_message,
+    timing_message,
+)
 from desert_seg_ros.qos_watch import QosWatch, no_publisher_events, subscription_events
+from desert_seg_ros.rivals import mixed_images, shared_output
 from desert_seg_ros.topics import CLOUDS, IMAGES
 from desert_seg_ros.transform_listener import TransformListener
 from desert_seg_ros.transport import Transport
@@ -60,7 +68,7 @@ class Camera:
         self._transport: Transport | None = None
         self._node, self._qos_watch = node, qos_watch
         self._info: CameraInfo | None = None
-        self._misfit, self._groundless = "", ""
+        self._misfit, self._groundless, self._picture_fault = "", "", ""
         self._poses = CameraPoses(node, self._below("camera_pose"), transforms, qos_watch)
         self._inputs: list[Any] = []
         self._video: VideoReceiver | None = None
@@ -130,7 +138,7 @@ class Camera:
 
         image = self._node.create_subscription(
             transport.message_type,
-            self._below(transport.topic),
+            reader.topic,
             on_bytes,
             qos,
             raw=True,  # else rclpy reads all that is dropped anyway, and nobody hears of what it cannot read
@@ -156,7 +164,7 @@ class Camera:
         if self._video is not None:
             self._video.stop()
         self._inputs, self.input_topic, self._video = [], "", None
-        self._info, self._misfit, self._groundless = None, "", ""
+        self._info, self._misfit, self._groundless, self._picture_fault = None, "", "", ""
 
     def close(self) -> None:
         """Free the publishers."""
@@ -169,11 +177,15 @@ class Camera:
         """Sentences about inputs that do not fit, or are missing for an output that somebody listens to."""
         mistakes = []
         if self.input_topic and self._transport is not None:
-            mistakes = input_mistakes(self._node, self.input_topic, self._transport.name)
+            mistakes = [
+                *input_mistakes(self._node, self.input_topic, self._transport.name),
+                *mixed_images(self._node, self.input_topic, TYPES[self._transport.name]),
+            ]
+        mistakes += shared_output(self._node, self._outputs["mask"].topic_name)
         motionless = ""
         if is_smoothing and self._poses.problem:
             motionless = f"smoothing goes on without the camera's motion: {self._poses.problem}"
-        return [*mistakes, *filter(None, (self._misfit, self._groundless, motionless))]
+        return [*mistakes, *filter(None, (self._picture_fault, self._misfit, self._groundless, motionless))]
 
     def num_publishers(self) -> int:
         """How many publishers the input topic has."""
@@ -187,12 +199,29 @@ class Camera:
         return f"{self.name}/{topic}" if self.name else topic
 
     def _reader(self, transport: Transport) -> InputReader:
-        return InputReader(self._node.resolve_topic_name(self._below(transport.topic)), transport.message_type)
+        return InputReader(self._input_topic(transport), transport.message_type)
+
+    def _input_topic(self, transport: Transport) -> str:
+        """Where images come from, in full; a transport whose own topic is not remapped follows `image`."""
+        name = self._below(transport.topic)
+        topic = self._node.resolve_topic_name(name)
+        if transport.topic == "image" or topic != self._node.resolve_topic_name(name, only_expand=True):
+            return topic
+        ending = transport.topic.removeprefix("image")
+        return self._node.resolve_topic_name(self._below("image")).removesuffix(ending) + ending
 
     def _decode(self, transport: Transport, reader: InputReader, item: Any) -> tuple[Any, npt.NDArray[np.uint8]]:
         """Header and HxWx3 uint8 RGB of what `subscribe` handed on; raises FrameError."""
-        message = item if transport.is_video else reader.message(item)
-        return message.header, transport.decode(message)
+        if transport.is_video:
+            return item.header, transport.decode(item)
+        try:
+            message = reader.message(item)
+            rgb = transport.decode(message)
+        except FrameError:
+            self._picture_fault = ""  # of images that came before
+            raise
+        self._picture_fault = picture_fault(message, rgb)
+        return message.header, rgb
 
     def _wanted(self) -> frozenset[str]:
         return frozenset(name for name, publisher in self._outputs.items() if publisher.get_subscription_count() > 0)
@@ -237,12 +266,7 @@ class Camera:
         info = camera_info_message(calibration, size, header)
         if info is not None:
             self._outputs["camera_info"].publish(info)
-        self._misfit = (
-            ""
-            if info is not None
-            else f"camera_info is for {calibration.width}x{calibration.height} pixels and images have "
-            f"{size[1]}x{size[0]}, another shape, so none is published beside the masks"
-        )
+        self._misfit = calibration_fault(calibration, size)
 
     def _send(self, output: str, image: Any, encoding: str, header: Any) -> None:
         self._outputs[output].publish(image_message(image, encoding, header))

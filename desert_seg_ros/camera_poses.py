@@ -77,6 +77,8 @@ class CameraPoses:
                 raise TransformError(
                     "camera_info has no camera matrix in K; run camera_calibration and publish its result"
                 )
+            if not info.roi.do_rectify and (info.roi.width or info.roi.height):
+                raise TransformError("camera_info has a region of interest; have the driver publish the whole image")
             pose, world = self._from_messages(poses, header) if poses else self._from_transforms(header)
             if pose[2, 2] > SKYWARD:
                 source = "camera_pose" if poses else f"frame {header.frame_id!r}"

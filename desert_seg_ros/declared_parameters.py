@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from desert_seg.errors import DesertSegError, shortened
 from desert_seg_ros.parameter_services import ParameterServices
 from desert_seg_ros.parameters import NodeParameters, ParameterError, expectation
+from desert_seg_ros.qos_overrides import PREFIX, check_overrides
 
 
 class DeclaredParameters:
@@ -37,6 +38,7 @@ class DeclaredParameters:
             ParameterError: A parameter given at start has an invalid value.
         """
         self._node, self._check, self._on_change = node, check, on_change
+        check_overrides({name: parameter.value for name, parameter in node._parameter_overrides.items()})
         self.values = NodeParameters().changed({item.name: self._declare(item) for item in fields(NodeParameters)})
         self._warn_of_unknown()
         self._services = ParameterServices(node)
@@ -66,10 +68,19 @@ class DeclaredParameters:
         """Warn of a misspelt parameter, which ROS ignores silently."""
         known = {item.name for item in fields(NodeParameters)}
         for name in self._node._parameter_overrides:
-            if not self._node.has_parameter(name) and not name.startswith("qos_overrides."):
+            if not self._node.has_parameter(name) and not name.startswith(PREFIX):
                 likely = difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean {likely[0]}?" if likely else ""
                 self._node.get_logger().warning(f"there is no parameter {shortened(name)!r}, so it is ignored{hint}")
+
+    def warn_of_unused_overrides(self) -> None:
+        """Warn of a quality of service for a topic or policy that there is none of, once all topics are there."""
+        for name in self._node._parameter_overrides:
+            if name.startswith(PREFIX) and not self._node.has_parameter(name):
+                self._node.get_logger().warning(
+                    f"{shortened(name)!r} is ignored: the node has no such topic, or the policy is none of history, "
+                    "depth and reliability; `ros2 param list` shows those there are"
+                )
 
     def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         try:

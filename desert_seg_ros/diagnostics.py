@@ -51,7 +51,7 @@ class Diagnostics:
             "tta": parameters.tta,
         }
         less = worker is not None and worker.effort.views + str(worker.effort.scale) != parameters.tta + "1.0"
-        mismatches = self._qos_watch.sentences()
+        mismatches = [*self._clockless(), *self._qos_watch.sentences()]
         message = DiagnosticArray()
         message.header.stamp = self._node.get_clock().now().to_msg()
         node = self._node.get_fully_qualified_name().lstrip("/")
@@ -73,6 +73,12 @@ class Diagnostics:
                 self._log(report, camera.input_topic or camera.name)
         self._publisher.publish(message)
 
+    def _clockless(self) -> list[str]:
+        """A sentence if the node waits for a time that does not come."""
+        if not self._node.get_parameter("use_sim_time").value or self._node.get_clock().now().nanoseconds:
+            return []
+        return [_CLOCKLESS]
+
     def close(self) -> None:
         """Free the publisher."""
         self._node.destroy_publisher(self._publisher)
@@ -84,3 +90,9 @@ class Diagnostics:
             self._node.get_logger().info(text)
         else:
             self._node.get_logger().warning(text)
+
+
+_CLOCKLESS = (
+    "use_sim_time is set and no /clock has come, so the node's clock stands at 0: start the simulator, play the bag "
+    "with --clock, or set use_sim_time to false"
+)

@@ -87,8 +87,6 @@ def _lens(sight: Sight, size: tuple[int, int]) -> Lens:
     info = camera_info_message(sight.info, size, sight.info.header)
     if info is None:
         raise GroundError("camera_info is for images of another shape: take that of the images' own stream")
-    if info.roi.x_offset or info.roi.y_offset:
-        raise GroundError("camera_info has a region of interest, which is not supported: publish the whole image")
     rectified = is_rectified(sight.topic)
     matrix = np.array(info.p).reshape(3, 4)[:, :3] if rectified else np.array(info.k).reshape(3, 3)
     if not (is_camera_matrix(matrix) and np.isfinite(info.d).all()):

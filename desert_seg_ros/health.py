@@ -124,8 +124,8 @@ class Health:
         self._timings: deque[Timing] = deque(maxlen=200)
         self._shifts: deque[float] = deque(maxlen=50)
 
-    def frame_in(self, stamp_s: float, age_s: float) -> None:
-        """Count a received frame, with its stamp and its age on the node's clock at reception, seconds."""
+    def frame_in(self, stamp_s: float, age_s: float | None) -> None:
+        """Count a received frame, with its stamp and its age on the node's clock, if that runs, seconds."""
         with self._lock:
             self._totals.frames_in += 1
             self._last_in = self._clock()
@@ -134,7 +134,7 @@ class Health:
             self._unstamped_in_a_row = self._unstamped_in_a_row + 1 if unstamped else 0
             if not unstamped:
                 self._totals.stamps_back += self._last_stamp_s is not None and stamp_s < self._last_stamp_s
-                self._ages_s.append(age_s)
+                self._ages_s.extend([] if age_s is None else [age_s])
             elif self._unstamped_in_a_row >= UNSTAMPED:
                 self._ages_s.clear()
             self._last_stamp_s = stamp_s

@@ -30,16 +30,15 @@ def input_mistakes(node: Node, topic: str, transport: str) -> list[str]:
         for peer in here
         if peer.topic_type != TYPES[transport]
     ]
+    if here:
+        return found
     base = topic.removesuffix(f"/{transport}")
-    for other, kind in TYPES.items():
-        sibling = base if other == "raw" else f"{base}/{other}"
-        if here or sibling == topic:
-            continue
+    for name in (base, *(f"{base}/{other}" for other in TYPES if other != "raw")):
         found += [
-            f"{_name(peer)} publishes {kind} on {sibling}, and nobody publishes on {topic}: "
-            + _take_instead(sibling, kind)
-            for peer in node.get_publishers_info_by_topic(sibling)
-            if peer.topic_type == kind
+            f"{_name(peer)} publishes {peer.topic_type} on {name}, and nobody publishes on {topic}: "
+            + _take_instead(name, peer.topic_type)
+            for peer in node.get_publishers_info_by_topic(name)
+            if peer.topic_type in TYPES.values()
         ]
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField, RegionOfInterest
 from std_msgs.msg import String
 
 from desert_seg.errors import shortened
@@ -84,7 +84,7 @@ def is_camera_matrix(matrix: np.ndarray[Any, Any]) -> bool:
 
 
 def camera_info_message(info: Any, size: tuple[int, int], header: Any) -> Any | None:
-    """The calibration of a camera for images of another size, by image_geometry's rule for scaled images.
+    """The calibration of a camera for images of a size, by image_geometry's rules for cropped, binned and scaled ones.
 
     Args:
         info: The camera's CameraInfo; left as it is.
@@ -92,20 +92,44 @@ def camera_info_message(info: Any, size: tuple[int, int], header: Any) -> Any | 
         header: The images' header, whose stamp is used.
 
     Returns:
-        A CameraInfo of that size; None if the aspect ratios differ by more than rounding, or if the calibration names
-        no size.
+        A CameraInfo of that size, without binning. None if the calibration names no size, or if the images have another
+        shape, by more than rounding, than those it is for.
     """
-    height, width = size
-    if not info.height or not info.width or abs(info.width * height - info.height * width) > max(info.width, width):
+    if not info.height or not info.width:
         return None
-    across, down = width / info.width, height / info.height
-    k, p = np.array(info.k).reshape(3, 3), np.array(info.p).reshape(3, 4)
+    k, p, region = np.array(info.k).reshape(3, 3), np.array(info.p).reshape(3, 4), info.roi
+    seen_height, seen_width, across, down = info.height, info.width, 1, 1
+    if size != (info.height, info.width):  # else the region is but where a rectified image has no border
+        seen_width = region.width or max(1, info.width - region.x_offset)
+        seen_height = region.height or max(1, info.height - region.y_offset)
+        for matrix in (k, p):
+            matrix[:2, 2] -= (region.x_offset, region.y_offset)
+        across, down = max(1, info.binning_x), max(1, info.binning_y)
+        region = RegionOfInterest()
+    height, width = size
+    if abs(seen_width / across * height - seen_height / down * width) > max(seen_width, width):
+        return None
     for matrix in (k, p):
-        matrix[0] *= across
-        matrix[1] *= down
+        matrix[0] *= width / seen_width
+        matrix[1] *= height / seen_height
     scaled = CameraInfo(
         height=height, width=width, distortion_model=info.distortion_model, d=info.d, r=info.r, k=k.ravel(), p=p.ravel()
     )
-    scaled.binning_x, scaled.binning_y, scaled.roi = info.binning_x, info.binning_y, info.roi
+    scaled.roi = region
     scaled.header.frame_id, scaled.header.stamp = info.header.frame_id, header.stamp
     return scaled
+
+
+def calibration_fault(info: Any, size: tuple[int, int]) -> str:
+    """What is wrong with a camera's CameraInfo for images of a size (H, W), and what helps; empty if nothing is."""
+    found = f"camera_info is for {info.width}x{info.height} pixels and images have {size[1]}x{size[0]}"
+    if not info.width or not info.height:
+        return f"{found}, so none is published beside the masks: calibrate the camera, whose driver then names its size"
+    if camera_info_message(info, size, info.header) is None:
+        return f"{found}, another shape, so none is published beside the masks"
+    if not is_camera_matrix(np.array(info.k).reshape(3, 3)):
+        return (
+            "camera_info has no camera matrix in K, so nobody can use the one beside the masks: calibrate the camera "
+            "(camera_calibration), and have its driver publish the result"
+        )
+    return ""

@@ -151,6 +151,7 @@ class SegmentationNode(LifecycleNode):
         for camera in self._cameras:
             camera.subscribe(self._transport, worker.put, worker.refuse, self._on_crash)
             self.get_logger().info(f"waiting for images on {camera.input_topic}")
+        self._declared.warn_of_unused_overrides()
         return super().on_activate(state)
 
     @_logged

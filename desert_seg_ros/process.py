@@ -21,6 +21,7 @@ from desert_seg.errors import DesertSegError, shortened
 from desert_seg.share import share_directory
 from desert_seg_ros.environment import require_ros, security_cure, start_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
+from desert_seg_ros.parameter_files import unused_parameter_files
 
 LOOK_S = 0.5
 """How often to check whether the process is to end."""
@@ -56,6 +57,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         node = SegmentationNode()
         logging.getLogger("desert_seg").addHandler(_ToRosout(node))
+        for sentence in unused_parameter_files(arguments, node.get_fully_qualified_name()):
+            node.get_logger().warning(sentence)
         # A multi-threaded executor takes ten times as long to deliver an image, time that the engine then lacks. It
         # ends before the node is destroyed, because what it was about to deliver is in use until then.
         with SingleThreadedExecutor() as executor:

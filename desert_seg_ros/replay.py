@@ -65,6 +65,13 @@ class ReplayOptions:
             raise DesertSegError(f"found transport {self.transport!r}, expected one of: {', '.join(TRANSPORTS)}")
         if not _TOPIC_NAME.fullmatch(self.image_topic):
             raise DesertSegError(f"found topic {self.image_topic!r}, expected a ROS name such as /camera/image_raw")
+        if self.image_topic.endswith("/compressed"):
+            base = self.image_topic.removesuffix("/compressed")
+            raise DesertSegError(
+                f"found topic {self.image_topic!r}, expected the base name, to which /compressed is added; give {base}"
+            )
+        if not self.wait_subscribers_s >= 0:
+            raise DesertSegError(f"found a wait of {self.wait_subscribers_s} s for subscribers, expected 0 or more")
         if not self.rate > 0:
             raise DesertSegError(f"found a rate of {self.rate}, expected a positive factor; 1 is the recorded pace")
         if not 0 <= self.start_s < math.inf:

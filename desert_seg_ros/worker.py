@@ -144,7 +144,8 @@ class FrameWorker:
     def put(self, camera: str, stamp_ns: int, item: Any) -> None:
         """Hand over what was received, for the camera's `Lane.decode`; never waits."""
         health = self._lanes[camera].health
-        health.frame_in(stamp_ns * 1e-9, (self._now_ns() - stamp_ns) * 1e-9)
+        now_ns = self._now_ns()  # 0 where a simulation's clock has not come
+        health.frame_in(stamp_ns * 1e-9, (now_ns - stamp_ns) * 1e-9 if now_ns else None)
         if self._mailbox.put(camera, _Received(stamp_ns, item, time.perf_counter())):
             health.drop("overload")
 

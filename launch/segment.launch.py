@@ -35,6 +35,9 @@ PARAMETERS = {
 }
 
 
+# Endings of topics beside the raw images' own.
+TRANSPORTS = ("compressed", "ffmpeg", "foxglove")
+
 # What rviz shows of the first camera, beside its images.
 SHOWN = ("mask_color", "overlay")
 
@@ -54,6 +57,8 @@ def topics(argument):
             f"image: found {len(images)} topics for {len(cameras)} names in cameras; give one for each, like "
             "cameras:=front,left image:=/front/image_raw,/left/image_raw"
         )
+    for kind in TRANSPORTS:  # the name of one transport's topic, in place of the base name
+        images = [image.removesuffix(f"/{kind}") or image for image in images]
     infos = infos or [f"{image[: image.rfind('/') + 1]}camera_info" for image in images]
     if len(infos) != len(images):
         raise RuntimeError(
@@ -62,7 +67,7 @@ def topics(argument):
     for camera, image, info in zip(cameras or [""], images, infos, strict=True):
         prefix = f"{camera}/" if camera else ""
         yield f"{prefix}image", image
-        for kind in ("compressed", "ffmpeg", "foxglove"):
+        for kind in TRANSPORTS:
             yield f"{prefix}image/{kind}", f"{image}/{kind}"
         yield f"{prefix}camera_info", info
 

@@ -130,9 +130,19 @@ def test_a_bag_without_images_is_named(tmp_path: Path) -> None:
         find_image_topic(bag)
 
 
+def test_a_topic_of_which_the_recorder_got_nothing_is_named_with_the_cure(tmp_path: Path) -> None:
+    from rosbags.rosbag2 import Writer
+
+    with Writer(tmp_path / "bag", version=9) as writer:
+        writer.add_connection("/camera", COMPRESSED_IMAGE, typestore=bag_kinds.ROS2)
+    for wanted in (None, "/camera"):
+        with Bag(tmp_path / "bag") as bag, pytest.raises(DataError, match=r"no message on /camera, .*quality of"):
+            find_image_topic(bag, wanted)
+
+
 def test_what_is_no_bag_is_named(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    for name in ("missing", "missing.mcap", "notes.txt", "."):
+    (tmp_path / "notes").write_text("of somebody")
+    for name in ("missing", "missing.mcap", "notes", "."):
         with pytest.raises(DataError, match="found no bag at"):
             Bag(tmp_path / name)
 
@@ -235,6 +245,87 @@ def test_what_is_not_read_of_a_recording_is_said(
     with Bag(make(tmp_path / "bag")) as bag:
         assert len(list(bag.messages([topic.name for topic in bag.topics()]))) == num_messages
         assert any(words in remark for remark in bag.remarks) if words else not bag.remarks
+
+
+def split_as(path: Path, *names: str, order: str | None = None) -> Path:
+    """One message in each of the files, one later than the other, and metadata only if that gives an order."""
+    path.mkdir()
+    for index, name in enumerate(names):
+        part = bag_kinds.write(path / "part", bag_kinds.camera()[index : index + 1])
+        bag_kinds.storage_file(part).rename(path / name)
+        if order:
+            lines = "".join(f"  - {each}\n" for each in order.split())
+            bag_kinds.edited(part, ("  - part.mcap\n", lines))
+            shutil.move(part / "metadata.yaml", path / "metadata.yaml")
+        shutil.rmtree(part)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "order", "is_told"),
+    [
+        (("x_0.mcap", "x_1.mcap", "x_2.mcap", "x_10.mcap"), None, False),
+        (("0_x_2026_01_31-10_00_00.mcap", "1_x_2026_01_31-10_01_00.mcap"), None, False),
+        (("x_2026-01-31-10-00-00_0.mcap", "x_2026-01-31-10-01-00_1.mcap"), None, False),
+        (("x.mcap", "x_1.mcap"), None, False),
+        (("x_3.mcap", "x_0.mcap", "x_1.mcap", "x_2.mcap"), None, True),
+        (("x_0.mcap", "x_1.mcap"), "x_1.mcap x_0.mcap", True),
+        (("b.mcap", "a.mcap"), "b.mcap a.mcap", False),
+    ],
+)
+def test_split_files_are_read_in_the_order_of_the_times_in_them(
+    tmp_path: Path, names: tuple[str, ...], order: str | None, is_told: bool
+) -> None:
+    with Bag(split_as(tmp_path / "bag", *names, order=order)) as bag:
+        times = [message.recorded_ns for message in bag.messages([bag_kinds.TOPIC])]
+        assert times == bag_kinds.times()[: len(names)]
+        assert any("in the order of the times in them" in remark for remark in bag.remarks) == is_told
+
+
+def test_a_last_file_without_messages_is_in_order(tmp_path: Path) -> None:
+    path = split_as(tmp_path / "bag", "x_0.mcap", "x_1.mcap")
+    bag_kinds.storage_file(bag_kinds.write(tmp_path / "empty", [])).rename(path / "x_2.mcap")
+    with Bag(path) as bag:
+        assert len(list(bag.messages([bag_kinds.TOPIC]))) == 2
+        assert not any("in the order of the times" in remark for remark in bag.remarks)
+
+
+def test_files_that_overlap_in_time_are_read_together(tmp_path: Path) -> None:
+    path, frames = tmp_path / "bag", bag_kinds.camera()
+    path.mkdir()
+    for index in range(2):
+        part = bag_kinds.write(tmp_path / "part", frames[index::2])
+        bag_kinds.storage_file(part).rename(path / f"x_{index}.mcap")
+        shutil.rmtree(part)
+    with Bag(path) as bag:
+        assert [message.recorded_ns for message in bag.messages([bag_kinds.TOPIC])] == bag_kinds.times()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("one.mcap", "two.mcap"),
+        ("x_2026_01_31-10_00_00.mcap", "x_2026_01_31-10_00_01.mcap"),
+        ("x_2026_01_31-10_00_00_0.mcap", "x_2026_02_01-10_00_00_0.mcap"),
+        ("0_x_2026_01_31-10_00_00.mcap", "0_x_2026_02_01-10_00_00.mcap"),
+    ],
+)
+def test_recordings_side_by_side_are_not_taken_for_one(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=f"several recordings .* give one of its files: {names[0]}, {names[1]}"):
+        Bag(split_as(tmp_path / "bag", *names))
+
+
+def test_a_gap_is_seen_in_numbers_before_the_name_too(tmp_path: Path) -> None:
+    names = ("0_x_2026_01_31-10_00_00.mcap", "2_x_2026_01_31-10_01_00.mcap")
+    with Bag(split_as(tmp_path / "bag", *names)) as bag:
+        assert any("file number 1 is missing" in remark for remark in bag.remarks)
+
+
+def test_a_file_and_its_packed_twin_are_read_once(tmp_path: Path) -> None:
+    path = split_as(tmp_path / "bag", "x_0.mcap", "x_1.mcap")
+    (path / "x_1.mcap.zstd").write_bytes(b"begun by a recorder that was killed")
+    with Bag(path) as bag:
+        assert len(list(bag.messages([bag_kinds.TOPIC]))) == 2
 
 
 def test_flipped_bytes_are_a_data_error_or_read_on(tmp_path: Path) -> None:

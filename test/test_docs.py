@@ -125,8 +125,26 @@ def test_the_table_of_what_diagnostics_say_has_every_message_at_its_level_and_no
     others = {message for message, _ in rows} - seen
     calibration = {message for message in others if message.startswith("camera_info is for … pixels")}
     assert "another shape, so none is published beside the masks" in " ".join(calibration)
-    assert "another shape, so none is published beside the masks" in " ".join(texts("camera.py"))
+    uncalibrated = {message for message in others if message.startswith("camera_info ")} - calibration
+    assert len(uncalibrated) == 2
+    for message in (*calibration, *uncalibrated):
+        ending = re.split("images have …, ", message)[-1].rstrip("…: ")
+        assert ending in " ".join(texts("messages.py"))
+    others -= uncalibrated
     others -= calibration
+    crowded = {message for message in others if "publishers" in message or message.startswith("use_sim_time")}
+    said = " ".join((*texts("rivals.py"), *texts("diagnostics.py")))
+    assert len(crowded) == 3
+    assert all(part.strip(" :,)(") in said for message in crowded for part in message.split("…"))
+    others -= crowded
+    pictures = {message for message in others if message.startswith("images of … ")}
+    assert len(pictures) == 2
+    assert all(
+        part in " ".join(texts("picture_fault.py", ROOT / "desert_seg" / "recordings"))
+        for each in pictures
+        for part in each.split("…")
+    )
+    others -= pictures
     (withheld,) = (message for message in others if message.startswith("~/obstacles"))
     assert withheld.removesuffix("…") in texts("camera.py")
     others -= {withheld}

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import bag_kinds
 import numpy as np
 import pytest
 from PIL import Image
@@ -151,15 +152,64 @@ def test_broken_pixels_are_found_when_they_are_decoded(tmp_path: Path) -> None:
         frame.rgb()
 
 
+def test_a_bag_of_images_that_are_nearly_black_for_want_of_scaling_is_remarked_on(tmp_path: Path) -> None:
+    for num_bits, is_told in ((12, True), (16, False)):
+        samples = np.random.default_rng(0).integers(0, 2**num_bits, (48, 64), np.uint16)
+        messages = [("/image", time, bag_kinds.raw(samples, "mono16", time)) for time in bag_kinds.times()]
+        drive = open_drive(bag_kinds.write(tmp_path / str(num_bits), messages))
+        assert any("images of mono16 are nearly black" in remark for remark in drive.remarks) == is_told
+
+
 def test_what_is_no_drive_is_named(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
+    (tmp_path / "notes").write_text("of somebody")
     (tmp_path / "empty").mkdir()
-    for path, words in (("missing", "there is no"), ("notes.txt", "found no bag"), ("empty", "found no image")):
+    for path, words in (("missing", "there is no"), ("notes", "found no bag"), ("empty", "found no image")):
         with pytest.raises(DataError, match=words):
             open_drive(tmp_path / path)
     for bad in ({"hz": 0}, {"hz": float("nan")}, {"limit": 0}):
         with pytest.raises(DataError, match="expected a positive"):
             open_drive(tmp_path, **bad)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found", "cure"),
+    [
+        ("drive.mp4", b"\0\0\0\x20ftypisom" + bytes(20), "a video", "make images of it"),
+        ("drive.zip", b"PK\3\4" + bytes(30), "a zip archive", "unpack it"),
+        ("drive.tar.gz", b"\x1f\x8b\x08" + bytes(30), "a gzip archive", "unpack it"),
+        ("drive.tar.zst", b"\x28\xb5\x2f\xfd" + bytes(30), "a zstd archive", "unpack it"),
+        ("drive.tar", bytes(257) + b"ustar" + bytes(250), "a tar archive", "unpack it"),
+        ("lidar.pcap", b"\xd4\xc3\xb2\xa1" + bytes(30), "a capture of network packets", "with the driver"),
+        ("zed.svo2", b"SVO" + bytes(30), "a recording of ZED's SDK", "svo_path:=FILE"),
+        ("poses.csv", b"x,y\n1,2\n", "a table without images", "give the recording"),
+        ("x.mcap.crdownload", b"\x89MCAP0\r\n" + bytes(30), "a file whose download or copy has not ended", "wait for"),
+        (
+            "x.db",
+            b"SQLite format 3\0" + bytes(30),
+            "a recording that is not named like one",
+            "rename it to end in .db3",
+        ),
+        ("a.png", b"\x89PNG", "a single image", "give the folder it is in"),
+        ("metadata.yaml", b"rosbag2_bagfile_information:\n", "the description of a bag", "give the folder it is in"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_with_its_cure(
+    tmp_path: Path, name: str, content: bytes, found: str, cure: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name}: found {found}, expected a bag or a folder of images; .*{cure}"):
+        open_drive(tmp_path / name)
+
+
+def test_a_folder_without_images_says_which_bags_or_videos_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.csv").write_text("time\n")
+    (tmp_path / "videos" / "b.mp4").write_bytes(b"\0\0\0\x20ftypisom" + bytes(20))
+    with pytest.raises(DataError, match=r"videos: found no image, but b\.mp4, a video; make images of it"):
+        open_drive(tmp_path / "videos")
+    write_bag(tmp_path / "days" / "monday" / "bag", open_drive(write_dataset(tmp_path / "set")))
+    with pytest.raises(DataError, match="days: found no image, but the bags monday/bag; give one of them"):
+        open_drive(tmp_path / "days")
 
 
 def test_masks_are_paired_with_images_as_in_a_training(tmp_path: Path) -> None:

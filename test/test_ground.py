@@ -281,11 +281,12 @@ class TestOfMessages:
             return
         assert all(np.isfinite(points).all() for points in found.values())
 
-    def test_a_region_of_interest_is_refused(self):
-        info = self.info()
-        info.roi.y_offset = 10
-        with pytest.raises(GroundError, match=r"region of interest, .* publish the whole image"):
-            self.points(self.sight(info))
+    def test_a_camera_that_publishes_a_part_of_its_picture_sees_the_ground_as_the_whole_does(self):
+        whole = self.info(height=HEIGHT + 20, width=WIDTH + 40)
+        whole.k = np.add(LENS.intrinsics, [[0, 0, 30], [0, 0, 10], [0, 0, 0]]).ravel()
+        whole.roi.x_offset, whole.roi.y_offset, whole.roi.width, whole.roi.height = 30, 10, WIDTH, HEIGHT
+        part, plain = self.points(self.sight(whole)), self.points(self.sight(self.info()))
+        assert all(np.allclose(part[name], plain[name]) for name in plain)
 
     def test_where_poses_come_a_frame_without_one_is_refused_rather_than_taken_for_level(self):
         with pytest.raises(GroundError, match="the pose is late"):

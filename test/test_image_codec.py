@@ -17,11 +17,13 @@ from PIL import Image as Picture
 from desert_seg.errors import FrameError
 from desert_seg.recordings.image_codec import (
     SUPPORTED_ENCODINGS,
+    decode,
     decode_compressed,
     decode_image,
     decode_mask,
     fill_image,
 )
+from desert_seg.recordings.picture_fault import picture_fault
 
 NUM_CHANNELS = dict.fromkeys(("rgb8", "bgr8", "rgb16", "bgr16", "8UC3", "16UC3"), 3)
 NUM_CHANNELS |= dict.fromkeys(("rgba8", "bgra8", "rgba16", "bgra16", "8UC4", "16UC4"), 4)
@@ -144,6 +146,35 @@ def test_a_bayer_mosaic_of_one_colour_decodes_to_that_colour() -> None:
             np.testing.assert_array_equal(decode_image(message), np.full((8, 8, 3), (200, 100, 50)))
 
 
+@given(ENCODINGS, SIZES, SEEDS)
+def test_an_encoding_in_capitals_or_with_blanks_is_the_same(encoding: str, size: tuple[int, int], seed: int) -> None:
+    message = image_message(encoding, size, seed)
+    expected = decode_image(message)
+    for spelling in (encoding.upper(), encoding.lower(), f" {encoding} "):
+        message.encoding = spelling
+        np.testing.assert_array_equal(decode_image(message), expected)
+
+
+def test_depth_in_small_letters_is_depth_too() -> None:
+    message = image_message("mono16", (4, 6), seed=0)
+    message.encoding = "16uc1"
+    with pytest.raises(FrameError, match="which is depth"):
+        decode_image(message)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"\x28\xb5\x2f\xfd" + bytes(30), "a zstd archive"),
+        (b"\0\0\0\x20ftypavif" + bytes(30), "an AVIF image"),
+        (b"", "no bytes"),
+    ],
+)
+def test_what_a_topic_holds_in_place_of_an_image_is_named_with_a_cure_for_topics(data: bytes, found: str) -> None:
+    with pytest.raises(FrameError, match=f"found {found} in format 'x', expected .*publish JPEG or PNG"):
+        decode_compressed(SimpleNamespace(format="x", data=data))
+
+
 def test_unpadded_rgb8_is_a_read_only_view_of_the_message() -> None:
     message = image_message("rgb8", (4, 6), seed=0)
     rgb = decode_image(message)
@@ -251,6 +282,53 @@ def test_16_bit_gray_in_png_is_as_raw_mono16() -> None:
     np.testing.assert_array_equal(decode_compressed(message), decode_image(raw))
 
 
+@pytest.mark.parametrize(
+    ("encoding", "form", "bits", "is_dim"),
+    [
+        ("mono16", None, 14, True),
+        ("mono16", None, 12, True),
+        ("mono16", None, 16, False),
+        ("bayer_rggb16", None, 12, True),
+        ("rgb16", None, 10, True),
+        ("mono8", None, 5, False),
+        ("mono16", "mono16; png compressed ", 14, True),
+        ("mono16", "mono16; png compressed ", 16, False),
+        ("rgb16", "png", 12, True),
+        ("rgb8", "png", 5, False),
+    ],
+)
+def test_a_camera_that_leaves_the_upper_bits_empty_is_told_to_scale(
+    encoding: str, form: str | None, bits: int, is_dim: bool
+) -> None:
+    message = image_message(encoding, (96, 128), seed=0)
+    samples = np.frombuffer(message.data, "<u2" if "16" in encoding else np.uint8).reshape(96, 128, -1)
+    samples = samples >> (8 * sample_bytes(encoding) - bits)
+    samples[0, :1] = np.iinfo(samples.dtype).max  # a hot pixel
+    message.data = array.array("B", samples.tobytes())
+    if form is not None:
+        message = compressed_message("png", samples)
+        message.format = form
+    remark = picture_fault(message, decode(message))
+    assert bool(remark) == is_dim
+    assert ("nearly black" in remark and "scale them to 16 bits" in remark) == is_dim
+
+
+@pytest.mark.parametrize(
+    ("form", "is_told"),
+    [
+        ("yuv422_yuy2; jpeg compressed mono8", True),
+        ("bayer_rggb8; jpeg compressed mono8", True),
+        ("mono8; jpeg compressed mono8", False),
+        ("rgb8; jpeg compressed bgr8", False),
+        ("jpeg", False),
+    ],
+)
+def test_colours_that_image_transport_did_not_compress_are_missed(form: str, is_told: bool) -> None:
+    message = compressed_message("jpg", np.full((8, 8), 100, np.uint8))
+    message.format = form
+    assert ("come in grey" in picture_fault(message, decode(message))) == is_told
+
+
 def test_samples_of_another_kind_are_refused() -> None:
     message = compressed_message("tiff", np.zeros((4, 6), np.float32))
     for read in (decode_compressed, decode_mask):
@@ -339,7 +417,7 @@ def test_a_broken_image_is_named(changes: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "data", "words"),
     [
-        ("jpeg", b"", "format 'jpeg': found no bytes, expected a PNG"),
+        ("jpeg", b"", "found no bytes in format 'jpeg', expected a PNG"),
         ("png", b"no image", "format 'png': found 8 bytes without the header"),
         ("16UC1; compressedDepth png", b"", "which is depth"),
         ("16UC1; png compressed ", b"", "which is depth; choose a topic of colour images"),

@@ -232,8 +232,10 @@ def test_every_camera_of_a_list_has_its_own_topics(
 def test_a_calibration_that_is_not_named_is_the_one_beside_the_image(
     image: str, camera_info: str, processes: Callable[..., list[Process]]
 ) -> None:
-    (node,) = processes(image=image)
-    assert {f"image:={image}", f"camera_info:={camera_info}"} <= remappings_of(node)
+    for given in (image, f"{image}/compressed", f"{image}/ffmpeg"):  # the base name, or the topic of one transport
+        (node,) = processes(image=given)
+        expected = {f"image:={image}", f"image/compressed:={image}/compressed", f"camera_info:={camera_info}"}
+        assert expected <= remappings_of(node)
 
 
 @pytest.mark.parametrize(

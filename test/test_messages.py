@@ -113,3 +113,30 @@ def test_a_scaled_calibration_projects_a_point_to_the_same_place_of_the_picture(
 @pytest.mark.parametrize(("height", "width"), [(0, 0), (540, 540), (960, 540)])
 def test_a_calibration_of_no_size_or_another_shape_is_not_scaled(height, width):
     assert installed.camera_info_message(CameraInfo(height=height, width=width), (540, 960), Header()) is None
+
+
+@pytest.mark.parametrize(
+    ("binning", "region", "size"),
+    [
+        ((0, 0), (0, 0, 0, 0), (270, 480)),
+        ((2, 2), (0, 0, 0, 0), (270, 480)),
+        ((2, 1), (0, 0, 0, 0), (540, 480)),
+        ((1, 1), (100, 60, 640, 360), (360, 640)),
+        ((2, 2), (100, 60, 640, 360), (180, 320)),
+        ((4, 4), (0, 0, 0, 0), (540, 960)),  # a driver that calibrates at the size it publishes
+    ],
+)
+def test_a_calibration_is_for_the_pixels_of_the_image_whatever_is_binned_or_cropped(binning, region, size):
+    k, p = [500.0, 0, 470, 0, 510, 260, 0, 0, 1], [500.0, 0, 470, 12, 0, 510, 260, 0, 0, 0, 1, 0]
+    left, top, width, height = region
+    info = CameraInfo(height=540, width=960, k=k, p=p, binning_x=binning[0], binning_y=binning[1])
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = left, top, width, height
+    seen = installed.camera_info_message(info, size, Header())
+    across, down = (width or 960) / size[1], (height or 540) / size[0]
+    assert (seen.height, seen.width, seen.binning_x, seen.roi.width) == (*size, 0, 0)
+    assert list(seen.k) == pytest.approx(
+        [500 / across, 0, (470 - left) / across, 0, 510 / down, (260 - top) / down, 0, 0, 1]
+    )
+    assert list(seen.p)[:8] == pytest.approx(
+        [500 / across, 0, (470 - left) / across, 12 / across, 0, 510 / down, (260 - top) / down, 0]
+    )

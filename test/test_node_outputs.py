@@ -195,8 +195,21 @@ def test_a_calibration_of_another_shape_is_not_published_and_that_is_said(peer, 
     infos.clear()
     peer.until(lambda: says(misfit, sentence), "another frame")
     assert infos == []
-    fit = CameraInfo(height=height, width=width)
+    bare = CameraInfo(height=height, width=width)
+    peer.until(lambda: says(bare, "camera_info has no camera matrix in K"), "the calibration of zeros to be named")
+    fit = CameraInfo(height=height, width=width, k=[500.0, 0.0, width / 2, 0.0, 500.0, height / 2, 0.0, 0.0, 1.0])
     peer.until(lambda: says(fit, "") and not says(fit, "camera_info") and infos, "the next calibration")
+
+
+def test_images_that_are_nearly_black_for_want_of_scaling_are_named_as_long_as_they_come(peer, frame):
+    health, samples = peer.listen("/diagnostics", DiagnosticArray), frame[..., 0].astype("<u2")
+
+    def says(image, encoding):
+        peer.send(image, encoding=encoding)
+        return "images of mono16 are nearly black" in latest(peer, health).message
+
+    peer.until(lambda: says(samples << 6, "mono16"), "the camera of 14 bits to be named")
+    peer.until(lambda: latest(peer, health).name and not says(samples << 8, "mono16"), "the camera that scales")
 
 
 def points_of(message):
@@ -488,8 +501,10 @@ def test_a_picture_nobody_looks_at_is_not_painted(start, frame):
 
 def test_a_camera_that_can_never_be_heard_is_named_in_diagnostics(start, frame):
     reliable = "qos_overrides./image.subscription.reliability:=reliable"
-    _, peer = start("strict", "-p", reliable)
+    elsewhere = "qos_overrides./camera.subscription.reliability"
+    node, peer = start("strict", "-p", reliable, "-p", f"{elsewhere}:=reliable")
     peer.until_ready()
+    peer.until(lambda: f"'{elsewhere}' is ignored: the node has no such topic" in node.output(), "the other override")
     health = peer.listen("/diagnostics", DiagnosticArray)
     unsure = QoSProfile(depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT)
     peer.node.create_publisher(Image, "image", unsure)
@@ -518,6 +533,50 @@ def test_images_of_the_other_transport_alone_are_named_with_the_cure(start, list
         Image if kind is CompressedImage else CompressedImage, expected, 10
     )
     peer.until(lambda: "start with" not in latest(peer, health).message, "the warning to go with its cause")
+
+
+def test_a_transport_follows_the_base_topic_whether_or_not_its_name_has_the_ending(start):
+    remappings = ("a/image:=/one/image_raw", "b/image:=/two/image_raw/compressed", "c/image/compressed:=/three")
+    options = ("-p", "cameras:=[a, b, c]", "-p", "image_transport:=compressed")
+    _, peer = start("follows", *options, *(word for each in remappings for word in ("-r", each)))
+    health = peer.listen("/diagnostics", DiagnosticArray)
+
+    def inputs():
+        return {
+            value.value
+            for message in health
+            for status in message.status
+            for value in status.values
+            if status.name.startswith("follows:") and value.key == "input"
+        }
+
+    expected = {"/one/image_raw/compressed", "/two/image_raw/compressed", "/three"}
+    peer.until(lambda: inputs() == expected, "the three topics")
+
+
+def test_a_clock_that_does_not_come_and_topics_with_a_second_publisher_are_named_with_the_cure(start, frame):
+    _, peer = start("crowded", "-p", "use_sim_time:=true")
+    peer.until_ready()
+    health = peer.listen("/diagnostics", DiagnosticArray)
+
+    def says(*words):
+        peer.send(frame)
+        return all(word in latest(peer, health).message for word in words)
+
+    peer.until(lambda: says("no /clock has come, so the node's clock stands at 0: start the simulator"), "the clock")
+    assert "synchronise the clocks" not in latest(peer, health).message
+    second = peer.node.create_publisher(Image, "image", 1)
+    double = peer.node.create_publisher(Image, "/crowded/mask", 1)
+    peer.until(
+        lambda: says(
+            "images of 2 publishers are mixed on /image (/test_peer, /test_peer): stop all but one",
+            "/crowded/mask has 2 publishers (",
+        ),
+        "both topics to be named",
+    )
+    for publisher in (second, double):
+        peer.node.destroy_publisher(publisher)
+    peer.until(lambda: not says("publishers"), "the warnings to go with their causes")
 
 
 def test_another_type_on_the_very_input_topic_is_named_with_the_cure(start):

@@ -22,6 +22,7 @@ from desert_seg_ros.health import CALM, DROP_CAUSES, ERROR, OK, STALE, WARN, Hea
 from desert_seg_ros.mailbox import Mailbox
 from desert_seg_ros.model import Settings
 from desert_seg_ros.parameters import NodeParameters, ParameterError
+from desert_seg_ros.qos_overrides import check_overrides
 from desert_seg_ros.worker import FrameWorker, Lane
 
 
@@ -255,6 +256,27 @@ def test_a_value_that_is_not_allowed_is_refused_with_those_that_are(change, mess
         NodeParameters().changed(change)
 
 
+@pytest.mark.parametrize(
+    ("policy", "value", "is_allowed"),
+    [
+        ("reliability", "reliable", True),
+        ("reliability", "relaible", False),
+        ("history", "keep_last", True),
+        ("history", "keep", False),
+        ("depth", 5, True),
+        ("depth", 0, False),
+        ("depth", "deep", False),
+    ],
+)
+def test_a_quality_of_service_that_there_is_not_is_refused_with_those_there_are(policy, value, is_allowed):
+    overrides = {f"qos_overrides./image.subscription.{policy}": value, "qos": "of somebody else"}
+    if is_allowed:
+        check_overrides(overrides)
+        return
+    with pytest.raises(ParameterError, match=f"subscription.{policy} is {value!r}; (choose one of|it must be)"):
+        check_overrides(overrides)
+
+
 def test_changing_gives_a_new_set_and_ignores_names_of_others():
     before = NodeParameters()
     after = before.changed({"tta": "flip", "use_sim_time": True, "suppressed_classes": ["Sky", ""]})
@@ -293,8 +315,9 @@ def test_shared_memory_is_made_large_enough_under_the_name_that_fast_dds_reads(e
 
 
 @pytest.mark.parametrize("name", [*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS"])
-def test_what_a_person_has_chosen_for_dds_stays(environ, name):
-    environ.setenv(name, "mine")
+def test_what_a_person_has_chosen_for_dds_stays(environ, tmp_path, name):
+    (tmp_path / "mine").write_text("<dds/>")
+    environ.setenv(name, str(tmp_path / "mine"))
     use_dds_profile(SHIPPED)
     assert str(SHIPPED) not in chosen()
 

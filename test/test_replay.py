@@ -271,6 +271,13 @@ def test_bad_input_ends_in_one_sentence(tmp_path: Path, arguments: list[str], wo
     assert done.stdout == ""
 
 
+def test_a_topic_with_the_ending_of_a_transport_and_a_wait_that_is_no_time_are_refused() -> None:
+    with pytest.raises(DesertSegError, match="expected the base name, to which /compressed is added; give /cam"):
+        ReplayOptions("/cam/compressed")
+    with pytest.raises(DesertSegError, match="found a wait of nan s for subscribers, expected 0 or more"):
+        ReplayOptions(wait_subscribers_s=float("nan"))
+
+
 @needs_ros
 def test_a_start_after_the_end_is_named(drive: Drive, ear: Ear) -> None:
     with pytest.raises(DesertSegError, match="ends before 9"):

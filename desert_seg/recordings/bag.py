@@ -8,11 +8,14 @@ with the stamp of its image on `<namespace>/ground_truth` (Image, mono8 or mono1
 
 from __future__ import annotations
 
+import heapq
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from io import BytesIO
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -25,9 +28,10 @@ from rosbags.typesys import Stores, get_typestore
 from desert_seg.errors import DataError, OutputError
 from desert_seg.files import writing
 from desert_seg.folder import new_folder
-from desert_seg.images import is_image_name
+from desert_seg.images import folders_with_images, is_image_name
 from desert_seg.recordings.compressed import DEPTH_ENCODINGS
 from desert_seg.recordings.files import RecordingFiles, find_files, is_recording
+from desert_seg.recordings.foreign import WRITING, foreign_kind
 from desert_seg.recordings.storage import BagMessage, Storage, Topic, open_storage
 from desert_seg.recordings.video_messages import VIDEO, VIDEO_TYPES
 
@@ -45,7 +49,8 @@ _TYPES.register(VIDEO_TYPES)
 _STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 _ENCODINGS = ("cdr", "ros1", "")
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_MANY_TYPES = 6
+_MANY = 6
+_DEEPEST = 3
 _MAX_MESSAGE_BYTES = 2**30
 
 
@@ -75,7 +80,11 @@ class Bag(AbstractContextManager["Bag"]):
                 self._damage.append(error)
         if not self._storages:
             raise self._damage[0]
-        self.remarks = (*files.remarks, *(each.remark for each in self._storages if each.remark), *self._miscounts())
+        in_order = _in_time_order(self._storages)
+        remarks = [] if in_order == self._storages else [_disorder(self.path)]
+        self._storages = in_order
+        remarks += [each.remark for each in self._storages if each.remark]
+        self.remarks = (*files.remarks, *remarks, *self._miscounts())
 
     def topics(self) -> tuple[Topic, ...]:
         """The topics of the bag in name order, including empty ones; their counts are what the files claim."""
@@ -92,11 +101,18 @@ class Bag(AbstractContextManager["Bag"]):
             DataError: A part of the bag is damaged; all that can be read has been yielded.
         """
         damage = list(self._damage)
-        for storage in self._storages:
+
+        def timed(storage: Storage) -> Iterator[tuple[int, BagMessage | None]]:
+            yield storage.begin_ns or 0, None  # so that a file is read from when its first message is due, not before
             try:
-                yield from storage.messages(topics)
+                for message in storage.messages(topics):
+                    yield message.recorded_ns, message
             except DataError as error:
                 damage.append(error)
+
+        for _, message in heapq.merge(*map(timed, self._storages), key=itemgetter(0)):
+            if message is not None:
+                yield message
         if damage:
             raise damage[0]
 
@@ -197,19 +213,56 @@ def _writing(path: Path) -> Iterator[None]:
         raise OutputError(f"{path}: cannot be written ({error}); make room on its disk, or choose another") from error
 
 
+def _in_time_order(storages: list[Storage]) -> list[Storage]:
+    """Files by when they begin; one without messages stays behind the file before it."""
+    begins, last_ns = [], 0
+    for storage in storages:
+        last_ns = last_ns if storage.begin_ns is None else storage.begin_ns
+        begins.append(last_ns)
+    return [storages[index] for index in sorted(range(len(storages)), key=begins.__getitem__)]
+
+
+def _disorder(path: Path) -> str:
+    return (
+        f"{path}: its files are listed or named in another order than they were recorded in; they are read in the "
+        "order of the times in them"
+    )
+
+
 def is_bag(path: Path) -> bool:
     """True if `path` looks like a bag: named like a file of one, or a folder that holds one."""
     return is_recording(path)
 
 
 def refuse_folder_of_bags(folder: Path) -> None:
-    """Raise DataError for a folder that holds no frames itself, but bags."""
+    """Raise DataError for a folder that holds no frames itself, but bags, or other recordings that are not read."""
     children: list[Path] = []
     with suppress(OSError):  # an unreadable folder is reported when its images are listed
         children = sorted(folder.iterdir())
-    bags = [child.name for child in children if child.is_dir() and is_bag(child)]
-    if bags and not any(map(is_image_name, children)):
+    if any(map(is_image_name, children)):
+        return
+    if bags := _bags_below(folder):
         raise DataError(f"{folder}: found no image, but the bags {', '.join(bags)}; give one of them")
+    if folders_with_images(folder, 1):
+        return
+    for child in children:
+        with suppress(OSError):
+            if not child.name.startswith(".") and (other := foreign_kind(child)) and other not in WRITING:
+                raise DataError(f"{folder}: found no image, but {child.name}, {other.name}; {other.cure}")
+
+
+def _bags_below(folder: Path) -> list[str]:
+    """The first bags at most three folders down, as paths below the folder; links are not followed."""
+    found: list[str] = []
+    for place, inner, _ in os.walk(folder):
+        below = Path(place).relative_to(folder)
+        if place != str(folder) and is_bag(Path(place)):
+            found.append(str(below))
+            inner.clear()
+        inner[:] = [] if len(below.parts) == _DEEPEST else sorted(name for name in inner if not name.startswith("."))
+        if len(found) == _MANY:
+            return [*found, "…"]
+    return found
 
 
 def serialize(message: Any) -> bytes:
@@ -268,6 +321,12 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
     images = {topic.name: topic for topic in named if kinds[topic.name] == "image"}
     listed = ", ".join(images)
     depth = ", ".join(name for name, kind in kinds.items() if kind == "depth")
+    empty = [name for name, kind in kinds.items() if kind == "empty" and wanted in (None, name)]
+    if empty and (wanted is not None or not images):
+        raise DataError(
+            f"{bag.path}: holds no message on {', '.join(empty)}, for the recorder got none; check that the camera was "
+            "publishing, and give `ros2 bag record` its quality of service (--qos-profile-overrides-path)"
+        )
     if wanted is not None:
         if wanted in images:
             return images[wanted]
@@ -276,7 +335,7 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
         raise DataError(f"{bag.path}: holds {what} on {wanted}; {cure}")
     if not images:
         others = sorted({topic.type for topic in bag.topics()} - set(CAMERA_TYPES))
-        shown = ", ".join(others[:_MANY_TYPES]) + (", …" if len(others) > _MANY_TYPES else "")
+        shown = ", ".join(others[:_MANY]) + (", …" if len(others) > _MANY else "")
         what = f"no colour images, only depth on {depth}" if depth else "no images"
         what += f", but {shown}" if others and not depth else ""
         raise DataError(f"{bag.path}: holds {what}; record a topic of type {' or '.join(CAMERA_TYPES)}")
@@ -285,7 +344,7 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
     return next(iter(images.values()))
 
 
-def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty"]:
+def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty", "damaged"]:
     """What a topic of images holds, by the first of its messages that can be read."""
     is_empty = True
     try:
@@ -297,7 +356,7 @@ def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty"]:
                 continue
             return "depth" if _is_depth(message) else "image"
     except DataError:
-        pass  # damage is reported when the images are read
+        return "damaged" if is_empty else "image"  # which is reported when the images are read
     return "empty" if is_empty else "image"
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.errors import DataError, FrameError, quoted
-from desert_seg.image_header import MAX_PIXELS, check_pixels
+from desert_seg.file_kind import other_kind
+from desert_seg.image_header import MAX_PIXELS, check_pixels, image_size
 from desert_seg.jpeg import decode_whole
 from desert_seg.recordings.bayer import demosaic
 
@@ -86,6 +87,11 @@ def decompress(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[Any]:
         raise FrameError(
             f"found format {form}, which is video; "
             "publish it as ffmpeg_image_transport_msgs/FFMPEGPacket or foxglove_msgs/CompressedVideo"
+        )
+    if image_size(data) is None and (other := other_kind(data)):
+        raise FrameError(
+            f"found {other.name} in format {form}, expected a PNG, JPEG, WebP, TIFF or BMP; have the camera's driver "
+            "publish JPEG or PNG, or choose its raw topic"
         )
     try:
         check_pixels(data, f"an image of format {form}", max_pixels)

@@ -12,6 +12,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from desert_seg.recordings.bag import (
     CAMERA_TYPES,
     IMAGE_TYPES,
     Bag,
+    Topic,
     deserialize,
     find_image_topic,
     is_bag,
@@ -41,6 +43,7 @@ from desert_seg.recordings.bag import (
 )
 from desert_seg.recordings.files import RecordingFiles, find_files
 from desert_seg.recordings.image_codec import decode, decode_mask
+from desert_seg.recordings.picture_fault import picture_fault
 from desert_seg.recordings.video import VideoImages
 from desert_seg.recordings.video_messages import VIDEO
 
@@ -214,12 +217,24 @@ def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, lim
         files = find_files(path)
         with Bag(files) as bag:
             image_topic = find_image_topic(bag, topic)
-            remarks = bag.remarks
+            remarks = (*bag.remarks, *_picture_faults(bag, image_topic))
         num_frames, read = image_topic.num_messages, partial(_bag_frames, files, image_topic.name)
     else:
         images, masks, remarks = _folder_files(path)
         num_frames, read = len(images), partial(_folder_frames, images, masks, hz)
     return Drive(path, num_frames if limit is None else min(limit, num_frames), read, limit, remarks)
+
+
+def _picture_faults(bag: Bag, topic: Topic) -> list[str]:
+    """A remark on a topic by whose first image the pictures show less than the camera saw."""
+    if topic.type not in IMAGE_TYPES:
+        return []
+    with suppress(DesertSegError):  # what cannot be read is reported in its turn
+        for stored in bag.messages([topic.name]):
+            message = deserialize(stored)
+            remark = picture_fault(message, decode(message))
+            return [f"{bag.path}: {remark}"] if remark else []
+    return []
 
 
 def _bag_frames(files: RecordingFiles, topic: str) -> Iterator[DriveFrame | DataError]:

@@ -8,7 +8,6 @@ messages.
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 import weakref
@@ -21,10 +20,12 @@ from typing import Any
 import zstandard
 
 from desert_seg.errors import DataError
+from desert_seg.file_kind import FileKind
+from desert_seg.recordings.foreign import foreign_kind
+from desert_seg.recordings.split_names import ZSTD_SUFFIXES, are_one_recording, missing_numbers, plain_name, split_name
 from desert_seg.yaml_file import read_yaml
 
 STORAGE_SUFFIXES = (".mcap", ".db3", ".bag")
-ZSTD_SUFFIXES = (".zstd", ".zst")
 
 _METADATA = "metadata.yaml"
 _METADATA_KEY = "rosbag2_bagfile_information"
@@ -36,7 +37,7 @@ class RecordingFiles:
 
     Attributes:
         path: The given folder or file.
-        files: The storage files in order, unpacked.
+        files: The storage files in the order of their list or their numbers, unpacked.
         declared: Number of messages by topic according to `metadata.yaml`; empty without it or if files are missing.
         remarks: Sentences on faults in spite of which it is read.
     """
@@ -68,6 +69,8 @@ def find_files(path: Path) -> RecordingFiles:
     if not path.exists():
         raise DataError(f"found no bag at {path}; give a bag folder or a file ending in .mcap, .db3 or .bag")
     if not is_recording(path):
+        if other := _foreign(path):
+            raise DataError(f"{path}: found {other.name}, expected a bag or a folder of images; {other.cure}")
         raise DataError(
             f"found no bag at {path}, expected a bag folder or a file ending in .mcap, .db3 or .bag; give one of these"
         )
@@ -79,7 +82,8 @@ def find_files(path: Path) -> RecordingFiles:
     if not present:
         present = _files_of_one_recording(path)
         what = "lists none of the files there" if (path / _METADATA).exists() else "is missing"
-        remarks.append(f"{path}: {_METADATA} {what}, as after a power loss; what the files hold is read")
+        if not all(file.suffix.lower() == ".bag" for file in present):  # ROS 1 writes no metadata
+            remarks.append(f"{path}: {_METADATA} {what}, as after a power loss; what the files hold is read")
         remarks += _gaps(path, present)
     elif len(present) < len(listed):
         missing = len(listed) - len(present)
@@ -88,6 +92,13 @@ def find_files(path: Path) -> RecordingFiles:
         remarks += [*_unlisted(path, present), *_gaps(path, present)]
     declared = _declared_counts(metadata) if len(present) == len(listed) else {}
     return _unpacked(path, [_regular(file) for file in present], declared, remarks)
+
+
+def _foreign(path: Path) -> FileKind | None:
+    try:
+        return foreign_kind(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 
 
 def _is_storage(path: Path) -> bool:
@@ -148,18 +159,20 @@ def _files_of_one_recording(folder: Path) -> list[Path]:
     files = sorted((child for child in folder.iterdir() if _is_storage(child)), key=_by_number)
     if not files:
         raise DataError(f"{folder}: holds a {_METADATA} and no recording; copy the files it lists beside it")
-    if len({re.sub(r"(_\d+)?\..*", "", file.name) for file in files}) > 1:
-        names = ", ".join(file.name for file in files)
-        raise DataError(f"{folder}: holds several recordings and no {_METADATA}; give one of its files: {names}")
+    names = {file.name for file in files}  # a recorder that is killed while it compresses leaves both
+    files = [file for file in files if plain_name(file) == file.name or plain_name(file) not in names]
+    if len(files) > 1 and not are_one_recording(files):
+        raise DataError(
+            f"{folder}: holds several recordings and no {_METADATA}; give one of its files: "
+            f"{', '.join(file.name for file in files)}"
+        )
     return files
 
 
 def _unlisted(folder: Path, listed: Iterable[Path]) -> list[str]:
     """A remark on recordings that metadata leaves out, as when rosbag2 ended before it wrote it anew."""
-    taken = {_plain_name(file) for file in listed}
-    left_out = sorted(
-        child.name for child in folder.iterdir() if _is_storage(child) and _plain_name(child) not in taken
-    )
+    taken = {plain_name(file) for file in listed}
+    left_out = sorted(child.name for child in folder.iterdir() if _is_storage(child) and plain_name(child) not in taken)
     if not left_out:
         return []
     return [
@@ -170,25 +183,15 @@ def _unlisted(folder: Path, listed: Iterable[Path]) -> list[str]:
 
 def _gaps(folder: Path, files: list[Path]) -> list[str]:
     """A remark on numbers that are missing between the files of a split recording."""
-    found = [re.fullmatch(r"(.*_)(\d{1,9})", PurePath(_plain_name(file)).stem) for file in files]
-    numbers = {int(each.group(2)) for each in found if each}
-    if len(numbers) < 2 or len({each.group(1) if each else "" for each in found}) > 1:
-        return []  # not split
-    begin = 0 if min(numbers) < 100 else min(numbers)  # recorders count from 0; larger ones are dates
-    missing = sorted(set(range(begin, min(max(numbers), begin + 10_000))) - numbers)
+    missing = missing_numbers(files)
     if not missing:
         return []
     more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
     return [f"{folder}: its file number {missing[0]}{more} missing; the others are read"]
 
 
-def _plain_name(path: Path) -> str:
-    """Without the suffix of a packed file."""
-    return path.name.removesuffix(path.suffix) if path.suffix in ZSTD_SUFFIXES else path.name
-
-
-def _by_number(path: Path) -> tuple[list[int], str]:
-    return [int(digits) for digits in re.findall(r"\d{1,18}", path.name)], path.name
+def _by_number(path: Path) -> tuple[int, str]:
+    return split_name(path).number or 0, path.name
 
 
 def _declared_counts(metadata: Mapping[str, Any]) -> dict[str, int]:

@@ -75,6 +75,9 @@ _LAYOUTS = {
 
 SUPPORTED_ENCODINGS = tuple(_LAYOUTS)
 
+_SPELLINGS = {name.casefold(): name for name in (*_LAYOUTS, *DEPTH_ENCODINGS)}
+"""Some drivers write RGB8, 8uc3, or a blank behind the name; no two encodings differ in that alone."""
+
 BROKEN_VIDEO = {codec: f"{codec}; packet that cannot be decoded" for codec in CODECS}
 """Encoding of the image that takes the place of a broken video packet, or one without its reference frames."""
 
@@ -113,7 +116,7 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
     Raises:
         FrameError: The encoding is depth or unknown, sizes and data contradict each other, or the image is too large.
     """
-    encoding = message.encoding
+    encoding = _SPELLINGS.get(message.encoding.strip().casefold(), message.encoding)
     if encoding in BROKEN_VIDEO.values():
         raise broken_video_error(encoding.partition(";")[0])
     _check_size(message, max_pixels)
@@ -134,7 +137,7 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
         )
     if encoding == "nv24":
         return _decode_nv24(message)
-    rows = _rows(message, layout.num_channels * layout.sample_bytes)
+    rows = _rows(message, layout.num_channels * layout.sample_bytes, encoding in _HALF_HEIGHT_CHROMA)
     if layout.sample_bytes == 2:
         rows = np.asarray(
             cv2.extractChannel(rows.reshape(len(rows), -1, 2), 0 if message.is_bigendian else 1), np.uint8
@@ -182,7 +185,7 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
         raise FrameError(f"found a mask of encoding {quoted(message.encoding)}; publish masks as mono8 or mono16")
     _check_size(message, MAX_PIXELS)
     dtype = np.dtype(_MASK_DTYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
-    mask = np.ascontiguousarray(_rows(message, dtype.itemsize)).view(dtype)
+    mask = np.ascontiguousarray(_rows(message, dtype.itemsize, has_half_chroma=False)).view(dtype)
     return mask.astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -235,9 +238,9 @@ def _decode_nv24(message: Any) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.transform(yuv, np.column_stack([_YUV_TO_RGB, offset])), np.uint8)
 
 
-def _rows(message: Any, pixel_bytes: int) -> npt.NDArray[np.uint8]:
+def _rows(message: Any, pixel_bytes: int, has_half_chroma: bool) -> npt.NDArray[np.uint8]:
     """The rows of an Image without their padding, as a view: rows x (W * pixel_bytes) uint8."""
-    num_rows = message.height * 3 // 2 if message.encoding in _HALF_HEIGHT_CHROMA else message.height
+    num_rows = message.height * 3 // 2 if has_half_chroma else message.height
     return _padded_rows(message, pixel_bytes, num_rows)[:, : message.width * pixel_bytes]
 
 

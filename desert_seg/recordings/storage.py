@@ -26,6 +26,9 @@ from desert_seg.recordings.cut_mcap import CutMcap, full_name
 SQLITE_MAGIC = b"SQLite format 3\0"
 ROSBAG1_MAGIC = b"#ROSBAG V"
 
+_NO_TIME = 2**63 - 1
+"""What `rosbags` says is the begin of a file without messages."""
+
 _LOOK = "SELECT count(*) FROM sqlite_master"
 """Fails if a database cannot be read at all."""
 
@@ -49,9 +52,16 @@ class BagMessage(NamedTuple):
 
 
 class Storage(Protocol):
-    """An open file; `remark` is a sentence on its faults, or empty."""
+    """An open file.
+
+    Attributes:
+        topics: What it holds.
+        begin_ns: When its first message was recorded; None if it has none.
+        remark: A sentence on its faults, or empty.
+    """
 
     topics: list[Topic]
+    begin_ns: int | None
     remark: str
 
     def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
@@ -100,6 +110,8 @@ class _RosbagsFile:
         self._path, self._reader, self._encoding = path, reader, encoding
         self._reader.open()
         self.topics = [Topic(each.topic, full_name(each.msgtype), each.msgcount) for each in self._reader.connections]
+        begin_ns = (self._reader if encoding == "ros1" else self._reader.metadata).start_time
+        self.begin_ns = None if begin_ns == _NO_TIME else begin_ns
 
     def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
         wanted = [each for each in self._reader.connections if each.topic in names]
@@ -122,6 +134,7 @@ class _McapWithoutIndex:
 
     def __init__(self, path: Path) -> None:
         self._path, self._file = path, CutMcap(path)
+        self.begin_ns = next((message.recorded_ns for message in self._file.messages()), None)
         self.topics = [Topic(name, kind, count) for (name, kind), count in self._file.topics().items()]
         whole = sum(topic.num_messages for topic in self.topics)
         self.remark = (
@@ -158,8 +171,10 @@ class _Sqlite:
             self._database.execute("PRAGMA writable_schema = ON")  # otherwise a truncated file is not read at all
             rows = self._database.execute("SELECT id, name, type FROM topics ORDER BY id").fetchall()
             counts = dict.fromkeys((key for key, _, _ in rows), 0)
+            self.begin_ns: int | None = None
             with suppress(sqlite3.DatabaseError):  # in a damaged file, messages are counted when read
                 counts |= self._database.execute("SELECT topic_id, count(*) FROM messages GROUP BY topic_id").fetchall()
+                self.begin_ns = self._database.execute("SELECT min(timestamp) FROM messages").fetchone()[0]
         except BaseException:
             self._database.close()
             raise

@@ -1,0 +1,61 @@
+"""What keeps ROS from starting is said with the cure for this very cause."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from desert_seg.errors import DesertSegError
+
+rclpy = pytest.importorskip("rclpy")
+
+from desert_seg_ros.environment import require_ros, start_ros, use_dds_profile  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cure"),
+    [
+        (("-r", "__ns:=front"), "begin a namespace with /"),
+        (("-r", "__ns:=/front-left"), "begin a namespace with /"),
+        (("-r", "image:=/camera/image-raw"), "use letters, digits, _ and / only"),
+        (("-p", "image-transport:=raw"), "write -p NAME:=VALUE with a name of those in"),
+        (("--params-file", "/none.yaml"), "give --params-file the path of a file that exists"),
+        (("--params-file", "{flat}"), "write the file as config/segment.yaml is"),
+        (("--log-level", "loud"), "choose debug, info, warn, error or fatal"),
+        (("--rate", "2"), "and the command's own options before --ros-args"),
+        (("-p",), "write what follows --ros-args as"),
+    ],
+)
+def test_arguments_that_ros_does_not_take_are_refused_with_how_to_write_them(tmp_path, arguments, cure):
+    flat = tmp_path / "flat.yaml"
+    flat.write_text("image_transport: compressed\n")
+    context = rclpy.context.Context()
+    with pytest.raises(DesertSegError, match="ROS did not start") as caught:
+        start_ros(["--ros-args", *(word.format(flat=flat) for word in arguments)], context=context)
+    assert cure in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_middleware_that_is_not_installed_is_named_with_those_that_are(tmp_path, monkeypatch):
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "rmw_typesupport"
+    index.mkdir(parents=True)
+    for name in ("rmw_fastrtps_cpp", "rmw_implementation"):
+        (index / name).touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join([str(tmp_path), os.environ.get("AMENT_PREFIX_PATH", "")]))
+    for name in ("rmw_fastrtps_cpp", ""):
+        monkeypatch.setenv("RMW_IMPLEMENTATION", name)
+        require_ros()
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_none_cpp")
+    with pytest.raises(DesertSegError, match=r"rmw_fastrtps_cpp; install ros-\$ROS_DISTRO-rmw-none-cpp, or unset it"):
+        require_ros()
+
+
+@pytest.mark.parametrize("name", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
+def test_a_profile_that_is_not_there_or_no_xml_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.setenv(name, str(tmp_path / "none.xml"))
+    with pytest.raises(DesertSegError, match=f"{name} is .*none.xml', and there is no such file; correct or unset it"):
+        use_dds_profile(tmp_path / "ours.xml")
+    (tmp_path / "none.xml").write_text("<dds><profiles>")
+    with pytest.raises(DesertSegError, match=f"{name} is .*none.xml', which is no profile in XML .*; correct or unset"):
+        use_dds_profile(tmp_path / "ours.xml")
