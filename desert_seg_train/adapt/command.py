@@ -34,6 +34,7 @@ from desert_seg_train.adapt.start import Start
 from desert_seg_train.adapt.teaching import Lessons, steps_within, teach
 from desert_seg_train.data.config import SamplingConfig
 from desert_seg_train.data.sources import Source, open_source, split
+from desert_seg_train.evaluate.wording import counted
 from desert_seg_train.export.command import export
 from desert_seg_train.export.config import ExportConfig
 from desert_seg_train.saving import save_network
@@ -82,14 +83,16 @@ def adapt(config: AdaptConfig) -> Path:
         fewer = max(1, round(steps * TIME_FOR_JUDGING / len(divisions)))
         steps = max(1, steps - fewer * len(divisions))
         for number, (rest, judged) in enumerate(divisions, 1):
-            console.print(f"cross-validation {number}/{len(divisions)}: {len(rest)} frames, {fewer} steps")
+            console.print(
+                f"cross-validation {number}/{len(divisions)}: {counted(len(rest), 'frame')}, {counted(fewer, 'step')}"
+            )
             taught = teach(start.network(), replace(lessons, labelled=(rest, *replay)), criterion, fewer, console)
             gains.add(f"{judged.folder.root.name}, cross-validated", *_judge(start, taught, judged, console))
-    learned_from = [f"{len(source)} labelled frames" for source in own]
-    learned_from += [f"{len(place)} frames without labels"] if place else []
+    learned_from = [counted(len(source), "labelled frame") for source in own]
+    learned_from += [f"{counted(len(place), 'frame')} without labels"] if place else []
     replayed = f", {sum(map(len, replay))} replayed" if replay else ""
     learned = f"{' and '.join(learned_from)}{replayed}"
-    console.print(f"learning from {learned}: {steps} steps")
+    console.print(f"learning from {learned}: {counted(steps, 'step')}")
     taught = teach(start.network(), lessons, criterion, steps, console)
     for source in held_back:
         gains.add(f"{source.folder.root.name}, held back", *_judge(start, taught, source, console))
