@@ -15,7 +15,7 @@ class BenchmarkConfig:
 
     Attributes:
         model: Model artifact: a folder, or the name of a shipped model.
-        data: Folder with Color_Images/ and Segmentation/.
+        data: Labelled folder: Color_Images/ and Segmentation/, or images/ and labels/.
         out: Folder for the report; an earlier one in it is replaced.
         train_data: The folder the model was trained on: the report then shows the gap between the two.
         against: The results.json of another model on the same frames, to compare with.
