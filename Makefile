@@ -20,11 +20,11 @@ help:
 	@echo "make bench CHECK=1                the same; fails if a bar is missed"
 	@echo "make bench-train [DATA=folder]    what training costs and reaches, 90 minutes"
 	@echo "make gpu [ARGS=...]               what only a GPU can prove; page in out/gpu"
-	@echo "make docs                         the documentation as a site, in out/site"
+	@echo "make docs                         the documentation as a site, in out/docs"
 	@echo "make release-check                wheel and sdist, and the demo from them"
 	@echo "make audit                        licences and advisories of what comes from others"
 	@echo "make lock                         pin all of that anew, in requirements/"
-	@echo "make clean                        remove .venv and all that was built"
+	@echo "make clean                        remove .venv, out/ and all else that was made here"
 
 setup:
 	@$(PYTHON) scripts/bootstrap.py runtime
@@ -104,7 +104,7 @@ docs:
 	@$(PYTHON) scripts/bootstrap.py dev
 	@$(BIN)/python scripts/reference.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "open out/site/index.html"
+	@echo "open out/docs/index.html"
 
 release-check:
 	@$(PYTHON) scripts/bootstrap.py dev

@@ -141,7 +141,7 @@ def demo(options: argparse.Namespace) -> None:
         console.print(f"warning: not compared with the true masks of the drive: {not_compared}")
     for name, what in (
         ("contact_sheet.png", "frames and masks side by side"),
-        ("masks.mp4", "the whole drive with its masks"),
+        ("masks.mp4", "every frame that was answered, under its mask"),
         ("masks", "the masks as a bag, with the stamps of the drive"),
         ("report.json", "every number"),
     ):

@@ -91,7 +91,8 @@ def _ask(node: Node, name: str, kind: Any, service: str, request: Any) -> Any:
 def prepare(arguments: Sequence[str]) -> Work:
     """What is to be done for the arguments; raises DesertSegError if they are not two."""
     if len(arguments) != 2:
-        raise DesertSegError(f"found {len(arguments)} arguments, expected two: {PROGRAM} /segment ARTIFACT")
+        found = " ".join(arguments) or "no arguments"
+        raise DesertSegError(f"found {found}, expected the node's name and a model: {PROGRAM} /segment ARTIFACT")
     return partial(_run, *arguments)
 
 

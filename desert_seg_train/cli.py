@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial, reduce
@@ -42,9 +44,10 @@ PROGRAMS = {
 DESCRIPTION = "Make, judge and use models for off-road segmentation."
 
 HINTS = """
-`desert-seg COMMAND --help` explains a command. Every command also takes --config FILE, its settings in YAML, which the
-options given beside it override. `desert-seg-benchmark` measures the node on a bag; `desert-seg --version` says what is
-installed. This shell completes commands and options (for zsh: `zsh`) after
+`desert-seg COMMAND --help` explains a command. Every command also takes
+--config FILE, its settings in YAML, which the options given beside it override.
+`desert-seg-benchmark` measures the node on a bag; `desert-seg --version` says
+what is installed. Bash completes commands and options (for zsh: `zsh`) after
 
   source <(desert-seg --tyro-print-completion bash)
 """
@@ -77,12 +80,15 @@ def prepare(arguments: Sequence[str]) -> Work:
 
 def _print_overview() -> None:
     """Every command, by what it is for."""
+    columns = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns, subsequent_indent=" " * 15, break_on_hyphens=False
+    )
     lines = ["usage: desert-seg COMMAND [options]", "", DESCRIPTION]
     for group, names in GROUPS.items():
         about = {name: (config_of(name).__doc__ or "").splitlines()[0] for name in names}
         if group == "Use a model":
             about |= PROGRAMS
-        lines += ["", group, *(f"  {name:13}{text}" for name, text in about.items())]
+        lines += ["", group, *(columns.fill(f"  {name:13}{text}") for name, text in about.items())]
     sys.stdout.write("\n".join([*lines, HINTS]))
 
 

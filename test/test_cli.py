@@ -39,12 +39,15 @@ def test_help_imports_nothing_heavy(arguments):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]], ids=str)
-def test_without_a_command_all_of_them_are_shown_in_groups(arguments, capsys):
+def test_without_a_command_all_of_them_are_shown_in_groups_as_wide_as_the_terminal(arguments, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     prepare(arguments)()
-    groups = {block.splitlines()[0]: block for block in capsys.readouterr().out.split("\n\n")}
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    groups = {block.splitlines()[0]: block for block in shown.split("\n\n")}
     assert len(GROUPS) == 4
     for group, names in GROUPS.items():
-        assert re.findall(r"^  (\S+) +[A-Z].*\.$", groups[group], re.MULTILINE)[: len(names)] == list(names)
+        assert re.findall(r"^  (\S+) +[A-Z]", groups[group], re.MULTILINE)[: len(names)] == list(names)
     assert {"demo", "replay"} <= set(groups["Use a model"].split())
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -11,6 +13,8 @@ pytest.importorskip("mkdocs")
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 
+from desert_seg_train.cli import COMMANDS, config_of
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
@@ -18,6 +22,13 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     build(load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(folder)))
     return folder
+
+
+def test_make_docs_empties_no_folder_that_a_command_writes_to():
+    built = Path(load_config(str(ROOT / "mkdocs.yml")).site_dir).relative_to(ROOT)
+    written = {item.default for name in COMMANDS for item in fields(config_of(name)) if item.name == "out"}
+    assert Path("out/site") in written
+    assert built not in written
 
 
 def test_every_page_is_there_without_a_warning(site):

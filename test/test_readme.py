@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
+from desert_seg.labels import shipped_label_maps
 from desert_seg_ros.parameters import NodeParameters
 from desert_seg_ros.topics import CLOUDS, IMAGES
 from desert_seg_train.cli import COMMANDS, config_of
@@ -80,6 +81,12 @@ def test_every_fault_in_the_table_of_reliability_names_a_test_there_is():
     assert all(re.search(r"`[\w/]*test_\w+(::test_\w+)?`", line) for line in faults)
     for file, name in re.findall(r"`([\w/]*test_\w+)::(test_\w+)`", text):
         assert f"def {name}(" in (ROOT / "test" / f"{file}.py").read_text(), name
+
+
+def test_every_label_map_that_ships_is_in_the_table_of_inputs():
+    rows_of_maps = re.findall(r"^\| (`\w+`.*?) \|", (ROOT / "docs" / "inputs.md").read_text(), re.MULTILINE)
+    named = set(re.findall(r"`(\w+)`", " ".join(rows_of_maps)))
+    assert set(shipped_label_maps()) <= named
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

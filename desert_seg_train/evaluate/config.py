@@ -15,7 +15,7 @@ class EvaluateConfig:
 
     Attributes:
         model: Model artifact: a folder, or the name of a shipped model.
-        data: Folder with Color_Images/ and Segmentation/.
+        data: Labelled folder: Color_Images/ and Segmentation/, or images/ and labels/.
         label_map: Label map of the targets, by name or path; default: the model's own.
         speed: Input size of the network, as the model recommends it by these names.
         tta: View set.

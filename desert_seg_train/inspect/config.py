@@ -13,7 +13,7 @@ class InspectConfig:
     """Check a dataset folder and show what is in it.
 
     Attributes:
-        data: Folder with Color_Images/ and Segmentation/.
+        data: Labelled folder: Color_Images/ and Segmentation/, or images/ and labels/.
         label_map: What the mask values mean, by name or path.
         against: Another such folder to compare with: the other side of a split, or another domain.
         out: Folder for index.html and report.json.
