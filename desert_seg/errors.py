@@ -55,7 +55,8 @@ _OUT_OF_MEMORY = (
     "could not execute a primitive",
 )
 """How it is said, in lower case: by C++, ONNX Runtime, CUDA and zlib, OpenCV, torch and the system; of threads, which
-need memory, too, by Python and C++; by the loader of libraries; by oneDNN, which gives no reason and has hardly another."""
+need memory, too, by Python and C++; by the loader of libraries; by oneDNN, which gives no reason and hardly has any
+other."""
 
 _OTHER_CAUSES = ("memory in static tls", "failed to map segment from shared object: operation not permitted")
 """What sounds alike, but comes of the order of imports, or of a disk without programs (noexec)."""

@@ -20,6 +20,7 @@ from desert_seg.labels import IGNORE, LabelSet  # noqa: E402
 from desert_seg_train.adapt import place, place_frames, teaching  # noqa: E402
 from desert_seg_train.adapt.command import RATES, adapt, parse_duration  # noqa: E402
 from desert_seg_train.adapt.config import AdaptConfig  # noqa: E402
+from desert_seg_train.adapt.judgement import read_judgement  # noqa: E402
 from desert_seg_train.adapt.mixing import PseudoLabels, paste_classes  # noqa: E402
 from desert_seg_train.adapt.place import Impression, signs_of_collapse  # noqa: E402
 from desert_seg_train.adapt.place_frames import gather_frames  # noqa: E402
@@ -186,6 +187,19 @@ def test_a_model_that_lost_a_class_is_not_written(tiny_artifact, tmp_path, site,
     with pytest.raises(DataError, match=r"taught itself something wrong and is not written: .* of the pixels"):
         adapt(AdaptConfig(tiny_artifact.path, tmp_path / "run", unlabelled=(str(site),), budget="1s"))
     assert not (tmp_path / "run" / "artifact").exists()
+
+
+def test_beside_labels_frames_without_are_looked_at_and_a_lost_class_is_told(
+    tiny_artifact, tmp_path, site, monkeypatch, capsys
+):
+    monkeypatch.setattr(place, "KEPT", {True: 1e9, False: 1e9})
+    frames, run = str(site / "Color_Images"), tmp_path / "run"
+    adapted = adapt(AdaptConfig(tiny_artifact.path, run, frames=site, unlabelled=(frames,), budget="1s"))
+    told = capsys.readouterr().out
+    assert "learning from 6 labelled frames: " in told
+    assert "of the pixels; look whether that is right" in told
+    assert load_artifact(adapted).digest != tiny_artifact.digest
+    assert "look whether that is right" in " ".join(read_judgement(run).doubts)
 
 
 def test_a_model_that_learned_nothing_is_as_sure_as_before(site):

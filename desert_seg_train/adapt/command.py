@@ -3,9 +3,10 @@
     desert-seg adapt light --unlabelled my_drive_bag --out runs/my_site
     desert-seg adapt light --frames my_frames --replay data/mojave falcon7_stones 1 --out runs/my_site
 
-Labelled frames are learned as in any training, unlabelled ones by self-training, see `teaching`. The gain on labelled
-frames is estimated by cross-validation. Without labels nobody knows the gain; the model is refused if it shows signs of
-collapse, see `place`. With other classes than the model's, the last layer is replaced.
+Labelled frames are learned as in any training, and the gain is estimated by cross-validation. Where there are none,
+unlabelled ones are learned by self-training, see `teaching`; nobody knows what that gains, and the model is refused if
+it shows signs of collapse, see `place`. Unlabelled frames beside labelled ones are not learned from, but the model is
+looked at on them. With other classes than the model's, the last layer is replaced.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def adapt(config: AdaptConfig) -> Path:
     if own:
         link_frames(own[0], config.out)
     place = gather_frames(config.unlabelled, config.topic, config.out, console) if config.unlabelled else ()
-    lessons = Lessons((*own, *replay), place, _sampling(artifact), RATES, seed=config.seed)
+    # Beside labels the teacher's guesses cost accuracy, see docs/new-site.md; so the place is only looked at then.
+    lessons = Lessons((*own, *replay), () if own else place, _sampling(artifact), RATES, seed=config.seed)
     criterion = CrossEntropyAndDice(LossConfig(), start.label_map.labels)
     with console.status("timing a few steps"):
         steps = steps_within(seconds, start.network(), lessons, criterion)
@@ -89,7 +91,7 @@ def adapt(config: AdaptConfig) -> Path:
             taught = teach(start.network(), replace(lessons, labelled=(rest, *replay)), criterion, fewer, console)
             gains.add(f"{judged.folder.root.name}, cross-validated", *_judge(start, taught, judged, console))
     learned_from = [counted(len(source), "labelled frame") for source in own]
-    learned_from += [f"{counted(len(place), 'frame')} without labels"] if place else []
+    learned_from += [f"{counted(len(place), 'frame')} without labels"] if lessons.unlabelled else []
     replayed = f", {sum(map(len, replay))} replayed" if replay else ""
     learned = f"{' and '.join(learned_from)}{replayed}"
     console.print(f"learning from {learned}: {counted(steps, 'step')}")
@@ -103,8 +105,8 @@ def adapt(config: AdaptConfig) -> Path:
     if own and len(own[0]) == 1 and not held_back:
         doubts = (*doubts, "one frame cannot be judged by, so the gain is not known; label two or more")
         console.print(f"warning: {doubts[-1]}")
-    change = _judge_place(start, taught, place, console) if place else None
-    write_judgement(config.out, Judgement(learned, found, doubts, change))
+    change, losses = _judge_place(start, taught, place, bool(own), console) if place else (None, ())
+    write_judgement(config.out, Judgement(learned, found, (*doubts, *losses), change))
     return _write(config, start, taught, (*own, *replay), console)
 
 
@@ -160,7 +162,7 @@ def _replay(config: AdaptConfig, start: Start, console: Console) -> tuple[list[S
     Raises:
         DataError: They are unusable, or there are none for a model that has nothing else to hold on to.
     """
-    given = config.replay or (shipped_replay(start.label_map) if config.unlabelled else ())
+    given = config.replay or (() if config.frames else shipped_replay(start.label_map))
     if not given and not config.frames:
         raise DataError(
             f"no frames with the classes of {start.artifact.card.name} come with the package, and without any it would "
@@ -188,18 +190,28 @@ def _judge(
     return before, confusions(start.segmenter_of(taught), source, console)
 
 
-def _judge_place(start: Start, taught: SegmentationNetwork, place: Sequence[Path], console: Console) -> PlaceChange:
-    """Print how the model sees the place now; raises DataError if it must not be used."""
+def _judge_place(
+    start: Start, taught: SegmentationNetwork, place: Sequence[Path], has_labels: bool, console: Console
+) -> tuple[PlaceChange, tuple[str, ...]]:
+    """Print how the model sees the place now; also returns what it seems to have lost, in sentences.
+
+    Raises:
+        DataError: It has lost something, and no labels say that this is right.
+    """
     frames, labels = [partial(read_image, path) for path in place], start.label_map.labels
     before, after = (Impression.of(each, frames) for each in (start.segmenter, start.segmenter_of(taught)))
     change = place_change(before, after, labels)
     console.print(place_table(change))
-    if signs := signs_of_collapse(before, after, labels):
+    signs = signs_of_collapse(before, after, labels)
+    if signs and not has_labels:
         raise DataError(
             f"the model has taught itself something wrong and is not written: {'; '.join(signs)}; let it learn from a "
-            "few labelled frames of the place, too, or replay frames that show what it lost"
+            "few labelled frames of the place, or replay frames that show what it lost"
         )
-    return change
+    losses = tuple(f"{sign}; look whether that is right" for sign in signs)
+    for loss in losses:
+        console.print(f"warning: {loss}")
+    return change, losses
 
 
 def _write(

@@ -11,13 +11,14 @@ import tyro
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """Teach a model a new place: from a few labelled frames of it, from a recording without labels, or from both.
+    """Teach a model a new place: from a few labelled frames of it, or from a recording without labels.
 
     Attributes:
         model: Model artifact to begin with: a folder, or the name of a shipped model.
         out: Folder for the run; the new artifact is OUT/artifact.
         frames: Labelled folder, 1 to 20 frames of the place the robot works in.
-        unlabelled: Bags, folders of images or images of the place, without labels.
+        unlabelled: Bags, folders of images or images of the place, without labels; beside labelled frames they are not
+            learned from, but show what has changed.
         topic: Image topic of the bags, needed if one has several.
         budget: Time for all trainings together, like 10min, 90s or 1h.
         label_map: Label map of the frames, by name or path; default: the model's own. With other classes the last layer

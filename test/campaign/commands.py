@@ -20,8 +20,8 @@ from desert_seg.recordings.drive import open_drive
 from desert_seg_ros.bag_benchmark.masks import recorded_masks
 
 ROS_PROGRAMS = ("desert-seg-demo", "desert-seg-benchmark")
-"""Where they, or the node that they start, end by a signal that cannot be caught, or abort for want of memory, Fast DDS's
-shared memory stays behind: nobody else could free it."""
+"""Where they, or the node that they start, end by a signal that cannot be caught, or abort for want of memory, Fast
+DDS's shared memory stays behind: nobody else could free it."""
 
 
 class WarmProcess:
