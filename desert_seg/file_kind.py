@@ -5,6 +5,8 @@ Knows nothing of what was expected in its place.
 
 from __future__ import annotations
 
+import stat
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -40,6 +42,17 @@ _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"), FileKind("a HEIC image", _TO_PNG)),
 }
 """Of files in ISO's base media format (ISO/IEC 14496-12), which begin with a box named ftyp; all others are videos."""
+
+
+def kind_of(path: Path) -> FileKind | None:
+    """What `other_kind` says of a file; None also if it cannot be read, or is no regular file and might block."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with path.open("rb") as file:
+            return other_kind(file.read(24))
+    except OSError:
+        return None
 
 
 def other_kind(data: bytes) -> FileKind | None:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import os
-import re
 import stat
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +22,6 @@ from desert_seg.image_header import MAX_PIXELS, check_pixels, count_pages, exif_
 from desert_seg.jpeg import decode_whole
 from desert_seg.mask_loss import is_packed_tiff, lossy_compression
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-
-UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jpf", ".jxl")
-"""Of images that are not read: they are listed beside others, so that reading them says so."""
-
 MAX_BYTES = 8 * MAX_PIXELS
 """What the largest image takes uncompressed, with four channels of 16 bits."""
 
@@ -37,61 +29,6 @@ _MANY_COLORS = 1000
 """More than any list of classes has."""
 
 _PNG_PALETTE = 3
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Image files of a folder, with numbers in natural order: frame_2 before frame_10.
-
-    Hidden files are left out, and so are the `._` files that macOS puts beside others. Links, FIFOs and folders named
-    like images, and images of kinds that are not read, are listed, so that reading them reports what is wrong.
-
-    Raises:
-        DataError: There is no such folder, it cannot be read, or it holds no image.
-    """
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; give a folder that holds images")
-    try:
-        paths = [path for path in folder.iterdir() if is_image_name(path)]
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
-    if not paths:
-        raise DataError(f"{folder}: {_no_image(folder)}")
-    return sorted(paths, key=natural_order)
-
-
-def folders_with_images(root: Path, count: int = 4) -> list[str]:
-    """The first folders within a folder that hold images, as paths below it; links are not followed."""
-    found: list[str] = []
-    for folder, inner, names in os.walk(root):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        if folder != str(root) and any(is_image_name(Path(name)) for name in names):
-            found.append(os.path.relpath(folder, root))
-        if len(found) == count:
-            break
-    return found
-
-
-def _no_image(folder: Path) -> str:
-    if inner := folders_with_images(folder):
-        return f"found no image in the folder itself, but in {', '.join(inner)}; give the one that is meant"
-    endings = Counter(path.suffix for path in folder.iterdir() if path.suffix and not path.name.startswith("."))
-    others = "".join(f" among {count} files ending in {ending}" for ending, count in endings.most_common(1))
-    cure = f"expected files ending in {', '.join(IMAGE_SUFFIXES)}"
-    if ".json" in endings:
-        cure = "if the .json files are labelme's, make masks of them with `desert-seg read-labels`"
-    return f"found no image{others}; {cure}"
-
-
-def is_image_name(path: Path) -> bool:
-    """True if a file of this name is taken for an image: it ends like one and is not hidden."""
-    return path.suffix.lower() in (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES) and not path.name.startswith(".")
-
-
-def natural_order(path: Path) -> tuple[tuple[str | int, ...], str]:
-    """Sort key that compares the numbers in a path as numbers."""
-    parts = re.split(r"([0-9]+)", str(path))
-    # Text and numbers alternate, so they are never compared with each other.
-    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), str(path)
 
 
 def read_file(path: Path) -> bytes:

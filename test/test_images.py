@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from desert_seg.dataset_folder import labelled_folders
 from desert_seg.errors import DataError
+from desert_seg.image_folder import list_images
 from desert_seg.images import (
-    list_images,
     read_color_mask,
     read_image,
     read_mask,
@@ -244,3 +245,23 @@ def test_a_file_of_the_longest_name_can_be_written(tmp_path):
     path = tmp_path / ("n" * 251 + ".png")
     write_bytes(path, b"data")
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("begin", "words"),
+    [
+        (b"\0\0\0\x18ftypmp42" + bytes(16), "a video, .*make images of it"),
+        (b"PK\3\4" + bytes(24), "a zip archive, .*unpack it"),
+        (b"\x93NUMPY\1\0" + bytes(24), "a NumPy array, .*save it as PNG"),
+    ],
+)
+def test_what_is_given_in_the_place_of_a_folder_is_named(tmp_path, begin, words):
+    (tmp_path / "given").write_bytes(begin)
+    with pytest.raises(DataError, match=f"given: found {words}"):
+        list_images(tmp_path / "given")
+    with pytest.raises(DataError, match=f"given: found {words}"):
+        labelled_folders(tmp_path / "given")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "given").rename(tmp_path / "folder" / "a.file")
+    with pytest.raises(DataError, match=rf"no image among 1 files ending in \.file, the first of which is {words[:7]}"):
+        list_images(tmp_path / "folder")

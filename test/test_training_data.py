@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from desert_seg.console import Console
 from desert_seg.errors import DataError
-from desert_seg.images import list_images, read_mask, write_image
+from desert_seg.image_folder import list_images
+from desert_seg.images import read_mask, write_image
 from desert_seg.labels import load_label_map
 
 torch = pytest.importorskip("torch")
@@ -381,7 +382,26 @@ def test_the_same_draw_gives_the_same_crop_whatever_was_drawn_before(dataset):
         ),
         (("color_images/a.png", "segmentation/a.png"), "found images in color_images, segmentation, expected"),
         (("a.png", "a.json"), "found images in the folder itself, expected .* `desert-seg read-labels`"),
-        (("notes.txt",), "found no image, expected Color_Images/"),
+        (("notes.md",), r"found no image among 1 files ending in \.md, .*expected Color_Images/"),
+        (
+            ("images/train/a.png", "masks/train/a.png"),
+            "make them, such as train/: mkdir train && mv images/train train/images && mv masks/train train/labels$",
+        ),
+        (
+            ("images/val/a.png", "labels/val/a.png"),
+            "mv images/val val/images && mv labels/val val/labels$",
+        ),
+        (
+            ("img_dir/train/a.png", "ann_dir/train/a.png"),
+            "mv img_dir/train train/images && mv ann_dir/train",
+        ),
+        (
+            ("JPEGImages/a.jpg", "SegmentationClass/a.png"),
+            "rename JPEGImages/ to images/ and SegmentationClass/",
+        ),
+        (("images/train/a.jpg", "labels/train/a.txt"), r"labels: found .* 1 files ending in \.txt; .* YOLO's polygons"),
+        (("train/images/a.jpg", "train/labels/a.txt"), "give one of its folders: train"),
+        (("images/a.png", "labels/a.xml", "labels/data.csv"), r"1 files ending in \.xml; .* CVAT's"),
         (("images/a.png", "masks/a.png"), "images in masks; if these are the masks, rename masks/"),
         (("images/a.png", "images/a.json"), "found images/ but no labels/; .* `desert-seg read-labels`"),
         (("images/a.png", "labels/a.json"), "labels: found no image among 1 files ending in .json; .*read-labels`"),

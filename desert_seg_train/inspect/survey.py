@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.dataset_folder import labelled_folders
-from desert_seg.images import list_images
+from desert_seg.image_folder import list_images
 from desert_seg.labels import LabelMap
 from desert_seg.pairing import Pairing, pair
 from desert_seg_train.folder import scene_of
