@@ -96,19 +96,25 @@ def read_mask(path: Path) -> npt.NDArray[Any]:
         depth, _ = _png_depth_and_color_type(data)
         if depth in (1, 2, 4):
             mask = mask // (255 // (2**depth - 1))  # decoders scale fewer bits to 0..255
-    if mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
-        raise DataError(
-            f"{path}: found {mask.dtype} values, expected whole numbers of 8 or 16 bits; round them and save the mask "
-            "as single-channel 16-bit PNG"
-        )
+    _check_whole_numbers(path, mask)
     if mask.ndim != 2:
         raise DataError(f"{path}: found {_channels(mask)}")
     return mask
 
 
+def _check_whole_numbers(path: Path, mask: npt.NDArray[Any]) -> None:
+    if mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        raise DataError(
+            f"{path}: found {mask.dtype} values, expected whole numbers of 8 or 16 bits; round them and save the mask "
+            "as 16-bit PNG"
+        )
+
+
 def _channels(mask: npt.NDArray[Any]) -> str:
     """What the channels of a mask are that should have one, and the cure."""
     num_channels = mask.shape[2]
+    if transparent := _transparent(mask):
+        return transparent
     if (mask[..., :3] == mask[..., :1]).all():
         return f"{num_channels} channels that repeat the same values, expected one; keep one channel and save it as PNG"
     if (num_colors := len(np.unique(mask.reshape(-1, num_channels), axis=0))) > _MANY_COLORS:
@@ -119,6 +125,18 @@ def _channels(mask: npt.NDArray[Any]) -> str:
     return (
         f"{num_channels} channels: a picture of the labels, not the labels; give a label map whose keys are "
         "colours, or export the raw values"
+    )
+
+
+def _transparent(mask: npt.NDArray[Any]) -> str:
+    """How many pixels of a mask with an alpha channel are not opaque, and the cure; empty if all are."""
+    num_transparent = np.count_nonzero(mask[..., 3] < np.iinfo(mask.dtype).max) if mask.shape[2] == 4 else 0
+    if not num_transparent:
+        return ""
+    return (
+        f"{num_transparent} pixels that are transparent, so that nobody sees their colours, expected opaque ones; drop "
+        "the transparency if the colours are right (mogrify -alpha off), or fill it with the colour that is ignored "
+        "(mogrify -background black -alpha remove)"
     )
 
 
@@ -136,9 +154,16 @@ def read_color_mask(path: Path) -> npt.NDArray[np.uint32]:
     """Read a mask that shows classes as colours: HxW uint32, 65536 red + 256 green + blue.
 
     Raises:
-        DataError: The file cannot be read, its compression is lossy, or its colours have more than 8 bits.
+        DataError: The file cannot be read, its compression is lossy, a pixel is transparent, or its colours have more
+            than 8 bits.
     """
-    colors = _decode(path, _read_lossless(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    colors = _decode(path, _read_lossless(path), cv2.IMREAD_UNCHANGED)
+    _check_whole_numbers(path, colors)
+    if colors.ndim == 2:
+        colors = np.repeat(colors[..., np.newaxis], 3, axis=2)
+    if transparent := _transparent(colors):
+        raise DataError(f"{path}: found {transparent}")
+    colors = colors[..., :3]
     blue, green, red = np.moveaxis(_eight_bits(path, colors).astype(np.uint32), 2, 0)
     return np.asarray(red << 16 | green << 8 | blue, np.uint32)
 

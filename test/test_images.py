@@ -265,3 +265,32 @@ def test_what_is_given_in_the_place_of_a_folder_is_named(tmp_path, begin, words)
     (tmp_path / "given").rename(tmp_path / "folder" / "a.file")
     with pytest.raises(DataError, match=rf"no image among 1 files ending in \.file, the first of which is {words[:7]}"):
         list_images(tmp_path / "folder")
+
+
+def masked(alpha):
+    return np.dstack([np.full((4, 6, 3), 80, np.uint8), alpha.astype(np.uint8)])
+
+
+@pytest.mark.parametrize("hidden", [0, 128])
+def test_a_mask_with_colours_that_nobody_sees_is_refused(tmp_path, hidden):
+    alpha = np.full((4, 6), 255)
+    alpha[:2] = hidden
+    Image.fromarray(masked(alpha)).save(tmp_path / "a.png")
+    for read in (read_color_mask, read_mask):
+        with pytest.raises(DataError, match=r"found 12 pixels that are transparent, .*mogrify -alpha off"):
+            read(tmp_path / "a.png")
+
+
+def test_a_mask_with_a_palette_shows_its_colours_unless_they_are_transparent(tmp_path):
+    image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6) % 3).convert("P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    image.save(tmp_path / "a.png")
+    assert read_color_mask(tmp_path / "a.png")[0, 1] == 40 << 16 | 50 << 8 | 60
+    image.save(tmp_path / "a.png", transparency=1)
+    with pytest.raises(DataError, match="found 8 pixels that are transparent"):
+        read_color_mask(tmp_path / "a.png")
+
+
+def test_an_opaque_alpha_channel_of_a_mask_is_none(tmp_path):
+    Image.fromarray(masked(np.full((4, 6), 255))).save(tmp_path / "a.png")
+    assert (read_color_mask(tmp_path / "a.png") == 0x505050).all()

@@ -113,6 +113,12 @@ def rename(folder, image, mask):
         ("{}.png", "{}_gt.png"),
         ("{}_leftImg8bit.png", "{}_gtFine_labelIds.png"),
         ("{}_rgb.png", "{}_rgb.png"),
+        ("{}_windshield_vis.png", "{}_labelids.png"),
+        ("{}.png", "{}_fillcolor.png"),
+        ("{}.png", "{}_L.png"),
+        ("{}.png", "{}.jpg.png"),
+        ("{}.png", "{}-MASK.png"),
+        ("{}.png", "mask_{}.png"),
     ],
 )
 def test_masks_with_the_endings_of_known_datasets_are_paired(dataset, image, mask):
