@@ -57,7 +57,7 @@ def read_image_file(path: Path) -> bytes:
     if is_deep_grey(data):
         raise DataError(
             f"{path}: found one channel of 16 bits, which may be depth as well as grey, expected 8 bits or colour; "
-            "save grey images with 8 bits (mogrify -depth 8)"
+            "save grey images with 8 bits (mogrify -auto-level -depth 8)"
         )
     return data
 

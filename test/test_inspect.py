@@ -103,6 +103,14 @@ def test_a_class_that_never_occurs_is_a_warning_and_no_fault(tmp_path, run):
     assert "no pixel of Flowers, Logs" in outcome.page
 
 
+def test_images_of_few_levels_are_a_warning_and_no_fault(tmp_path, run):
+    root = make_dataset(tmp_path / "set")
+    write_image(root / "Color_Images" / "cc1.png", picture(1) // 5)
+    outcome = run(root)
+    assert outcome.code == 0
+    assert outcome.report["warnings"][0].startswith("set: 1 frame uses fewer than 64 of the 256 levels")
+
+
 # ------------------------------------------------------------------------------------------- faults, one by one
 def save(path, array):
     assert cv2.imwrite(str(path), array)

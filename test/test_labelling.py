@@ -185,12 +185,15 @@ def test_copies_of_a_frame_are_proposed_once(proposed, tmp_path, capsys):
     assert f"in one command: desert-seg site {inputs[0]} {inputs[1]} --model {LIGHT}" in told
 
 
-def test_a_frame_that_cannot_be_read_does_not_end_the_others_and_is_said(proposed, tmp_path):
-    write_image(tmp_path / "in" / "good.png", read_image(next((proposed / "frames").glob("*.png"))))
+def test_a_frame_that_cannot_be_read_or_is_dim_does_not_end_the_others_and_is_said(proposed, tmp_path, capsys):
+    write_image(tmp_path / "in" / "good.png", read_image(next((proposed / "frames").glob("*.png"))) // 8)
     (tmp_path / "in" / "bad.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"1 of 2 frames could not be read, the others are done; .*bad\.png"):
         label(LabelConfig((str(tmp_path / "in"),), LIGHT, tmp_path / "out", tta="none"))
     assert [path.stem for path in (tmp_path / "out" / "frames").glob("*.json")] == ["good"]
+    assert (
+        "warning: 1 frame uses fewer than 64 of the 256 levels of brightness (first: good)" in capsys.readouterr().out
+    )
 
 
 def test_a_shape_drawn_later_wins_and_what_has_none_is_ignored(corrected):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from desert_seg.labels import LabelMap
+from desert_seg.levels import few_levels
 from desert_seg_train.inspect.dataset_statistics import Gap, Statistics
 from desert_seg_train.inspect.fault import Fault
 from desert_seg_train.inspect.survey import Frame, Progress, survey
@@ -93,6 +94,8 @@ class Report:
                 texts.append(f"{folder.name}: no pixel of {', '.join(folder.absent)}")
             if len(folder.sizes) > 1:
                 texts.append(f"{folder.name}: images of several sizes: {', '.join(folder.sizes)}")
+            if dim := [frame.image_path.name for frame in folder.frames if frame.image and frame.image.is_dim]:
+                texts.append(f"{folder.name}: {few_levels(len(dim), dim[0])}")
         return texts
 
     def to_dict(self) -> dict[str, Any]:

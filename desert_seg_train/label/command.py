@@ -17,6 +17,7 @@ from desert_seg.errors import DataError, DesertSegError
 from desert_seg.files import writing
 from desert_seg.folder import new_folder
 from desert_seg.images import write_image
+from desert_seg.levels import few_levels, uses_few_levels
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg_train.label.config import LabelConfig
 from desert_seg_train.label.labelme import LabelledImage, write_labelme, write_labels_txt
@@ -119,13 +120,18 @@ def _assess(
 ) -> tuple[list[Candidate], list[str]]:
     """Assess every frame; those that cannot be read are left out, and their errors collected."""
     num_frames = -(-sum(map(len, chunks)) // config.every)
-    candidates, failures = [], []
+    candidates, failures, dim = [], [], list[str]()
     frames = _frames(chunks, config.every)
     for name, read in console.track(frames, "looking at frames", num_frames, transient=True):
         try:
-            candidates.append(assess(name, read(), segmenter))
+            rgb = read()
+            candidates.append(assess(name, rgb, segmenter))
         except DesertSegError as error:
             failures.append(str(error))
+        else:
+            dim += [name] if uses_few_levels(rgb) else []
+    if dim:
+        console.print(f"warning: {few_levels(len(dim), dim[0])}")
     if not candidates:
         raise DataError(f"none of {len(failures)} frames could be read; the first: {failures[0]}")
     return candidates, failures

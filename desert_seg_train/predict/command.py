@@ -89,6 +89,8 @@ def _follow(config: PredictConfig, run: Run, work: Iterable[Done]) -> None:
     console.print(
         f"{tally.num_frames - tally.num_failed} frames in {config.output}{there}: {', '.join(run.output.kinds)}"
     )
+    if tally.warning:
+        console.print(f"warning: {tally.warning}")
     if tally.num_failed:
         raise DataError(
             f"{tally.num_failed} of {tally.num_frames} frames failed, the others are done; the first: {tally.failure}"
