@@ -18,6 +18,7 @@ class FileKind(NamedTuple):
 
 
 _TO_PNG = "convert it to PNG or JPEG"
+_FROM_FLOATS = "tone-map it to 8 bits and save it as PNG or JPEG"
 _UNPACK = "unpack it and give what is in it"
 _VIDEO = FileKind("a video", "make images of it (ffmpeg -i VIDEO -qscale:v 2 frames/%06d.jpg) and give their folder")
 _EMPTY = FileKind("no bytes", "copy it again from its source, or check what wrote it")
@@ -27,13 +28,23 @@ _BEGINNINGS = {
     b"<!doctype html": FileKind("a web page", "download the file itself"),
     b"<html": FileKind("a web page", "download the file itself"),
     b"GIF8": FileKind("a GIF", _TO_PNG),
+    **dict.fromkeys((b"P2\n", b"P3\n", b"P5\n", b"P6\n", b"P5 ", b"P6 "), FileKind("a PGM or PPM image", _TO_PNG)),
+    b"#?RADIANCE": FileKind("a Radiance HDR image", _FROM_FLOATS),
+    b"\x76\x2f\x31\x01": FileKind("an OpenEXR image", _FROM_FLOATS),
+    b"8BPS": FileKind("a Photoshop file", _TO_PNG),
+    b"%PDF": FileKind("a PDF", _TO_PNG),
     b"\0\0\0\x0cjP  ": FileKind("a JPEG 2000 image", _TO_PNG),
     b"\0\0\0\x0cJXL ": FileKind("a JPEG XL image", _TO_PNG),
     b"\xff\x4f\xff\x51": FileKind("a JPEG 2000 image", _TO_PNG),
     b"\x93NUMPY": FileKind("a NumPy array", "save it as PNG"),
+    b"MATLAB 5.0": FileKind("a MATLAB file", "save its arrays as PNG (scipy.io.loadmat reads them)"),
+    b"\x89HDF": FileKind("an HDF5 file", "save its arrays as PNG (h5py reads them)"),
+    b"PAR1": FileKind("a Parquet file", "save the images in it as files"),
     b"\x1a\x45\xdf\xa3": _VIDEO,  # Matroska and WebM
     b"PK\3\4": FileKind("a zip archive", _UNPACK),
     b"\x1f\x8b": FileKind("a gzip archive", _UNPACK),
+    b"7z\xbc\xaf": FileKind("a 7z archive", _UNPACK),
+    b"Rar!": FileKind("a RAR archive", _UNPACK),
 }
 
 _BRANDS = {

@@ -14,9 +14,14 @@ from pathlib import Path
 from desert_seg.errors import DataError
 from desert_seg.file_kind import kind_of
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jfif", ".jpe")
 
-UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jpf", ".jxl")
+_NETPBM_SUFFIXES = (".pbm", ".pgm", ".pnm", ".ppm")
+
+UNREAD_SUFFIXES = (
+    *(".avif", ".exr", ".gif", ".hdr", ".heic", ".heif", ".j2k", ".jp2", ".jpf", ".jxl", ".tga"),
+    *_NETPBM_SUFFIXES,
+)
 """Of images that are not read: they are listed beside others, so that reading them says so."""
 
 _ANNOTATIONS = {

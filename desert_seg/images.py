@@ -197,7 +197,7 @@ def _check_header(path: Path, data: bytes) -> None:
     check_pixels(data, str(path))
     if (num_pages := count_pages(data)) > 1:
         raise DataError(
-            f"{path}: found {num_pages} pages, expected one; save the one that is meant as a file of its own"
+            f"{path}: found {num_pages} pages or frames, expected one; save the one that is meant as a file of its own"
         )
 
 

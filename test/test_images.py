@@ -160,18 +160,24 @@ def test_an_image_that_may_be_depth_is_refused(tmp_path, suffix):
         read_image(tmp_path / f"a{suffix}")
 
 
+@pytest.mark.parametrize("suffix", [".tiff", ".png", ".webp"])
 @pytest.mark.parametrize("read", [read_image, read_mask])
-def test_of_several_pages_none_is_chosen(tmp_path, read):
+def test_of_several_pages_or_frames_none_is_chosen(tmp_path, read, suffix):
     pages = [Image.fromarray(PIXELS[..., channel]) for channel in range(2)]
-    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
-    with pytest.raises(DataError, match="found 2 pages, expected one"):
-        read(tmp_path / "a.tiff")
+    options = {"lossless": True} if suffix == ".webp" else {}
+    pages[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=pages[1:], **options)
+    with pytest.raises(DataError, match="found 2 pages or frames, expected one"):
+        read(tmp_path / f"a{suffix}")
+    pages[0].save(tmp_path / f"a{suffix}", **options)
+    assert read_image(tmp_path / f"a{suffix}").shape == (4, 6, 3)
 
 
 def test_images_of_kinds_that_are_not_read_are_listed_beside_others(tmp_path):
-    for name in ("a.png", "b.HEIC", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
-    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.HEIC"]
+    for name in ("a.png", "b.HEIC", "c.ppm", "notes.txt"):
+        (tmp_path / name).write_bytes(b"P6\n2 2\n255\n")
+    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.HEIC", "c.ppm"]
+    with pytest.raises(DataError, match=r"c\.ppm: found a PGM or PPM image, .*convert it to PNG"):
+        read_image(tmp_path / "c.ppm")
 
 
 def test_a_mask_of_numbers_is_not_one_of_colours(tmp_path):
