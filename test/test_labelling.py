@@ -305,6 +305,13 @@ def test_a_frame_that_asks_to_be_turned_is_refused_before_it_is_taught(corrected
     assert not config.out.exists()
 
 
+def test_annotations_of_many_images_in_one_file_are_named(corrected):
+    config = corrected(ROCK)
+    (config.labels / "b.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    with pytest.raises(DataError, match=r"b\.json: is a COCO file of many images, .* draw its annotations as masks"):
+        read_labels(config)
+
+
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{}", pickle.dumps({"imagePath": "a.png"})], ids=str)
 def test_a_file_of_another_kind_is_refused(corrected, content):
     config = corrected(ROCK)

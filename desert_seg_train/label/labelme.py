@@ -100,6 +100,11 @@ def read_labelme(path: Path, values: Mapping[str, int]) -> LabelledImage:
     """
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
+        if {"images", "annotations"} <= content.keys():
+            raise DataError(
+                f"{path}: is a COCO file of many images, expected labelme's of one; draw its annotations as masks "
+                "(pycocotools' annToMask), PNG files named like the images"
+            )
         image = path.parent / PureWindowsPath(content["imagePath"]).as_posix()
         size = int(content["imageHeight"]), int(content["imageWidth"])
         shapes = [(str(shape["label"]), shape.get("shape_type"), shape["points"]) for shape in content["shapes"]]
