@@ -23,6 +23,7 @@ from PIL import Image  # noqa: E402
 from desert_seg_train.data.augmentation import color_cast, compress, mix_style, random_crop  # noqa: E402
 from desert_seg_train.data.config import AugmentationConfig, SamplingConfig  # noqa: E402
 from desert_seg_train.data.crops import Crops, batches  # noqa: E402
+from desert_seg_train.data.overlap import trained_on  # noqa: E402
 from desert_seg_train.data.sampling import Sampler  # noqa: E402
 from desert_seg_train.data.sources import absent_classes, open_source, split  # noqa: E402
 from desert_seg_train.folder import Sample, SegmentationFolder, scene_of  # noqa: E402
@@ -212,6 +213,17 @@ def test_a_validation_folder_is_used_whole_even_if_scenes_are_held_out(dataset):
     source = open_source(dataset, "falcon7", 1.0, QUIET)
     training, validation = split([source], source, ["a"])
     assert (sum(map(len, training)), sum(map(len, validation))) == (1, 4)
+
+
+def test_frames_that_are_trained_and_validated_on_are_found_under_any_name(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "other")
+    for folder in ("Color_Images", "Segmentation"):
+        for path in (tmp_path / "other" / folder).glob("a*.png"):
+            path.rename(path.with_name(f"copy_{path.name}"))
+        (tmp_path / "other" / folder / "b0.png").unlink()
+    source, other = (open_source(folder, "falcon7", 1.0, QUIET) for folder in (dataset, tmp_path / "other"))
+    assert [path.name for path in trained_on([source], [other])] == ["copy_a0.png", "copy_a1.png", "copy_a2.png"]
+    assert trained_on(*split([source], None, ["a"])) == []
 
 
 def test_sources_with_other_classes_do_not_mix(dataset):

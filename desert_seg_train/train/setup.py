@@ -16,6 +16,7 @@ from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.labels import LabelMap, LabelSet
 from desert_seg.network import NetworkConfig, SegmentationNetwork
+from desert_seg_train.data.overlap import trained_on
 from desert_seg_train.data.sampling import Sampler
 from desert_seg_train.data.sources import Source, absent_classes, open_source, split
 from desert_seg_train.train.config import TrainConfig
@@ -128,7 +129,7 @@ def network_config_of(config: TrainConfig, labels: LabelSet) -> NetworkConfig:
 
 
 def open_sources(config: TrainConfig, console: Console) -> tuple[list[Source], list[Source]]:
-    """Read the training and validation frames, and say which classes no training frame shows.
+    """Read the training and validation frames, and say what they share and which classes no training frame shows.
 
     Raises:
         DataError: See `open_source` and `split`.
@@ -139,6 +140,11 @@ def open_sources(config: TrainConfig, console: Console) -> tuple[list[Source], l
     own = open_source(config.validation, config.sources[0][1], 1.0, console) if config.validation else None
     training, validation = split(opened, own, config.hold_out)
     console.print(f"{sum(map(len, training))} frames to train on, {sum(map(len, validation))} to validate on")
+    if shared := trained_on(training, validation):
+        console.print(
+            f"warning: {len(shared)} frames to validate on are trained on, too (first: {shared[0].name}), so the "
+            "validation mIoU measures memory; validate on other drives or places (--validation, --hold-out SCENE)"
+        )
     if absent := absent_classes(training):
         sentence = f"warning: no training frame holds {', '.join(absent)}; the model will not know what it looks like"
         console.print(sentence)
