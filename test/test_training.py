@@ -383,10 +383,17 @@ def test_a_training_resumes_only_with_the_settings_it_was_started_with(config):
 @pytest.fixture
 def saved_run(config):
     """The folder of a training that was kept on disk once, and the parts it consists of."""
-    folder, parts = RunFolder(config, TINY, load_label_map("falcon7")), {"network": torch.nn.Linear(200, 200)}
+    folder, parts = RunFolder(config, TINY, load_label_map("falcon7"), "some"), {"network": torch.nn.Linear(200, 200)}
     folder.start(resume=False)
     folder.save(Position(), parts)
     return folder, parts
+
+
+def test_a_training_does_not_go_on_with_frames_that_have_changed(saved_run, config):
+    folder, parts = saved_run
+    folder.load(parts)
+    with pytest.raises(ArtifactError, match="other frames, masks or label maps, which have been changed since"):
+        RunFolder(config, TINY, load_label_map("falcon7"), "others").load(parts)
 
 
 def test_a_byte_of_the_last_checkpoint_that_changed_is_noticed(saved_run):

@@ -25,7 +25,7 @@ from desert_seg_train.data.config import AugmentationConfig, SamplingConfig  # n
 from desert_seg_train.data.crops import Crops, batches  # noqa: E402
 from desert_seg_train.data.overlap import trained_on  # noqa: E402
 from desert_seg_train.data.sampling import Sampler  # noqa: E402
-from desert_seg_train.data.sources import absent_classes, open_source, split  # noqa: E402
+from desert_seg_train.data.sources import absent_classes, digest_of, open_source, split  # noqa: E402
 from desert_seg_train.folder import Sample, SegmentationFolder, scene_of  # noqa: E402
 from desert_seg_train.train.config import TrainConfig  # noqa: E402
 
@@ -224,6 +224,16 @@ def test_frames_that_are_trained_and_validated_on_are_found_under_any_name(datas
     source, other = (open_source(folder, "falcon7", 1.0, QUIET) for folder in (dataset, tmp_path / "other"))
     assert [path.name for path in trained_on([source], [other])] == ["copy_a0.png", "copy_a1.png", "copy_a2.png"]
     assert trained_on(*split([source], None, ["a"])) == []
+
+
+def test_the_digest_of_frames_changes_with_a_mask_and_with_the_meaning_of_its_values(dataset):
+    def digest(label_map="falcon7"):
+        return digest_of([open_source(dataset, label_map, 1.0, QUIET)])
+
+    before = digest()
+    assert digest() == before != digest("falcon7_stones")
+    write_image(dataset / "Segmentation" / "a0.png", np.full((48, 64), 7100, np.uint16))
+    assert digest() != before
 
 
 def test_sources_with_other_classes_do_not_mix(dataset):

@@ -18,7 +18,7 @@ from desert_seg.labels import LabelMap, LabelSet
 from desert_seg.network import NetworkConfig, SegmentationNetwork
 from desert_seg_train.data.overlap import trained_on
 from desert_seg_train.data.sampling import Sampler
-from desert_seg_train.data.sources import Source, absent_classes, open_source, split
+from desert_seg_train.data.sources import Source, absent_classes, digest_of, open_source, split
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
 from desert_seg_train.train.mixed_precision import keep_depthwise_in_float32
@@ -85,7 +85,7 @@ def set_up(config: TrainConfig, fabric: Fabric, console: Console) -> Training:
     label_map = sources[0].folder.label_map
     steps_per_epoch = config.steps_per_epoch or max(1, sum(map(len, sources)) // config.batch_size)
     network_config = network_config_of(config, label_map.labels)
-    folder = RunFolder(config, network_config, label_map)
+    folder = RunFolder(config, network_config, label_map, digest_of(sources))
     folder.start(config.resume)
 
     torch.manual_seed(config.seed)
@@ -98,6 +98,8 @@ def set_up(config: TrainConfig, fabric: Fabric, console: Console) -> Training:
     schedule = make_schedule(optimizer, config.optimizer, config.epochs * steps_per_epoch)
 
     resumed = config.resume and folder.last.exists()
+    if config.resume and not resumed:
+        console.print(f"{folder.root}: found no {folder.last.name} to resume from, so the training begins anew")
     position = folder.load(_state(network, average, optimizer, schedule)) if resumed else Position()
     if fabric.device.type == "cpu":
         keep_depthwise_in_float32(network)
