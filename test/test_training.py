@@ -275,6 +275,13 @@ def test_absurd_steps_are_skipped_counted_and_leave_the_weights_alone(config):
     )
 
 
+def test_a_training_that_diverges_is_ended_in_words(config):
+    wild = OptimizerConfig(encoder_rate=1e30, decoder_rate=1e30, head_rate=1e30, warmup=0.0)
+    with pytest.raises(DataError, match=r"diverged in epoch \d: .* smaller --optimizer\.encoder-rate"):
+        train(replace(config, optimizer=wild))
+    assert not (config.out / "artifact").exists()
+
+
 def test_classes_nobody_shows_it_are_named(config, capsys):
     train(replace(config, epochs=1))
     assert "no training frame holds Trees, Lush Bushes, Dry Grass, Dry Bushes, Rocks;" in capsys.readouterr().out
