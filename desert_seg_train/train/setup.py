@@ -18,7 +18,7 @@ from desert_seg.labels import LabelMap, LabelSet
 from desert_seg.network import NetworkConfig, SegmentationNetwork
 from desert_seg_train.data.overlap import trained_on
 from desert_seg_train.data.sampling import Sampler
-from desert_seg_train.data.sources import Source, absent_classes, digest_of, open_source, split
+from desert_seg_train.data.sources import Source, absent_classes, digest_of, label_set, open_source, split
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
 from desert_seg_train.train.mixed_precision import keep_depthwise_in_float32
@@ -147,7 +147,13 @@ def open_sources(config: TrainConfig, console: Console) -> tuple[list[Source], l
             f"warning: {len(shared)} frames to validate on are trained on, too (first: {shared[0].name}), so the "
             "validation mIoU measures memory; validate on other drives or places (--validation, --hold-out SCENE)"
         )
-    if absent := absent_classes(training):
+    absent = absent_classes(training)
+    if len(absent) == len(label_set(training)):
+        raise DataError(
+            "no training frame holds a pixel of any class, as the label maps ignore all that is in the masks; choose "
+            "other label maps"
+        )
+    if absent:
         sentence = f"warning: no training frame holds {', '.join(absent)}; the model will not know what it looks like"
         console.print(sentence)
     return training, validation
