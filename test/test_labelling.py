@@ -305,6 +305,14 @@ def test_a_frame_that_asks_to_be_turned_is_refused_before_it_is_taught(corrected
     assert not config.out.exists()
 
 
+def test_labels_that_were_moved_with_their_image_or_edited_on_windows_are_read(corrected):
+    config = corrected(ROCK, imagePath="C:\\Users\\somebody\\frames\\a.png")
+    path = config.labels / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    read_labels(config)
+    assert (config.out / "Color_Images" / "a.png").is_file()
+
+
 def test_annotations_of_many_images_in_one_file_are_named(corrected):
     config = corrected(ROCK)
     (config.labels / "b.json").write_text('{"images": [], "annotations": [], "categories": []}')
@@ -333,6 +341,7 @@ def test_a_folder_without_labels_is_refused(tmp_path):
         ({"count": 0}, "found 0 for count, expected 1 or more"),
         ({"every": 0}, "found 0 for every, expected 1 or more"),
         ({"tolerance": -1.0}, r"found -1\.0 for tolerance, expected pixels, 0 or more"),
+        ({"tolerance": float("inf")}, "found inf for tolerance, expected pixels, 0 or more"),
     ],
 )
 def test_a_mistake_in_what_is_asked_for_is_answered_in_one_sentence(sample_drive, tmp_path, changes, sentence):

@@ -193,3 +193,9 @@ def test_numbers_that_are_moved_are_told_from_those_that_are_missing(values, kno
     label_map = LabelMap("site", labels, dict(zip(known, known, strict=True)))
     with pytest.raises(DataError, match=re.escape(said)):
         label_map.apply(np.repeat(np.array([values], np.uint16), 2, axis=0))
+
+
+def test_a_list_of_classes_in_another_form_is_not_said_to_be_missing(tmp_path):
+    (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nsky:0,0,255::\n")
+    with pytest.raises(DataError, match=r"labelmap\.txt: does not end in \.yaml, expected a label map"):
+        load_label_map(tmp_path / "labelmap.txt")

@@ -5,6 +5,7 @@ desert-seg label my_drive --model models/light --count 20 --out out/label
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -94,7 +95,7 @@ def _check(config: LabelConfig) -> None:
     for name, value, least in (("count", config.count, 1), ("every", config.every, 1)):
         if value < least:
             raise DataError(f"found {value} for {name}, expected {least} or more; give --{name} a larger number")
-    if config.tolerance < 0:
+    if not 0 <= config.tolerance < math.inf:
         raise DataError(f"found {config.tolerance} for tolerance, expected pixels, 0 or more; give --tolerance 0.7")
     if (config.out / FRAMES).exists():
         raise DataError(f"{config.out}: holds frames already, perhaps with your corrections; choose another --out")
