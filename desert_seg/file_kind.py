@@ -20,7 +20,10 @@ class FileKind(NamedTuple):
 _TO_PNG = "convert it to PNG or JPEG"
 _FROM_FLOATS = "tone-map it to 8 bits and save it as PNG or JPEG"
 _UNPACK = "unpack it and give what is in it"
-_VIDEO = FileKind("a video", "make images of it (ffmpeg -i VIDEO -qscale:v 2 frames/%06d.jpg) and give their folder")
+_VIDEO = FileKind(
+    "a video",
+    "make images of it (mkdir frames && ffmpeg -i VIDEO -qscale:v 2 frames/%06d.jpg) and give their folder",
+)
 _EMPTY = FileKind("no bytes", "copy it again from its source, or check what wrote it")
 
 _BEGINNINGS = {

@@ -18,6 +18,12 @@ _MASK_NAME = re.compile("mask|label|ann|segm|gt|truth", re.IGNORECASE)
 """In the names that other datasets give to a folder of masks."""
 
 
+_MANY = 100
+
+_INSTANCES = re.compile("object|instance", re.IGNORECASE)
+"""In the names of folders whose masks number objects, not classes."""
+
+
 def other_layout(root: Path, layouts: Sequence[Layout]) -> str:
     """What a folder holds that has no folder of images by the name of any layout, and the cure."""
     expected = " or ".join(f"{images}/ beside {masks}/" for images, masks in layouts)
@@ -31,7 +37,7 @@ def other_layout(root: Path, layouts: Sequence[Layout]) -> str:
         cure = f"give one of its folders: {', '.join(datasets)}"
     elif any(root.glob("*.json")):
         cure = "if its .json files are labelme's, make masks of them with `desert-seg read-labels`"
-    elif places == inner and (roles := _roles(inner)):
+    elif places == inner and (roles := _roles(root)):
         given, part = roles
         if part:
             return f"{found}, {divide(given, layouts[-1], part)}"
@@ -49,7 +55,7 @@ def no_mask_folder(root: Path, layout: Layout) -> str:
     found = f"found {images.name}/ but no {masks.name}/"
     if others:
         found += f", and images in {', '.join(others)}"
-    roles = None if holds_images(images) else _roles(inner)
+    roles = None if holds_images(images) else _roles(root)
     if roles and roles[1]:
         return f"{found}, {divide(roles[0], layout, roles[1])}"
     cure = f"put the masks into {masks.name}/"
@@ -74,12 +80,13 @@ def holds_images(folder: Path) -> bool:
         return True
 
 
-def _roles(folders: Sequence[str]) -> tuple[Layout, str] | None:
+def _roles(root: Path) -> tuple[Layout, str] | None:
     """Which of the two folders that hold all images has the masks by its name, and the first part that both have.
 
     The part is empty if they hold the images themselves; None if it is not as simple as that.
     """
-    tops = sorted({Path(name).parts[0] for name in folders})
+    folders = folders_with_images(root, _MANY)
+    tops = sorted({Path(name).parts[0] for name in folders if not _INSTANCES.search(name)})
     masks = [name for name in tops if _MASK_NAME.search(name)]
     images = [name for name in tops if name not in masks]
     if len(masks) != 1 or len(images) != 1:

@@ -410,6 +410,10 @@ def test_the_same_draw_gives_the_same_crop_whatever_was_drawn_before(dataset):
         ),
         (("color_images/a.png", "segmentation/a.png"), "found images in color_images, segmentation, expected"),
         (("a.png", "a.json"), "found images in the folder itself, expected .* `desert-seg read-labels`"),
+        (
+            tuple(f"{top}/{part}/a.png" for top in ("gt", "rgb") for part in "abcde"),
+            "mv rgb/a a/images && mv gt/a a/lab",
+        ),
         (("notes.md",), r"found no image among 1 files ending in \.md, .*expected Color_Images/"),
         (
             ("images/train/a.png", "masks/train/a.png"),
@@ -424,7 +428,7 @@ def test_the_same_draw_gives_the_same_crop_whatever_was_drawn_before(dataset):
             "mv img_dir/train train/images && mv ann_dir/train",
         ),
         (
-            ("JPEGImages/a.jpg", "SegmentationClass/a.png"),
+            ("JPEGImages/a.jpg", "SegmentationClass/a.png", "SegmentationObject/a.png"),
             "rename JPEGImages/ to images/ and SegmentationClass/",
         ),
         (("images/train/a.jpg", "labels/train/a.txt"), r"labels: found .* 1 files ending in \.txt; .* YOLO's polygons"),
