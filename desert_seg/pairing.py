@@ -81,6 +81,13 @@ def pair(images: Sequence[Path], masks: Sequence[Path]) -> Pairing:
     )
 
 
+def masks_among(paths: Sequence[Path]) -> list[Path]:
+    """Those of some files that are named like the mask of another one of them: a_mask.png beside a.jpg."""
+    stems = {_stem(path) for path in paths}
+    plain = _without(MASK_ENDINGS)
+    return [path for path in paths if plain(path) != _stem(path) and plain(path) in stems]
+
+
 def _stem(path: Path) -> str:
     return normalize("NFC", path.stem)  # macOS takes letters with accents apart
 

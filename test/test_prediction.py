@@ -220,6 +220,14 @@ def test_one_image_a_pattern_and_a_dataset_folder_are_inputs_too(config, images,
         assert len(list((tmp_path / name / "raw").iterdir())) == count
 
 
+def test_masks_among_images_are_told(images, caplog):
+    assert len(find_chunks(str(images), "")[0]) == 5
+    assert not caplog.text
+    write_image(images / "frame0_mask.png", np.zeros((60, 80), np.uint8))
+    find_chunks(str(images), "")
+    assert "1 of 6 files are named like masks of the others (first: frame0_mask.png)" in caplog.text
+
+
 def test_the_frames_of_a_bag_are_named_by_their_stamps(config, sample_drive):
     predict(replace(config, input=str(sample_drive)))
     names = sorted(path.stem for path in (config.output / "raw").iterdir())

@@ -8,6 +8,7 @@ Shape letters: H, W.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 import re
@@ -26,8 +27,11 @@ from desert_seg.errors import DataError
 from desert_seg.file_kind import kind_of
 from desert_seg.image_folder import is_image_name, list_images, natural_order
 from desert_seg.images import read_image
+from desert_seg.pairing import masks_among
 from desert_seg.recordings.drive import Drive
 from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag, refuse_folder_of_bags
+
+_log = logging.getLogger(__name__)
 
 FILES_PER_CHUNK = 8
 BAG_FRAMES_PER_CHUNK = 64
@@ -120,6 +124,12 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
         if not images.is_dir():
             refuse_folder_of_bags(path)
         paths = list_images(images if images.is_dir() else path)
+        if masks := masks_among(paths):
+            _log.warning(
+                "warning: %s: %d of %d files are named like masks of the others (first: %s) and are taken for images, "
+                "too; give a folder or a pattern of the images alone",
+                *(path, len(masks), len(paths), masks[0].name),
+            )
     elif os.path.lexists(path):
         _refuse_other_kind(path)
         paths = [path]
