@@ -17,7 +17,7 @@ class FileKind(NamedTuple):
     cure: str
 
 
-_TO_PNG = "convert it to PNG or JPEG"
+_TO_PNG = "convert it to PNG"
 _FROM_FLOATS = "tone-map it to 8 bits and save it as PNG or JPEG"
 _UNPACK = "unpack it and give what is in it"
 _VIDEO = FileKind(
