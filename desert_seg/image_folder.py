@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -16,11 +17,9 @@ from desert_seg.file_kind import kind_of
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".jfif", ".jpe")
 
-_NETPBM_SUFFIXES = (".pbm", ".pgm", ".pnm", ".ppm")
-
 UNREAD_SUFFIXES = (
-    *(".avif", ".exr", ".gif", ".hdr", ".heic", ".heif", ".j2k", ".jp2", ".jpf", ".jxl", ".tga"),
-    *_NETPBM_SUFFIXES,
+    *(".avif", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jpf", ".jxl"),
+    *(".exr", ".hdr", ".pbm", ".pgm", ".pnm", ".ppm", ".tga"),
 )
 """Of images that are not read: they are listed beside others, so that reading them says so."""
 
@@ -78,7 +77,7 @@ def no_image(folder: Path) -> tuple[str, str]:
     """What a folder holds in which there is no image, and the cure."""
     if inner := folders_with_images(folder):
         return f"found no image in the folder itself, but in {', '.join(inner)}", "give the one that is meant"
-    others = list(islice(_other_files(folder), _MAX_LOOKED_AT))
+    others = sorted(islice(_other_files(folder), _MAX_LOOKED_AT))
     by_count = [ending for ending, _ in Counter(path.suffix.lower() for path in others).most_common()]
     # Annotations of another form lie among files that describe the dataset.
     ending = next((each for each in by_count if each in _ANNOTATIONS), by_count[0] if by_count else "")
@@ -91,8 +90,8 @@ def no_image(folder: Path) -> tuple[str, str]:
     return found, f"give one with files ending in {', '.join(IMAGE_SUFFIXES)}"
 
 
-def _other_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.*") if not path.name.startswith(".") and path.is_file())
+def _other_files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*.*") if not path.name.startswith(".") and path.is_file())
 
 
 def is_image_name(path: Path) -> bool:

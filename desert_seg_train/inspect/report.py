@@ -97,7 +97,7 @@ class Report:
                 texts.append(f"{folder.name}: images of several sizes: {', '.join(folder.sizes)}")
             if are_mixed(frame.mask.crossings for frame in folder.frames if frame.mask and frame.mask.crossings):
                 texts.append(
-                    f"{folder.name}: masks have a seam of the numbers in between wherever two classes meet, as if they "
+                    f"{folder.name}: where classes meet, many masks have a seam of the numbers in between, as if they "
                     "had been smoothed or resized; export them again, and resize masks by the nearest pixel "
                     "(cv2.INTER_NEAREST)"
                 )
