@@ -92,6 +92,11 @@ def _head(path: Path) -> bytes:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror}); copy it again") from error
     if head.startswith(b"version https://git-lfs"):
         raise ArtifactError(f"{path}: is a Git LFS pointer, not the checkpoint itself; fetch it with git lfs pull")
+    if head.lstrip().startswith(b"<?xml"):
+        raise ArtifactError(
+            f"{path}: is an XML file, not a checkpoint; download the checkpoint itself, or, if this is a model of "
+            f"OpenVINO, {_SAVE} where it was trained"
+        )
     if head.lstrip()[:1] == b"<":
         raise ArtifactError(f"{path}: is a web page, not a checkpoint; download the file itself")
     return head

@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from desert_seg.errors import DataError
-from desert_seg.images import folders_with_images, is_image_name, list_images, read_orientation
+from desert_seg.image_folder import check_folder, folders_with_images, list_images, no_image
+from desert_seg.images import read_orientation
+from desert_seg.other_layouts import divide, holds_images, no_mask_folder, other_layout
 from desert_seg.pairing import Pairing, pair
 
 LAYOUTS = (("Color_Images", "Segmentation"), ("images", "labels"))
@@ -33,39 +35,19 @@ def labelled_folders(root: Path) -> tuple[Path, Path]:
     Raises:
         DataError: It is laid out in another way; what it holds is named.
     """
-    if not root.is_dir():
-        raise DataError(f"there is no folder {root}; give one with images and masks")
-    if not any((root / images).is_dir() for images, _ in LAYOUTS):
-        expected = " or ".join(f"{images}/ beside {masks}/" for images, masks in LAYOUTS)
-        here = ["the folder itself"] if any(is_image_name(path) for path in root.iterdir()) else []
-        places = ", ".join([*here, *folders_with_images(root)])
-        if inner := _inner_datasets(root):
-            cure = f"give one of its folders: {', '.join(inner)}"
-        elif any(root.glob("*.json")):
-            cure = "if its .json files are labelme's, make masks of them with `desert-seg read-labels`"
-        else:
-            cure = f"move the images into {LAYOUTS[0][0]}/ and their masks, named like them, into {LAYOUTS[0][1]}/"
-        raise DataError(f"{root}: found {f'images in {places}' if places else 'no image'}, expected {expected}; {cure}")
+    check_folder(root, "a folder with images and masks")
     images, masks = image_and_mask_folders(root)
+    layout = images.name, masks.name
+    if not images.is_dir():
+        raise DataError(f"{root}: {other_layout(root, LAYOUTS)}")
     if not masks.is_dir():
-        others = [name for name in folders_with_images(root) if name != images.name]
-        also = f", and images in {', '.join(others)}" if others else ""
-        cure = f"put the masks into {masks.name}/"
-        if len(others) == 1:
-            cure = f"if these are the masks, rename {others[0]}/ to {masks.name}/"
-        elif any(images.glob("*.json")):
-            cure = "if the .json files among the images are labelme's, make masks of them with `desert-seg read-labels`"
-        raise DataError(f"{root}: found {images.name}/ but no {masks.name}/{also}; {cure}")
+        raise DataError(f"{root}: {no_mask_folder(root, layout)}")
+    if not holds_images(masks) and not folders_with_images(masks):
+        raise DataError(f"{masks}: {'; '.join(no_image(masks))}")
+    if not holds_images(images) and (parts := folders_with_images(images)):
+        places = ", ".join(f"{images.name}/{part}" for part in parts)
+        raise DataError(f"{root}: found images in {places}, {divide(layout, LAYOUTS[-1], parts[0])}")
     return images, masks
-
-
-def _inner_datasets(root: Path) -> list[str]:
-    """The folders of a folder that are dataset folders themselves, such as train/ and val/."""
-    return sorted(
-        child.name
-        for child in root.iterdir()
-        if any((child / images).is_dir() and (child / masks).is_dir() for images, masks in LAYOUTS)
-    )
 
 
 def paired(root: Path) -> Pairing:

@@ -5,6 +5,8 @@ Knows nothing of what was expected in its place.
 
 from __future__ import annotations
 
+import stat
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -15,9 +17,13 @@ class FileKind(NamedTuple):
     cure: str
 
 
-_TO_PNG = "convert it to PNG or JPEG"
+_TO_PNG = "convert it to PNG"
+_FROM_FLOATS = "tone-map it to 8 bits and save it as PNG or JPEG"
 _UNPACK = "unpack it and give what is in it"
-_VIDEO = FileKind("a video", "make images of it (ffmpeg -i VIDEO -qscale:v 2 frames/%06d.jpg) and give their folder")
+_VIDEO = FileKind(
+    "a video",
+    "make images of it (mkdir frames && ffmpeg -i VIDEO -qscale:v 2 frames/%06d.jpg) and give their folder",
+)
 _CAPTURE = FileKind(
     "a capture of network packets",
     "play it with the driver of the sensor it was captured from, and record the image topic with `ros2 bag record`",
@@ -29,10 +35,18 @@ _BEGINNINGS = {
     b"<!doctype html": FileKind("a web page", "download the file itself"),
     b"<html": FileKind("a web page", "download the file itself"),
     b"GIF8": FileKind("a GIF", _TO_PNG),
+    **dict.fromkeys((b"P2\n", b"P3\n", b"P5\n", b"P6\n", b"P5 ", b"P6 "), FileKind("a PGM or PPM image", _TO_PNG)),
+    b"#?RADIANCE": FileKind("a Radiance HDR image", _FROM_FLOATS),
+    b"\x76\x2f\x31\x01": FileKind("an OpenEXR image", _FROM_FLOATS),
+    b"8BPS": FileKind("a Photoshop file", _TO_PNG),
+    b"%PDF": FileKind("a PDF", _TO_PNG),
     b"\0\0\0\x0cjP  ": FileKind("a JPEG 2000 image", _TO_PNG),
     b"\0\0\0\x0cJXL ": FileKind("a JPEG XL image", _TO_PNG),
     b"\xff\x4f\xff\x51": FileKind("a JPEG 2000 image", _TO_PNG),
     b"\x93NUMPY": FileKind("a NumPy array", "save it as PNG"),
+    b"MATLAB 5.0": FileKind("a MATLAB file", "save its arrays as PNG (scipy.io.loadmat reads them)"),
+    b"\x89HDF": FileKind("an HDF5 file", "save its arrays as PNG (h5py reads them)"),
+    b"PAR1": FileKind("a Parquet file", "save the images in it as files"),
     b"\x1a\x45\xdf\xa3": _VIDEO,  # Matroska and WebM
     b"PK\3\4": FileKind("a zip archive", _UNPACK),
     b"\x1f\x8b": FileKind("a gzip archive", _UNPACK),
@@ -40,6 +54,7 @@ _BEGINNINGS = {
     b"\xfd7zXZ": FileKind("an xz archive", _UNPACK),
     b"7z\xbc\xaf\x27\x1c": FileKind("a 7z archive", _UNPACK),
     b"\x28\xb5\x2f\xfd": FileKind("a zstd archive", _UNPACK),
+    b"Rar!": FileKind("a RAR archive", _UNPACK),
     **dict.fromkeys((b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a"), _CAPTURE),
 }
 
@@ -49,6 +64,17 @@ _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"), FileKind("a HEIC image", _TO_PNG)),
 }
 """Of files in ISO's base media format (ISO/IEC 14496-12), which begin with a box named ftyp; all others are videos."""
+
+
+def kind_of(path: Path) -> FileKind | None:
+    """What `other_kind` says of a file; None also if it cannot be read, or is no regular file and might block."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with path.open("rb") as file:
+            return other_kind(file.read(24))
+    except OSError:
+        return None
 
 
 def other_kind(data: bytes) -> FileKind | None:

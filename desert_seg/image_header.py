@@ -151,10 +151,14 @@ def _tiff_pages(data: bytes) -> Iterator[dict[int, int]]:
 
 
 def count_pages(data: bytes) -> int:
-    """How many pictures an encoded image holds: more than one only in a TIFF, whose previews do not count.
+    """How many pictures an encoded image holds: a TIFF's pages, without previews, or the frames of an animation.
 
     Counting ends at `_MAX_PAGES`.
     """
+    if data.startswith(b"\x89PNG"):
+        return _num_png_frames(data)
+    if data[8:16] == b"WEBPVP8X":
+        return max(1, webp_chunks(data).count(b"ANMF"))
     if not data.startswith(_TIFF_MAGICS):
         return 1
     num_pages = 0
@@ -164,6 +168,22 @@ def count_pages(data: bytes) -> int:
     except (struct.error, OverflowError):  # decoding tells what is damaged
         pass
     return num_pages
+
+
+def webp_chunks(data: bytes) -> list[bytes]:
+    """Names of the chunks of a WebP (RFC 9649)."""
+    names, place = [], 12
+    while place + 8 <= len(data):
+        names.append(data[place : place + 4])
+        size = int.from_bytes(data[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    return names
+
+
+def _num_png_frames(data: bytes) -> int:
+    """What the chunk acTL before the pixels says (W3C PNG 11.3.6.1); 1 without it."""
+    chunk = data.find(b"acTL", 0, max(0, data.find(b"IDAT")))
+    return max(1, int.from_bytes(data[chunk + 4 : chunk + 8], "big")) if chunk > 0 else 1
 
 
 def exif_orientation(data: bytes) -> int:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import os
-import re
 import stat
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +22,6 @@ from desert_seg.image_header import MAX_PIXELS, check_pixels, count_pages, exif_
 from desert_seg.jpeg import decode_whole
 from desert_seg.mask_loss import is_packed_tiff, lossy_compression
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-
-UNREAD_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jpf", ".jxl")
-"""Of images that are not read: they are listed beside others, so that reading them says so."""
-
 MAX_BYTES = 8 * MAX_PIXELS
 """What the largest image takes uncompressed, with four channels of 16 bits."""
 
@@ -37,61 +29,6 @@ _MANY_COLORS = 1000
 """More than any list of classes has."""
 
 _PNG_PALETTE = 3
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Image files of a folder, with numbers in natural order: frame_2 before frame_10.
-
-    Hidden files are left out, and so are the `._` files that macOS puts beside others. Links, FIFOs and folders named
-    like images, and images of kinds that are not read, are listed, so that reading them reports what is wrong.
-
-    Raises:
-        DataError: There is no such folder, it cannot be read, or it holds no image.
-    """
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; give a folder that holds images")
-    try:
-        paths = [path for path in folder.iterdir() if is_image_name(path)]
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
-    if not paths:
-        raise DataError(f"{folder}: {_no_image(folder)}")
-    return sorted(paths, key=natural_order)
-
-
-def folders_with_images(root: Path, count: int = 4) -> list[str]:
-    """The first folders within a folder that hold images, as paths below it; links are not followed."""
-    found: list[str] = []
-    for folder, inner, names in os.walk(root):
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        if folder != str(root) and any(is_image_name(Path(name)) for name in names):
-            found.append(os.path.relpath(folder, root))
-        if len(found) == count:
-            break
-    return found
-
-
-def _no_image(folder: Path) -> str:
-    if inner := folders_with_images(folder):
-        return f"found no image in the folder itself, but in {', '.join(inner)}; give the one that is meant"
-    endings = Counter(path.suffix for path in folder.iterdir() if path.suffix and not path.name.startswith("."))
-    others = "".join(f" among {count} files ending in {ending}" for ending, count in endings.most_common(1))
-    cure = f"expected files ending in {', '.join(IMAGE_SUFFIXES)}"
-    if ".json" in endings:
-        cure = "if the .json files are labelme's, make masks of them with `desert-seg read-labels`"
-    return f"found no image{others}; {cure}"
-
-
-def is_image_name(path: Path) -> bool:
-    """True if a file of this name is taken for an image: it ends like one and is not hidden."""
-    return path.suffix.lower() in (*IMAGE_SUFFIXES, *UNREAD_SUFFIXES) and not path.name.startswith(".")
-
-
-def natural_order(path: Path) -> tuple[tuple[str | int, ...], str]:
-    """Sort key that compares the numbers in a path as numbers."""
-    parts = re.split(r"([0-9]+)", str(path))
-    # Text and numbers alternate, so they are never compared with each other.
-    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), str(path)
 
 
 def read_file(path: Path) -> bytes:
@@ -120,7 +57,7 @@ def read_image_file(path: Path) -> bytes:
     if is_deep_grey(data):
         raise DataError(
             f"{path}: found one channel of 16 bits, which may be depth as well as grey, expected 8 bits or colour; "
-            "save grey images with 8 bits (mogrify -depth 8)"
+            "save grey images with 8 bits (mogrify -auto-level -depth 8)"
         )
     return data
 
@@ -159,19 +96,25 @@ def read_mask(path: Path) -> npt.NDArray[Any]:
         depth, _ = _png_depth_and_color_type(data)
         if depth in (1, 2, 4):
             mask = mask // (255 // (2**depth - 1))  # decoders scale fewer bits to 0..255
-    if mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
-        raise DataError(
-            f"{path}: found {mask.dtype} values, expected whole numbers of 8 or 16 bits; round them and save the mask "
-            "as single-channel 16-bit PNG"
-        )
+    _check_whole_numbers(path, mask)
     if mask.ndim != 2:
         raise DataError(f"{path}: found {_channels(mask)}")
     return mask
 
 
+def _check_whole_numbers(path: Path, mask: npt.NDArray[Any]) -> None:
+    if mask.dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        raise DataError(
+            f"{path}: found {mask.dtype} values, expected whole numbers of 8 or 16 bits; round them and save the mask "
+            "as 16-bit PNG"
+        )
+
+
 def _channels(mask: npt.NDArray[Any]) -> str:
     """What the channels of a mask are that should have one, and the cure."""
     num_channels = mask.shape[2]
+    if transparent := _transparent(mask):
+        return transparent
     if (mask[..., :3] == mask[..., :1]).all():
         return f"{num_channels} channels that repeat the same values, expected one; keep one channel and save it as PNG"
     if (num_colors := len(np.unique(mask.reshape(-1, num_channels), axis=0))) > _MANY_COLORS:
@@ -182,6 +125,18 @@ def _channels(mask: npt.NDArray[Any]) -> str:
     return (
         f"{num_channels} channels: a picture of the labels, not the labels; give a label map whose keys are "
         "colours, or export the raw values"
+    )
+
+
+def _transparent(mask: npt.NDArray[Any]) -> str:
+    """How many pixels of a mask with an alpha channel are not opaque, and the cure; empty if all are."""
+    num_transparent = np.count_nonzero(mask[..., 3] < np.iinfo(mask.dtype).max) if mask.shape[2] == 4 else 0
+    if not num_transparent:
+        return ""
+    return (
+        f"{num_transparent} pixels that are transparent, so that nobody sees their colours, expected opaque ones; drop "
+        "the transparency if the colours are right (mogrify -alpha off), or fill it with the colour that is ignored "
+        "(mogrify -background black -alpha remove)"
     )
 
 
@@ -199,9 +154,16 @@ def read_color_mask(path: Path) -> npt.NDArray[np.uint32]:
     """Read a mask that shows classes as colours: HxW uint32, 65536 red + 256 green + blue.
 
     Raises:
-        DataError: The file cannot be read, its compression is lossy, or its colours have more than 8 bits.
+        DataError: The file cannot be read, its compression is lossy, a pixel is transparent, or its colours have more
+            than 8 bits.
     """
-    colors = _decode(path, _read_lossless(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    colors = _decode(path, _read_lossless(path), cv2.IMREAD_UNCHANGED)
+    _check_whole_numbers(path, colors)
+    if colors.ndim == 2:
+        colors = np.repeat(colors[..., np.newaxis], 3, axis=2)
+    if transparent := _transparent(colors):
+        raise DataError(f"{path}: found {transparent}")
+    colors = colors[..., :3]
     blue, green, red = np.moveaxis(_eight_bits(path, colors).astype(np.uint32), 2, 0)
     return np.asarray(red << 16 | green << 8 | blue, np.uint32)
 
@@ -235,7 +197,7 @@ def _check_header(path: Path, data: bytes) -> None:
     check_pixels(data, str(path))
     if (num_pages := count_pages(data)) > 1:
         raise DataError(
-            f"{path}: found {num_pages} pages, expected one; save the one that is meant as a file of its own"
+            f"{path}: found {num_pages} pages or frames, expected one; save the one that is meant as a file of its own"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from desert_seg.image_header import tiff_tags
+from desert_seg.image_header import tiff_tags, webp_chunks
 
 _TIFF_COMPRESSION = 259
 _PACKED_TIFF = (5, 8, 32773, 32946)
@@ -27,7 +27,7 @@ def lossy_compression(data: bytes) -> str | None:
     if data.startswith(b"\xff\xd8"):
         return "JPEG"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "lossy WebP" if b"VP8 " in _chunks(data) else None
+        return "lossy WebP" if b"VP8 " in webp_chunks(data) else None
     scheme = _LOSSY_TIFF.get(_tiff_compression(data))
     return f"{scheme} in TIFF" if scheme else None
 
@@ -40,13 +40,3 @@ def _tiff_compression(data: bytes) -> int:
         return tiff_tags(data).get(_TIFF_COMPRESSION, 1)
     except (struct.error, OverflowError):
         return 0
-
-
-def _chunks(data: bytes) -> list[bytes]:
-    """Names of the chunks of a WebP (RFC 9649)."""
-    names, place = [], 12
-    while place + 8 <= len(data):
-        names.append(data[place : place + 4])
-        size = int.from_bytes(data[place + 4 : place + 8], "little")
-        place += 8 + size + size % 2
-    return names

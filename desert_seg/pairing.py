@@ -5,12 +5,13 @@ Knows nothing of what is in the files.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
-IMAGE_ENDINGS = ("_leftImg8bit", "_image", "_img", "_rgb")
+IMAGE_ENDINGS = ("_leftImg8bit", "_image", "_img", "_rgb", "_windshield_vis")
 MASK_ENDINGS = (
     "_gtFine_labelIds",
     "_gtCoarse_labelIds",
@@ -23,6 +24,14 @@ MASK_ENDINGS = (
     "_seg",
     "_gt",
 )
+
+_MORE = re.compile(
+    r"^(mask|label|gt|seg)[-_]"
+    r"|\.(jpe?g|png|bmp|tiff?|webp)$"
+    r"|[-_. ](labelids|labeltrainids|labels?|masks?|segmentation|seg|gt|fillcolor|L)$",
+    re.IGNORECASE,
+)
+"""What masks are named beside an image's whole name: mask_a.png, a.jpg.png, a-mask.png, a_MASK.png, a_L.png, ..."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +57,12 @@ class Pairing:
 
 
 def pair(images: Sequence[Path], masks: Sequence[Path]) -> Pairing:
-    """Pair files of the same stem and, of what is left, those whose stems are the same without a known ending."""
+    """Pair files of the same stem and, of what is left, those whose stems are the same without what datasets add."""
     images, masks = list(images), list(masks)
     order = {path: index for index, path in enumerate(images)}
     pairs: list[tuple[Path, Path]] = []
     ambiguous = []
-    for image_key, mask_key in ((_stem, _stem), (_without(IMAGE_ENDINGS), _without(MASK_ENDINGS))):
+    for image_key, mask_key in _KEYS:
         images_by_key, masks_by_key = _by_key(images, image_key), _by_key(masks, mask_key)
         shared = images_by_key.keys() & masks_by_key.keys()
         for key in shared:
@@ -72,6 +81,13 @@ def pair(images: Sequence[Path], masks: Sequence[Path]) -> Pairing:
     )
 
 
+def masks_among(paths: Sequence[Path]) -> list[Path]:
+    """Those of some files that are named like the mask of another one of them: a_mask.png beside a.jpg."""
+    stems = {_stem(path) for path in paths}
+    plain = _without(MASK_ENDINGS)
+    return [path for path in paths if plain(path) != _stem(path) and plain(path) in stems]
+
+
 def _stem(path: Path) -> str:
     return normalize("NFC", path.stem)  # macOS takes letters with accents apart
 
@@ -82,6 +98,17 @@ def _without(endings: Sequence[str]) -> Callable[[Path], str]:
         return next((stem.removesuffix(ending) for ending in endings if stem.endswith(ending)), stem)
 
     return key
+
+
+def _without_more(path: Path) -> str:
+    return _MORE.sub("", _stem(path))
+
+
+_KEYS = (
+    (_stem, _stem),
+    (_without(IMAGE_ENDINGS), _without(MASK_ENDINGS)),
+    (_without(IMAGE_ENDINGS), _without_more),
+)
 
 
 def _by_key(paths: Sequence[Path], key: Callable[[Path], str]) -> dict[str, list[Path]]:

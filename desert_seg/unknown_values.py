@@ -5,6 +5,7 @@ Knows nothing of files.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from statistics import median
 from typing import NamedTuple
@@ -53,6 +54,9 @@ def explain(
     if not in_color and (damage := _eight_bit_damage(pixels, known, unknown)):
         cure = "export again at 16 bits; read masks with cv2.IMREAD_UNCHANGED and write them as uint16"
         return Explanation("8-bit damage", damage, cure)
+    if not in_color and (relation := _moved_numbers(pixels, known)):
+        found = f"label map {name} does not know {_listed(map(str, unknown))}, and {relation}"
+        return Explanation("moved numbers", found, "give a label map of the numbers that the masks hold")
     counted = [f"{_spelt(value, in_color)} ({_pixels(pixels[value])})" for value in unknown]
     found = f"label map {name} does not know {_listed(counted)}"
     if in_color and all(_swapped(value) in known for value in unknown):
@@ -83,6 +87,18 @@ def _eight_bit_damage(pixels: Mapping[int, int], known: Collection[int], unknown
             pairs = [(origins[value], value) for value in sorted(unknown, reverse=True)]
             shown = ", ".join(f"{_either(before)} became {after}" for before, after in pairs[:3])
             return f"{way}: {shown}"
+    return ""
+
+
+def _moved_numbers(pixels: Collection[int], known: Collection[int]) -> str:
+    """How all values of a mask follow from those that the map names, by a factor or by one; empty if they do not."""
+    factor, numbers = math.gcd(*pixels), [value for value in pixels if value]
+    # A single number is a multiple of anything, and 255 alone may be what nobody labelled.
+    is_telling = len(numbers) > 1 or (numbers == [255] and set(known) == {0, 1})
+    if factor > 1 and is_telling and {value // factor for value in pixels} <= set(known):
+        return f"every value is {factor} times one that it knows, as in masks that are made to be looked at"
+    if max(pixels) == max(known) + 1 and min(known) < min(pixels) and {value - 1 for value in pixels} <= set(known):
+        return "every value is one more than one that it knows, as in masks whose 0 means unlabelled"
     return ""
 
 

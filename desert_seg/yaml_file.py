@@ -82,6 +82,10 @@ def find_yaml(name_or_path: str | Path, shipped: Path, kind: str) -> Path:
     if Path(name_or_path).suffix in (".yaml", ".yml"):
         return Path(name_or_path)
     names = shipped_names(shipped)
+    if str(name_or_path) not in names and Path(name_or_path).is_file():
+        raise DataError(
+            f"{name_or_path}: does not end in .yaml, expected a {kind}, which is a YAML file; write what it says as one"
+        )
     if str(name_or_path) not in names:
         raise DataError(
             f"there is no {kind} {str(name_or_path)!r}; give the path of a YAML file or one of: {', '.join(names)}"

@@ -316,6 +316,10 @@ def test_a_checkpoint_with_python_objects_is_refused_and_not_run(save, capfd, ex
         (b"PK\x03\x04 half a zip", "is damaged or cut short"),
         (b"\x80\x02 half a pickle", "is damaged"),
         (b"<!DOCTYPE html><html>", "is a web page, not a checkpoint; download the file itself"),
+        (
+            b'<?xml version="1.0"?><net>',
+            "is an XML file, not a checkpoint; .* OpenVINO, save model.state_dict",
+        ),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
     ],
 )

@@ -11,6 +11,7 @@ from conftest import ROOT
 
 from desert_seg.artifact import load_artifact
 from desert_seg.engines.choice import candidates, choice_file, create_engine, read_choice
+from desert_seg.errors import EngineError
 from desert_seg.machine import has_cuda_driver
 from desert_seg_train.info.command import info
 from desert_seg_train.info.config import InfoConfig
@@ -102,3 +103,8 @@ def test_info_shows_what_was_measured_and_where_it_is_kept(tiny_artifact, cache,
     shown = capsys.readouterr().out
     assert "measured: openvino" in shown or "measured: onnxruntime" in shown
     assert f"kept in {cache}" in shown.replace("\n", "")
+
+
+def test_a_negative_number_of_threads_is_refused(tiny_artifact):
+    with pytest.raises(EngineError, match="found -7 threads, expected 0"):
+        create_engine(tiny_artifact, threads=-7)

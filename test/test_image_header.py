@@ -74,7 +74,7 @@ def test_the_limit_is_the_last_size_allowed() -> None:
     assert MAX_PIXELS == 2**26
 
 
-@pytest.mark.parametrize("data", [b"P6 4 4 255\n" + bytes(48), b"\xff\xd8\xff\xd9"])
+@pytest.mark.parametrize("data", [b"Q6 4 4 255\n" + bytes(48), b"\xff\xd8\xff\xd9"])
 def test_another_kind_of_file_is_refused(data: bytes) -> None:
     with pytest.raises(DataError, match=f"^x: found {len(data)} bytes without the header of a PNG, JPEG"):
         check_pixels(data, "x")

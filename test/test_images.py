@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from desert_seg.dataset_folder import labelled_folders
 from desert_seg.errors import DataError
+from desert_seg.image_folder import list_images
 from desert_seg.images import (
-    list_images,
     read_color_mask,
     read_image,
     read_mask,
@@ -159,18 +160,24 @@ def test_an_image_that_may_be_depth_is_refused(tmp_path, suffix):
         read_image(tmp_path / f"a{suffix}")
 
 
+@pytest.mark.parametrize("suffix", [".tiff", ".png", ".webp"])
 @pytest.mark.parametrize("read", [read_image, read_mask])
-def test_of_several_pages_none_is_chosen(tmp_path, read):
+def test_of_several_pages_or_frames_none_is_chosen(tmp_path, read, suffix):
     pages = [Image.fromarray(PIXELS[..., channel]) for channel in range(2)]
-    pages[0].save(tmp_path / "a.tiff", save_all=True, append_images=pages[1:])
-    with pytest.raises(DataError, match="found 2 pages, expected one"):
-        read(tmp_path / "a.tiff")
+    options = {"lossless": True} if suffix == ".webp" else {}
+    pages[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=pages[1:], **options)
+    with pytest.raises(DataError, match="found 2 pages or frames, expected one"):
+        read(tmp_path / f"a{suffix}")
+    pages[0].save(tmp_path / f"a{suffix}", **options)
+    assert read_image(tmp_path / f"a{suffix}").shape == (4, 6, 3)
 
 
 def test_images_of_kinds_that_are_not_read_are_listed_beside_others(tmp_path):
-    for name in ("a.png", "b.HEIC", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
-    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.HEIC"]
+    for name in ("a.png", "b.HEIC", "c.ppm", "notes.txt"):
+        (tmp_path / name).write_bytes(b"P6\n2 2\n255\n")
+    assert [path.name for path in list_images(tmp_path)] == ["a.png", "b.HEIC", "c.ppm"]
+    with pytest.raises(DataError, match=r"c\.ppm: found a PGM or PPM image, .*convert it to PNG"):
+        read_image(tmp_path / "c.ppm")
 
 
 def test_a_mask_of_numbers_is_not_one_of_colours(tmp_path):
@@ -244,3 +251,52 @@ def test_a_file_of_the_longest_name_can_be_written(tmp_path):
     path = tmp_path / ("n" * 251 + ".png")
     write_bytes(path, b"data")
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("begin", "words"),
+    [
+        (b"\0\0\0\x18ftypmp42" + bytes(16), "a video, .*make images of it"),
+        (b"PK\3\4" + bytes(24), "a zip archive, .*unpack it"),
+        (b"\x93NUMPY\1\0" + bytes(24), "a NumPy array, .*save it as PNG"),
+    ],
+)
+def test_what_is_given_in_the_place_of_a_folder_is_named(tmp_path, begin, words):
+    (tmp_path / "given").write_bytes(begin)
+    with pytest.raises(DataError, match=f"given: found {words}"):
+        list_images(tmp_path / "given")
+    with pytest.raises(DataError, match=f"given: found {words}"):
+        labelled_folders(tmp_path / "given")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "given").rename(tmp_path / "folder" / "a.file")
+    with pytest.raises(DataError, match=rf"no image among 1 files ending in \.file, the first of which is {words[:7]}"):
+        list_images(tmp_path / "folder")
+
+
+def masked(alpha):
+    return np.dstack([np.full((4, 6, 3), 80, np.uint8), alpha.astype(np.uint8)])
+
+
+@pytest.mark.parametrize("hidden", [0, 128])
+def test_a_mask_with_colours_that_nobody_sees_is_refused(tmp_path, hidden):
+    alpha = np.full((4, 6), 255)
+    alpha[:2] = hidden
+    Image.fromarray(masked(alpha)).save(tmp_path / "a.png")
+    for read in (read_color_mask, read_mask):
+        with pytest.raises(DataError, match=r"found 12 pixels that are transparent, .*mogrify -alpha off"):
+            read(tmp_path / "a.png")
+
+
+def test_a_mask_with_a_palette_shows_its_colours_unless_they_are_transparent(tmp_path):
+    image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6) % 3).convert("P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    image.save(tmp_path / "a.png")
+    assert read_color_mask(tmp_path / "a.png")[0, 1] == 40 << 16 | 50 << 8 | 60
+    image.save(tmp_path / "a.png", transparency=1)
+    with pytest.raises(DataError, match="found 8 pixels that are transparent"):
+        read_color_mask(tmp_path / "a.png")
+
+
+def test_an_opaque_alpha_channel_of_a_mask_is_none(tmp_path):
+    Image.fromarray(masked(np.full((4, 6), 255))).save(tmp_path / "a.png")
+    assert (read_color_mask(tmp_path / "a.png") == 0x505050).all()

@@ -103,6 +103,29 @@ def test_a_class_that_never_occurs_is_a_warning_and_no_fault(tmp_path, run):
     assert "no pixel of Flowers, Logs" in outcome.page
 
 
+def test_images_of_few_levels_are_a_warning_and_no_fault(tmp_path, run):
+    root = make_dataset(tmp_path / "set")
+    write_image(root / "Color_Images" / "cc1.png", picture(1) // 5)
+    outcome = run(root)
+    assert outcome.code == 0
+    assert outcome.report["warnings"][0].startswith("set: 1 frame uses fewer than 64 of the 256 levels")
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_masks_that_were_mixed_are_told_even_if_every_number_is_a_class(tmp_path, run, smooth):
+    (tmp_path / "map.yaml").write_text(
+        "name: site\nclasses: falcon10\nvalues:\n"
+        + "".join(f"  {index}: {name}\n" for index, name in enumerate(FALCON.labels.names))
+    )
+    root = make_dataset(tmp_path / "set")
+    for path in (root / "Segmentation").iterdir():
+        numbers = np.searchsorted(RAW, read_mask(path)).astype(np.uint8)
+        write_image(path, cv2.GaussianBlur(numbers, (3, 3), 0) if smooth else numbers)
+    outcome = run(root, label_map=str(tmp_path / "map.yaml"))
+    assert outcome.code == 0
+    assert any("seam of the numbers in between" in text for text in outcome.report["warnings"]) == smooth
+
+
 # ------------------------------------------------------------------------------------------- faults, one by one
 def save(path, array):
     assert cv2.imwrite(str(path), array)
@@ -338,11 +361,11 @@ def test_a_mask_of_known_values_is_never_blamed_for_its_values(tmp_path_factory,
     raw = np.array([random.choice(sorted(values)) for _ in range(30)], np.uint16).reshape(5, 6)
     path = tmp_path_factory.mktemp("mask") / "a.png"
     write_image(path, raw)
-    counts = check_mask(path, label_map, (6, 5))
-    if isinstance(counts, Fault):
-        assert counts.kind == "constant mask"
+    mask = check_mask(path, label_map, (6, 5))
+    if isinstance(mask, Fault):
+        assert mask.kind == "constant mask"
     else:
-        assert counts.tolist() == [*np.bincount(label_map.apply(raw).ravel(), minlength=4), 0]
+        assert mask.counts.tolist() == [*np.bincount(label_map.apply(raw).ravel(), minlength=4), 0]
 
 
 # ------------------------------------------------------------------------------------------- leakage

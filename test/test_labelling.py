@@ -185,12 +185,15 @@ def test_copies_of_a_frame_are_proposed_once(proposed, tmp_path, capsys):
     assert f"in one command: desert-seg site {inputs[0]} {inputs[1]} --model {LIGHT}" in told
 
 
-def test_a_frame_that_cannot_be_read_does_not_end_the_others_and_is_said(proposed, tmp_path):
-    write_image(tmp_path / "in" / "good.png", read_image(next((proposed / "frames").glob("*.png"))))
+def test_a_frame_that_cannot_be_read_or_is_dim_does_not_end_the_others_and_is_said(proposed, tmp_path, capsys):
+    write_image(tmp_path / "in" / "good.png", read_image(next((proposed / "frames").glob("*.png"))) // 8)
     (tmp_path / "in" / "bad.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"1 of 2 frames could not be read, the others are done; .*bad\.png"):
         label(LabelConfig((str(tmp_path / "in"),), LIGHT, tmp_path / "out", tta="none"))
     assert [path.stem for path in (tmp_path / "out" / "frames").glob("*.json")] == ["good"]
+    assert (
+        "warning: 1 frame uses fewer than 64 of the 256 levels of brightness (first: good)" in capsys.readouterr().out
+    )
 
 
 def test_a_shape_drawn_later_wins_and_what_has_none_is_ignored(corrected):
@@ -302,6 +305,21 @@ def test_a_frame_that_asks_to_be_turned_is_refused_before_it_is_taught(corrected
     assert not config.out.exists()
 
 
+def test_labels_that_were_moved_with_their_image_or_edited_on_windows_are_read(corrected):
+    config = corrected(ROCK, imagePath="C:\\Users\\somebody\\frames\\a.png")
+    path = config.labels / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    read_labels(config)
+    assert (config.out / "Color_Images" / "a.png").is_file()
+
+
+def test_annotations_of_many_images_in_one_file_are_named(corrected):
+    config = corrected(ROCK)
+    (config.labels / "b.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    with pytest.raises(DataError, match=r"b\.json: is a COCO file of many images, .* draw its annotations as masks"):
+        read_labels(config)
+
+
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{}", pickle.dumps({"imagePath": "a.png"})], ids=str)
 def test_a_file_of_another_kind_is_refused(corrected, content):
     config = corrected(ROCK)
@@ -323,6 +341,7 @@ def test_a_folder_without_labels_is_refused(tmp_path):
         ({"count": 0}, "found 0 for count, expected 1 or more"),
         ({"every": 0}, "found 0 for every, expected 1 or more"),
         ({"tolerance": -1.0}, r"found -1\.0 for tolerance, expected pixels, 0 or more"),
+        ({"tolerance": float("inf")}, "found inf for tolerance, expected pixels, 0 or more"),
     ],
 )
 def test_a_mistake_in_what_is_asked_for_is_answered_in_one_sentence(sample_drive, tmp_path, changes, sentence):

@@ -1,5 +1,7 @@
 """Classes and label maps."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -173,3 +175,27 @@ def test_the_maps_of_other_datasets_speak_of_the_same_seven_classes():
     assert sorted(ycor.values) == list(range(9))
     assert (len(rugd.values), rugd.in_color) == (25, True)
     assert rugd.values[0x99CCFF] == rugd.labels.index("Rocks")
+
+
+@pytest.mark.parametrize(
+    ("values", "known", "said"),
+    [
+        ([0, 40, 240], range(7), "every value is 40 times one that it knows"),
+        ([0, 255], range(2), "every value is 255 times one that it knows"),
+        ([0, 255], range(7), "does not know 255 (2 pixels)"),
+        ([900], range(7), "does not know 900 (2 pixels)"),
+        ([1, 4, 7], range(7), "every value is one more than one that it knows"),
+        ([0, 4, 7], range(7), "does not know 7 (2 pixels)"),
+    ],
+)
+def test_numbers_that_are_moved_are_told_from_those_that_are_missing(values, known, said):
+    labels = LabelSet(tuple(map(str, known)), tuple((value, 0, 0) for value in known))
+    label_map = LabelMap("site", labels, dict(zip(known, known, strict=True)))
+    with pytest.raises(DataError, match=re.escape(said)):
+        label_map.apply(np.repeat(np.array([values], np.uint16), 2, axis=0))
+
+
+def test_a_list_of_classes_in_another_form_is_not_said_to_be_missing(tmp_path):
+    (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nsky:0,0,255::\n")
+    with pytest.raises(DataError, match=r"labelmap\.txt: does not end in \.yaml, expected a label map"):
+        load_label_map(tmp_path / "labelmap.txt")

@@ -25,7 +25,7 @@ import torch
 from desert_seg import errors, machine, program
 from desert_seg.errors import DataError, OutputError
 from desert_seg.files import check_output_file, check_output_folder, write_bytes, write_text
-from desert_seg.images import list_images
+from desert_seg.image_folder import list_images
 from desert_seg_train import cli
 
 PROGRAMS = {

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__Image as Image
 
 from desert_seg.errors import DataError, EngineError
 from desert_seg.images import read_image, read_mask, write_image
@@ -219,6 +220,14 @@ def test_one_image_a_pattern_and_a_dataset_folder_are_inputs_too(config, images,
         assert len(list((tmp_path / name / "raw").iterdir())) == count
 
 
+def test_masks_among_images_are_told(images, caplog):
+    assert len(find_chunks(str(images), "")[0]) == 5
+    assert not caplog.text
+    write_image(images / "frame0_mask.png", np.zeros((60, 80), np.uint8))
+    find_chunks(str(images), "")
+    assert "1 of 6 files are named like masks of the others (first: frame0_mask.png)" in caplog.text
+
+
 def test_the_frames_of_a_bag_are_named_by_their_stamps(config, sample_drive):
     predict(replace(config, input=str(sample_drive)))
     names = sorted(path.stem for path in (config.output / "raw").iterdir())
@@ -300,6 +309,20 @@ def test_a_bag_of_an_archive_that_cannot_be_read_is_reported_and_the_others_are_
     told = capsys.readouterr().out
     assert "failed: monday/run: " in told
     assert "5 frames of 2 bags" in told
+
+
+def test_frames_of_a_camera_that_does_not_scale_its_samples_are_told_once(config, tmp_path, capsys):
+    gradient = np.linspace(0, 4095, 40 * 60).astype(np.uint16).reshape(40, 60)
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / "dim" / name, np.dstack([gradient] * 3))
+    predict(replace(config, input=str(tmp_path / "dim"), output=tmp_path / "files"))
+    assert "warning: 2 frames use fewer than 64 of the 256 levels of brightness (first: a)" in capsys.readouterr().out
+    header = next(open_drive(config.input).frames()).image.header
+    with BagWriter(tmp_path / "bags" / "one") as bag:
+        data = gradient.reshape(-1).view(np.uint8)
+        bag.write_message("/camera/image_raw", 1, Image(header, 40, 60, "mono16", 0, 120, data))
+    predict(replace(config, input=str(tmp_path / "bags" / "*"), output=tmp_path / "masks"))
+    assert "warning: one: 1 frame uses fewer" in capsys.readouterr().out
 
 
 def test_an_archive_and_a_single_input_do_not_share_a_folder(archive, config):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import re
 import signal
@@ -116,6 +117,16 @@ def test_rates_rise_for_the_warm_up_and_end_near_zero(schedule):
     assert 8 <= int(np.argmax(rates)) <= 11
     assert max(rates) == pytest.approx(1.0)
     assert rates[-1] < 0.01
+
+
+@pytest.mark.parametrize(("warmup", "num_steps"), [(0.5, 2), (0.1, 10), (0.0, 1), (0.9, 3)])
+def test_there_is_a_schedule_for_any_number_of_steps(warmup, num_steps):
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = make_schedule(optimizer, OptimizerConfig(warmup=warmup), num_steps)
+    for _ in range(num_steps):
+        assert 0 <= optimizer.param_groups[0]["lr"] <= 1
+        optimizer.step()
+        scheduler.step()
 
 
 def test_a_frozen_encoder_learns_nothing_and_keeps_its_batch_statistics(tiny_network):
@@ -275,6 +286,44 @@ def test_absurd_steps_are_skipped_counted_and_leave_the_weights_alone(config):
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"epochs": 0}, "found 0 for epochs, expected 1 or more; change --epochs"),
+        ({"steps_per_epoch": -1}, "found -1 for steps_per_epoch, expected 0 or more"),
+        (
+            {"optimizer": OptimizerConfig(warmup=2.0)},
+            "found 2 for optimizer.warmup, expected 0 or more and less",
+        ),
+        ({"optimizer": OptimizerConfig(head_rate=math.nan)}, "found nan for optimizer.head_rate"),
+        (
+            {"optimizer": OptimizerConfig(ema_decay=1.0)},
+            "less than 1; change --optimizer.ema-decay",
+        ),
+        ({"sampling": SamplingConfig(height=32, width=64, min_zoom=0.0)}, "sampling.min_zoom, expected more than 0"),
+        ({"sampling": SamplingConfig(height=32, width=64, min_zoom=2.0)}, "found sampling.min_zoom 2 above"),
+        ({"loss": LossConfig(class_weights={"Sky": -1.0})}, "found -1 for loss.class_weights Sky"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_before_anything_is_read(config, changes, sentence):
+    with pytest.raises(DataError, match=re.escape(sentence)):
+        train(replace(config, sources=((Path("nowhere"), "falcon7", 1.0),), **changes))
+
+
+def test_frames_of_which_everything_is_ignored_are_refused(config, tmp_path):
+    (tmp_path / "void.yaml").write_text("name: void\nclasses: falcon7\nvalues: {7100: ignore, 10000: ignore}\n")
+    with pytest.raises(DataError, match="no training frame holds a pixel of any class"):
+        train(replace(config, sources=((config.validation, str(tmp_path / "void.yaml"), 1.0),), validation=None))
+    assert not config.out.exists()
+
+
+def test_a_training_that_diverges_is_ended_in_words(config):
+    wild = OptimizerConfig(encoder_rate=1e30, decoder_rate=1e30, head_rate=1e30, warmup=0.0)
+    with pytest.raises(DataError, match=r"diverged in epoch \d: .* smaller --optimizer\.encoder-rate"):
+        train(replace(config, optimizer=wild))
+    assert not (config.out / "artifact").exists()
+
+
 def test_classes_nobody_shows_it_are_named(config, capsys):
     train(replace(config, epochs=1))
     assert "no training frame holds Trees, Lush Bushes, Dry Grass, Dry Bushes, Rocks;" in capsys.readouterr().out
@@ -383,10 +432,17 @@ def test_a_training_resumes_only_with_the_settings_it_was_started_with(config):
 @pytest.fixture
 def saved_run(config):
     """The folder of a training that was kept on disk once, and the parts it consists of."""
-    folder, parts = RunFolder(config, TINY, load_label_map("falcon7")), {"network": torch.nn.Linear(200, 200)}
+    folder, parts = RunFolder(config, TINY, load_label_map("falcon7"), "some"), {"network": torch.nn.Linear(200, 200)}
     folder.start(resume=False)
     folder.save(Position(), parts)
     return folder, parts
+
+
+def test_a_training_does_not_go_on_with_frames_that_have_changed(saved_run, config):
+    folder, parts = saved_run
+    folder.load(parts)
+    with pytest.raises(ArtifactError, match="other frames, masks or label maps, which have been changed since"):
+        RunFolder(config, TINY, load_label_map("falcon7"), "others").load(parts)
 
 
 def test_a_byte_of_the_last_checkpoint_that_changed_is_noticed(saved_run):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from desert_seg.console import Console
 from desert_seg.errors import DataError
-from desert_seg.images import list_images, read_mask, write_image
+from desert_seg.image_folder import list_images
+from desert_seg.images import read_mask, write_image
 from desert_seg.labels import load_label_map
 
 torch = pytest.importorskip("torch")
@@ -22,8 +23,9 @@ from PIL import Image  # noqa: E402
 from desert_seg_train.data.augmentation import color_cast, compress, mix_style, random_crop  # noqa: E402
 from desert_seg_train.data.config import AugmentationConfig, SamplingConfig  # noqa: E402
 from desert_seg_train.data.crops import Crops, batches  # noqa: E402
+from desert_seg_train.data.overlap import trained_on  # noqa: E402
 from desert_seg_train.data.sampling import Sampler  # noqa: E402
-from desert_seg_train.data.sources import absent_classes, open_source, split  # noqa: E402
+from desert_seg_train.data.sources import absent_classes, digest_of, open_source, split  # noqa: E402
 from desert_seg_train.folder import Sample, SegmentationFolder, scene_of  # noqa: E402
 from desert_seg_train.train.config import TrainConfig  # noqa: E402
 
@@ -112,6 +114,12 @@ def rename(folder, image, mask):
         ("{}.png", "{}_gt.png"),
         ("{}_leftImg8bit.png", "{}_gtFine_labelIds.png"),
         ("{}_rgb.png", "{}_rgb.png"),
+        ("{}_windshield_vis.png", "{}_labelids.png"),
+        ("{}.png", "{}_fillcolor.png"),
+        ("{}.png", "{}_L.png"),
+        ("{}.png", "{}.jpg.png"),
+        ("{}.png", "{}-MASK.png"),
+        ("{}.png", "mask_{}.png"),
     ],
 )
 def test_masks_with_the_endings_of_known_datasets_are_paired(dataset, image, mask):
@@ -205,6 +213,27 @@ def test_a_validation_folder_is_used_whole_even_if_scenes_are_held_out(dataset):
     source = open_source(dataset, "falcon7", 1.0, QUIET)
     training, validation = split([source], source, ["a"])
     assert (sum(map(len, training)), sum(map(len, validation))) == (1, 4)
+
+
+def test_frames_that_are_trained_and_validated_on_are_found_under_any_name(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "other")
+    for folder in ("Color_Images", "Segmentation"):
+        for path in (tmp_path / "other" / folder).glob("a*.png"):
+            path.rename(path.with_name(f"copy_{path.name}"))
+        (tmp_path / "other" / folder / "b0.png").unlink()
+    source, other = (open_source(folder, "falcon7", 1.0, QUIET) for folder in (dataset, tmp_path / "other"))
+    assert [path.name for path in trained_on([source], [other])] == ["copy_a0.png", "copy_a1.png", "copy_a2.png"]
+    assert trained_on(*split([source], None, ["a"])) == []
+
+
+def test_the_digest_of_frames_changes_with_a_mask_and_with_the_meaning_of_its_values(dataset):
+    def digest(label_map="falcon7"):
+        return digest_of([open_source(dataset, label_map, 1.0, QUIET)])
+
+    before = digest()
+    assert digest() == before != digest("falcon7_stones")
+    write_image(dataset / "Segmentation" / "a0.png", np.full((48, 64), 7100, np.uint16))
+    assert digest() != before
 
 
 def test_sources_with_other_classes_do_not_mix(dataset):
@@ -381,7 +410,30 @@ def test_the_same_draw_gives_the_same_crop_whatever_was_drawn_before(dataset):
         ),
         (("color_images/a.png", "segmentation/a.png"), "found images in color_images, segmentation, expected"),
         (("a.png", "a.json"), "found images in the folder itself, expected .* `desert-seg read-labels`"),
-        (("notes.txt",), "found no image, expected Color_Images/"),
+        (
+            tuple(f"{top}/{part}/a.png" for top in ("gt", "rgb") for part in "abcde"),
+            "mv rgb/a a/images && mv gt/a a/lab",
+        ),
+        (("notes.md",), r"found no image among 1 files ending in \.md, .*expected Color_Images/"),
+        (
+            ("images/train/a.png", "masks/train/a.png"),
+            "make them, such as train/: mkdir train && mv images/train train/images && mv masks/train train/labels$",
+        ),
+        (
+            ("images/val/a.png", "labels/val/a.png"),
+            "mv images/val val/images && mv labels/val val/labels$",
+        ),
+        (
+            ("img_dir/train/a.png", "ann_dir/train/a.png"),
+            "mv img_dir/train train/images && mv ann_dir/train",
+        ),
+        (
+            ("JPEGImages/a.jpg", "SegmentationClass/a.png", "SegmentationObject/a.png"),
+            "rename JPEGImages/ to images/ and SegmentationClass/",
+        ),
+        (("images/train/a.jpg", "labels/train/a.txt"), r"labels: found .* 1 files ending in \.txt; .* YOLO's polygons"),
+        (("train/images/a.jpg", "train/labels/a.txt"), "give one of its folders: train"),
+        (("images/a.png", "labels/a.xml", "labels/data.csv"), r"1 files ending in \.xml; .* CVAT's"),
         (("images/a.png", "masks/a.png"), "images in masks; if these are the masks, rename masks/"),
         (("images/a.png", "images/a.json"), "found images/ but no labels/; .* `desert-seg read-labels`"),
         (("images/a.png", "labels/a.json"), "labels: found no image among 1 files ending in .json; .*read-labels`"),

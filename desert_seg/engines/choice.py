@@ -77,8 +77,8 @@ def choose_engine(artifact: Artifact, engine: str, device: str, precision: str, 
         threads: CPU threads, 0 = as many as there are cores.
 
     Raises:
-        EngineError: A name is unknown, a package is missing, the device is not there, or the engine or the artifact
-            does not have the precision, or the engine cannot read the graph.
+        EngineError: A name is unknown, the number of threads is negative, a package is missing, the device is not
+            there, the engine or the artifact does not have the precision, or the engine cannot read the graph.
     """
     for name, value, allowed in (
         ("engine", engine, ENGINES),
@@ -87,6 +87,8 @@ def choose_engine(artifact: Artifact, engine: str, device: str, precision: str, 
     ):
         if value not in allowed:
             raise EngineError(f"there is no {name} {value!r}; choose one of: {', '.join(allowed)}")
+    if threads < 0:
+        raise EngineError(f"found {threads} threads, expected 0 (as many as there are cores) or more; change it")
     if engine == "auto":
         return fastest_engine(artifact, device, precision, threads)
     return build_engine(artifact, engine, device, precision, threads)

@@ -28,7 +28,7 @@ from rosbags.typesys import Stores, get_typestore
 from desert_seg.errors import DataError, OutputError
 from desert_seg.files import writing
 from desert_seg.folder import new_folder
-from desert_seg.images import folders_with_images, is_image_name
+from desert_seg.image_folder import folders_with_images, is_image_name
 from desert_seg.recordings.compressed import DEPTH_ENCODINGS
 from desert_seg.recordings.files import RecordingFiles, find_files, is_recording
 from desert_seg.recordings.foreign import WRITING, foreign_kind

@@ -29,7 +29,8 @@ from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
 from desert_seg.dataset_folder import check_not_turned, image_and_mask_folders, paired, without_image, without_mask
 from desert_seg.errors import DataError, DesertSegError
-from desert_seg.images import list_images, read_file, read_image_file
+from desert_seg.image_folder import list_images
+from desert_seg.images import read_file, read_image_file
 from desert_seg.recordings.bag import (
     CAMERA_TYPES,
     IMAGE_TYPES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from desert_seg.file_kind import FileKind, other_kind
-from desert_seg.images import is_image_name
+from desert_seg.image_folder import is_image_name
 from desert_seg.recordings.cut_mcap import MAGIC as MCAP_MAGIC
 
 _RECORDINGS = {MCAP_MAGIC: ".mcap", b"SQLite format 3\0": ".db3", b"#ROSBAG V": ".bag"}

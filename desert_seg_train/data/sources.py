@@ -8,6 +8,7 @@ Shape letters: F frames, K classes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -129,6 +130,15 @@ def split(
 def label_set(sources: Sequence[Source]) -> LabelSet:
     """The classes of the first source."""
     return sources[0].folder.label_map.labels
+
+
+def digest_of(sources: Sequence[Source]) -> str:
+    """64 hex digits that change when a frame comes, goes or is labelled otherwise, or a label map changes."""
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(repr((source.folder.label_map.to_dict(), source.names)).encode(errors="surrogateescape"))
+        digest.update(source.counts.tobytes())
+    return digest.hexdigest()
 
 
 def absent_classes(sources: Sequence[Source]) -> list[str]:

@@ -86,8 +86,6 @@ def open_test_set(root: Path, label_map_name: str, segmenter: Segmenter, progres
             f"label map {label_map.name} has classes {', '.join(label_map.labels.names)}, the model predicts "
             f"{', '.join(segmenter.labels.names)}; choose a label map with the model's classes"
         )
-    if not root.is_dir():
-        raise DataError(f"there is no folder {root}; give one with images and masks")
     images, masks = image_and_mask_folders(root)
     if images.is_dir() and not masks.is_dir():
         raise DataError(

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from desert_seg.dataset_folder import LAYOUTS, image_and_mask_folders
 from desert_seg.errors import DataError
-from desert_seg.images import list_images, read_image
+from desert_seg.image_folder import list_images
+from desert_seg.images import read_image
 from desert_seg.labels import LabelMap
 from desert_seg_train.export.config import ExportConfig
 from desert_seg_train.folder import SegmentationFolder

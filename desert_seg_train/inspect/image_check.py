@@ -18,6 +18,7 @@ import numpy.typing as npt
 from desert_seg.dataset_folder import TURNED, TURNED_CURE
 from desert_seg.errors import DataError
 from desert_seg.images import read_image, read_orientation
+from desert_seg.levels import uses_few_levels
 from desert_seg_train.inspect.fault import Fault
 
 CHANNELS = ("red", "green", "blue", "brightness")
@@ -33,12 +34,14 @@ class ImageMeasures:
         histograms: 4x256 int64, pixels per level of each of `CHANNELS`.
         fingerprint: 256 float32, each -1 or 1, see `fingerprint`.
         digest: SHA-256 of the decoded pixels and their shape.
+        is_dim: It uses few levels, see `desert_seg.levels`.
     """
 
     size: tuple[int, int]
     histograms: npt.NDArray[np.int64]
     fingerprint: npt.NDArray[np.float32]
     digest: str
+    is_dim: bool
 
 
 def check_image(path: Path) -> ImageMeasures | Fault:
@@ -59,6 +62,7 @@ def check_image(path: Path) -> ImageMeasures | Fault:
         histograms=np.stack([np.bincount(plane.ravel(), minlength=256) for plane in planes]),
         fingerprint=fingerprint(np.asarray(brightness, np.uint8)),
         digest=hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes()).hexdigest(),
+        is_dim=uses_few_levels(rgb),
     )
 
 

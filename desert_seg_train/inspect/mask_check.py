@@ -7,6 +7,7 @@ Shape letters: K classes, H, W.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,24 @@ from desert_seg.labels import IGNORE, LabelMap
 from desert_seg_train.folder import read_raw_mask
 from desert_seg_train.inspect.fault import Fault
 from desert_seg_train.inspect.image_check import turned, unreadable
+from desert_seg_train.inspect.mixed_values import Crossings, crossings
 
 
-def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) -> npt.NDArray[np.int64] | Fault:
-    """Count the pixels of every class in a mask, or return its fault.
+@dataclass(frozen=True)
+class MaskMeasures:
+    """Measurements of a mask that are kept without its pixels.
+
+    Attributes:
+        counts: K+1 int64: pixels per class and, last, ignored pixels.
+        crossings: Of its values; None of colours, which have no order.
+    """
+
+    counts: npt.NDArray[np.int64]
+    crossings: Crossings | None
+
+
+def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) -> MaskMeasures | Fault:
+    """Measure a mask, or return its fault.
 
     Args:
         path: The mask file.
@@ -30,7 +45,7 @@ def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) ->
         size: Width and height of the image it belongs to, pixels; None if the image could not be read.
 
     Returns:
-        K+1 int64: pixels per class and, last, ignored pixels; or the first fault found.
+        Its measurements, or the first fault found.
     """
     raw = _read(path, label_map)
     if isinstance(raw, Fault):
@@ -56,7 +71,7 @@ def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) ->
         name = label_map.labels.names[label_map.values[values[0]]]
         found = f"every pixel is {label_map.describe(values[0])} ({name})"
         return Fault("constant mask", path, found, "look at the image; label the rest of it or move the pair away")
-    return counts
+    return MaskMeasures(counts, None if label_map.in_color else crossings(raw))
 
 
 def _read(path: Path, label_map: LabelMap) -> npt.NDArray[Any] | Fault:

@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from desert_seg.dataset_folder import labelled_folders
-from desert_seg.images import list_images
+from desert_seg.image_folder import list_images
 from desert_seg.labels import LabelMap
 from desert_seg.pairing import Pairing, pair
 from desert_seg_train.folder import scene_of
 from desert_seg_train.inspect.fault import Fault
 from desert_seg_train.inspect.image_check import ImageMeasures, check_image
-from desert_seg_train.inspect.mask_check import check_mask
+from desert_seg_train.inspect.mask_check import MaskMeasures, check_mask
 
 Progress = Callable[[Iterable["Frame"], int], Iterable["Frame"]]
 """Wraps an iterable and its length in a progress display."""
@@ -36,15 +36,20 @@ class Frame:
         image_path: The image file.
         mask_path: The mask file.
         image: None if the image has a fault.
-        counts: K+1 int64 pixels per class and, last, ignored; None if the mask has a fault.
+        mask: None if the mask has a fault.
         faults: What is wrong with either file.
     """
 
     image_path: Path
     mask_path: Path
     image: ImageMeasures | None
-    counts: npt.NDArray[np.int64] | None
+    mask: MaskMeasures | None
     faults: tuple[Fault, ...]
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64] | None:
+        """K+1 int64 pixels per class and, last, ignored; None if the mask has a fault."""
+        return None if self.mask is None else self.mask.counts
 
     @property
     def name(self) -> str:
@@ -83,13 +88,13 @@ def survey(root: Path, label_map: LabelMap, progress: Progress) -> Survey:
 
 def _look(image_path: Path, mask_path: Path, label_map: LabelMap) -> Frame:
     image = check_image(image_path)
-    counts = check_mask(mask_path, label_map, None if isinstance(image, Fault) else image.size)
+    mask = check_mask(mask_path, label_map, None if isinstance(image, Fault) else image.size)
     return Frame(
         image_path,
         mask_path,
         None if isinstance(image, Fault) else image,
-        None if isinstance(counts, Fault) else counts,
-        tuple(fault for fault in (image, counts) if isinstance(fault, Fault)),
+        None if isinstance(mask, Fault) else mask,
+        tuple(fault for fault in (image, mask) if isinstance(fault, Fault)),
     )
 
 

@@ -5,6 +5,7 @@ desert-seg label my_drive --model models/light --count 20 --out out/label
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ from desert_seg.errors import DataError, DesertSegError
 from desert_seg.files import writing
 from desert_seg.folder import new_folder
 from desert_seg.images import write_image
+from desert_seg.levels import few_levels, uses_few_levels
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg_train.label.config import LabelConfig
 from desert_seg_train.label.labelme import LabelledImage, write_labelme, write_labels_txt
@@ -93,7 +95,7 @@ def _check(config: LabelConfig) -> None:
     for name, value, least in (("count", config.count, 1), ("every", config.every, 1)):
         if value < least:
             raise DataError(f"found {value} for {name}, expected {least} or more; give --{name} a larger number")
-    if config.tolerance < 0:
+    if not 0 <= config.tolerance < math.inf:
         raise DataError(f"found {config.tolerance} for tolerance, expected pixels, 0 or more; give --tolerance 0.7")
     if (config.out / FRAMES).exists():
         raise DataError(f"{config.out}: holds frames already, perhaps with your corrections; choose another --out")
@@ -119,13 +121,18 @@ def _assess(
 ) -> tuple[list[Candidate], list[str]]:
     """Assess every frame; those that cannot be read are left out, and their errors collected."""
     num_frames = -(-sum(map(len, chunks)) // config.every)
-    candidates, failures = [], []
+    candidates, failures, dim = [], [], list[str]()
     frames = _frames(chunks, config.every)
     for name, read in console.track(frames, "looking at frames", num_frames, transient=True):
         try:
-            candidates.append(assess(name, read(), segmenter))
+            rgb = read()
+            candidates.append(assess(name, rgb, segmenter))
         except DesertSegError as error:
             failures.append(str(error))
+        else:
+            dim += [name] if uses_few_levels(rgb) else []
+    if dim:
+        console.print(f"warning: {few_levels(len(dim), dim[0])}")
     if not candidates:
         raise DataError(f"none of {len(failures)} frames could be read; the first: {failures[0]}")
     return candidates, failures

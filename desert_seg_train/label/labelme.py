@@ -99,8 +99,13 @@ def read_labelme(path: Path, values: Mapping[str, int]) -> LabelledImage:
         DataError: It is not a labelme file, a label is unknown, or a shape is not an area.
     """
     try:
-        content = parse_json(path.read_text(encoding="utf-8"))
-        image = path.parent / PureWindowsPath(content["imagePath"]).as_posix()
+        content = parse_json(path.read_text(encoding="utf-8-sig"))  # editors on Windows put a mark before the text
+        if {"images", "annotations"} <= content.keys():
+            raise DataError(
+                f"{path}: is a COCO file of many images, expected labelme's of one; draw its annotations as masks "
+                "(pycocotools' annToMask), PNG files named like the images"
+            )
+        image = _image_of(path, content["imagePath"])
         size = int(content["imageHeight"]), int(content["imageWidth"])
         shapes = [(str(shape["label"]), shape.get("shape_type"), shape["points"]) for shape in content["shapes"]]
         is_checked = bool((content.get("flags") or {}).get(CHECKED, False))
@@ -116,6 +121,13 @@ def read_labelme(path: Path, values: Mapping[str, int]) -> LabelledImage:
             )
         polygons.append(Polygon(values[label], _outline(path, label, kind, points)))
     return LabelledImage(image, size, tuple(polygons), is_checked)
+
+
+def _image_of(path: Path, written: str) -> Path:
+    """The image of a labelme file, which may have been moved with it from where its path is written."""
+    written_path = PureWindowsPath(written)
+    image, beside = path.parent / written_path.as_posix(), path.parent / written_path.name
+    return beside if beside.is_file() and not image.exists() else image
 
 
 def checked_files(folder: Path, labels: LabelSet) -> list[Path]:

@@ -42,6 +42,7 @@ class BagDone:
         num_failed: How many could not be read.
         failure: The first of the errors, or empty.
         remarks: Faults of the bag in spite of which it was read.
+        warning: What else there is to say of its frames, or empty.
     """
 
     name: str
@@ -50,6 +51,7 @@ class BagDone:
     num_failed: int = 0
     failure: str = ""
     remarks: tuple[str, ...] = ()
+    warning: str = ""
 
 
 @dataclass
@@ -72,7 +74,8 @@ class Totals:
         self.num_there += outcome.num_there
         self.num_failed_frames += outcome.num_failed
         failed = f"failed: {outcome.num_failed} of {outcome.num_frames} frames of {outcome.name}: {outcome.failure}"
-        return (*(f"warning: {remark}" for remark in outcome.remarks), *([failed] if outcome.num_failed else []))
+        remarks = [*outcome.remarks, *([f"{outcome.name}: {outcome.warning}"] if outcome.warning else [])]
+        return (*(f"warning: {remark}" for remark in remarks), *([failed] if outcome.num_failed else []))
 
 
 def start_worker(config: PredictConfig, digest: str, threads: int) -> Callable[[Bag], BagDone]:
@@ -95,7 +98,9 @@ def _predict_bag(worker: Worker, config: PredictConfig, digest: str, bag: Bag) -
     with closing(run.carry_out(lambda chunks: worker.do_all(chunks, run.output))) as work:
         for done in work:
             tally.add(done)
-    return BagDone(bag.name, tally.num_frames, tally.num_there, tally.num_failed, tally.failure, run.remarks)
+    return BagDone(
+        bag.name, tally.num_frames, tally.num_there, tally.num_failed, tally.failure, run.remarks, tally.warning
+    )
 
 
 def refuse_archive(root: Path, bags: Sequence[Bag]) -> None:

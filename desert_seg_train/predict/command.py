@@ -85,6 +85,8 @@ def _follow(config: PredictConfig, run: Run, work: Iterable[Done]) -> None:
             progress.update(task, advance=1, rate=f"{speed:.1f}/s" if speed else "")
     if not tally.num_frames:
         raise DataError(f"{config.input}: found no frame; give an image, a folder or a bag that has images")
+    if tally.warning:
+        console.print(f"warning: {tally.warning}")
     there = f", {tally.num_there} of them there already" if tally.num_there else ""
     console.print(
         f"{tally.num_frames - tally.num_failed} frames in {config.output}{there}: {', '.join(run.output.kinds)}"

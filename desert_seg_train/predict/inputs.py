@@ -8,6 +8,7 @@ Shape letters: H, W.
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 import re
@@ -23,9 +24,14 @@ import numpy.typing as npt
 
 from desert_seg.dataset_folder import image_and_mask_folders
 from desert_seg.errors import DataError
-from desert_seg.images import is_image_name, list_images, natural_order, read_image
+from desert_seg.file_kind import kind_of
+from desert_seg.image_folder import is_image_name, list_images, natural_order
+from desert_seg.images import read_image
+from desert_seg.pairing import masks_among
 from desert_seg.recordings.drive import Drive
 from desert_seg_train.predict.bag_frames import bag_frames, is_bag, open_bag, refuse_folder_of_bags
+
+_log = logging.getLogger(__name__)
 
 FILES_PER_CHUNK = 8
 BAG_FRAMES_PER_CHUNK = 64
@@ -118,14 +124,30 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
         if not images.is_dir():
             refuse_folder_of_bags(path)
         paths = list_images(images if images.is_dir() else path)
+        if masks := masks_among(paths):
+            _log.warning(
+                "warning: %s: %d of %d files are named like masks of the others (first: %s) and are taken for images, "
+                "too; give a folder or a pattern of the images alone",
+                *(path, len(masks), len(paths), masks[0].name),
+            )
     elif os.path.lexists(path):
+        _refuse_other_kind(path)
         paths = [path]
     else:
-        paths = sorted(filter(is_image_name, _matching(path)), key=natural_order)
+        matching = sorted(_matching(path), key=natural_order)
+        paths = list(filter(is_image_name, matching))
         if not paths:
+            for other in matching:
+                _refuse_other_kind(other)
             raise DataError(f"found no image at {text}; give an image, a folder of images, a quoted pattern or a bag")
     files = list(zip(frame_names(paths), paths, strict=True))
     return [FileChunk(tuple(files[i : i + FILES_PER_CHUNK])) for i in range(0, len(files), FILES_PER_CHUNK)]
+
+
+def _refuse_other_kind(path: Path) -> None:
+    """Raise DataError for a file that is not even named like an image, if it shows what it is."""
+    if not is_image_name(path) and (kind := kind_of(path)):
+        raise DataError(f"{path}: found {kind.name}, expected an image, a folder of images or a bag; {kind.cure}")
 
 
 def divided(chunks: Iterable[Chunk]) -> Iterator[Chunk]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from desert_seg.errors import DesertSegError
+from desert_seg.levels import few_levels, uses_few_levels
 from desert_seg.segmenter import Segmenter, SegmentOptions
 from desert_seg_train.predict.config import PredictConfig
 from desert_seg_train.predict.inputs import Chunk
@@ -14,21 +15,24 @@ from desert_seg_train.predict.output import Output
 
 @dataclass(frozen=True)
 class Done:
-    """The outcome of a frame: `failure` is an error's message, or empty."""
+    """The outcome of a frame: `failure` is an error's message, or empty; see `desert_seg.levels` for `is_dim`."""
 
     name: str
     failure: str = ""
     was_there: bool = False
+    is_dim: bool = False
 
 
 @dataclass
 class Tally:
-    """What became of frames; `failure` is the first error's message, or empty."""
+    """What became of frames; `failure` is the first error's message, or empty, `dim` the first dim frame's name."""
 
     num_frames: int = 0
     num_there: int = 0
     num_failed: int = 0
     failure: str = ""
+    num_dim: int = 0
+    dim: str = ""
 
     def add(self, done: Done) -> None:
         """Count a frame."""
@@ -36,6 +40,14 @@ class Tally:
         self.num_there += done.was_there
         self.num_failed += bool(done.failure)
         self.failure = self.failure or done.failure
+        self.num_dim += done.is_dim
+        if done.is_dim:
+            self.dim = self.dim or done.name
+
+    @property
+    def warning(self) -> str:
+        """A sentence on dim frames; empty if there were none."""
+        return few_levels(self.num_dim, self.dim) if self.num_dim else ""
 
 
 class Worker:
@@ -67,7 +79,7 @@ class Worker:
                 yield Done(name, str(error))
                 continue
             output.write(name, rgb, self._segmenter.segment(rgb, self._options), self._segmenter.labels)
-            yield Done(name)
+            yield Done(name, is_dim=uses_few_levels(rgb))
 
     def do_all(self, chunks: Iterable[Chunk], output: Output) -> Iterator[Done]:
         """Predict chunk after chunk."""

@@ -15,7 +15,8 @@ from desert_seg.artifact import Artifact
 from desert_seg.console import Console
 from desert_seg.files import write_bytes, write_text
 from desert_seg.html_page import data_uri, fill_template
-from desert_seg.images import list_images, read_image
+from desert_seg.image_folder import list_images
+from desert_seg.images import read_image
 from desert_seg.painter import Painter
 from desert_seg.segmenter import Segmenter
 from desert_seg_train.adapt.judgement import read_judgement

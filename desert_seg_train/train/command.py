@@ -20,6 +20,7 @@ from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.train.devices import make_fabric
 from desert_seg_train.train.display import TrainingDisplay
 from desert_seg_train.train.epoch import finish_epoch, train_epoch
+from desert_seg_train.train.limits import check_settings
 from desert_seg_train.train.memory import keep_freed_memory
 from desert_seg_train.train.setup import Training, set_up
 from desert_seg_train.train.stopping import StoppedError, stop_signals
@@ -33,6 +34,7 @@ def train(config: TrainConfig) -> Path:
         ArtifactError: What to start or resume from is unreadable or of another model.
         StoppedError: SIGINT, SIGTERM or `stop_after` ended it early; it can be resumed.
     """
+    check_settings(config)
     keep_freed_memory()
     fabric = make_fabric(config)
     fabric.launch()

@@ -5,16 +5,18 @@ Shape letters: N crops in a batch, H, W their size.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import cast
 
 import torch
 
+from desert_seg.errors import DataError, EngineError
 from desert_seg_train.data.crops import Crops, batches
 from desert_seg_train.train.devices import mean_over_processes
 from desert_seg_train.train.display import TrainingDisplay, tensorboard_values
 from desert_seg_train.train.optimization import gradient_is_sane, set_encoder_trainable
-from desert_seg_train.train.run_state import EpochResult
+from desert_seg_train.train.run_state import EpochResult, Position, RunFolder
 from desert_seg_train.train.setup import Training
 from desert_seg_train.train.stopping import StoppedError, StopRequest
 from desert_seg_train.train.validation import validate
@@ -82,13 +84,18 @@ def finish_epoch(training: Training, display: TrainingDisplay) -> None:
     """Validate the averaged weights, go on to the next epoch, save and log.
 
     Raises:
-        DataError: A frame cannot be read, or the disk is full.
+        DataError: The training has diverged, a frame cannot be read, or the disk is full.
     """
     config, fabric, position, folder = training.config, training.fabric, training.position, training.folder
     average, label_map = training.average.module, training.label_map
+    if not any(map(math.isfinite, position.losses)):
+        raise _diverged(position, folder)
     scores = None
     if training.validation:
-        scores = validate(fabric, average, training.validation, config.input_size, label_map)
+        try:
+            scores = validate(fabric, average, training.validation, config.input_size, label_map)
+        except EngineError as error:
+            raise _diverged(position, folder) from error
     result = EpochResult(
         epoch=position.epoch + 1,
         loss=sum(position.losses) / max(1, len(position.losses)),
@@ -105,3 +112,11 @@ def finish_epoch(training: Training, display: TrainingDisplay) -> None:
         folder.write_log(position.history)
     display.epoch(result)
     fabric.log_dict(tensorboard_values(result, scores, label_map.labels.names), position.epoch)
+
+
+def _diverged(position: Position, folder: RunFolder) -> DataError:
+    kept = f", or make a model of {folder.best} (desert-seg export --checkpoint)" if folder.best.exists() else ""
+    return DataError(
+        f"the training diverged in epoch {position.epoch + 1}: its losses or scores are not finite; begin anew in "
+        f"another --out with smaller --optimizer.encoder-rate, .decoder-rate and .head-rate{kept}"
+    )

@@ -31,7 +31,9 @@ def make_schedule(optimizer: Optimizer, config: OptimizerConfig, num_steps: int)
     """The learning-rate schedule of a training of `num_steps` steps."""
     if config.schedule == "one-cycle":
         rates = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(optimizer, max_lr=rates, total_steps=num_steps, pct_start=config.warmup)
+        # OneCycleLR divides by the length of the rise less one step.
+        warmup = config.warmup if abs(config.warmup * num_steps - 1) > 1e-6 else config.warmup * (1 + 1e-5)
+        return OneCycleLR(optimizer, max_lr=rates, total_steps=num_steps, pct_start=warmup)
     rising = max(1, round(config.warmup * num_steps))
 
     def factor(step: int) -> float:

@@ -80,11 +80,24 @@ class Position:
 class RunFolder:
     """The folder of one training."""
 
-    def __init__(self, config: TrainConfig, network: NetworkConfig, label_map: LabelMap) -> None:
+    def __init__(self, config: TrainConfig, network: NetworkConfig, label_map: LabelMap, frames: str) -> None:
+        """Name the files.
+
+        Args:
+            config: The settings.
+            network: What is trained.
+            label_map: Of the first source.
+            frames: Digest of the frames that are trained on.
+        """
         self.root = config.out
         self.last, self.best, self.artifact = (self.root / name for name in ("last.ckpt", "best.ckpt", "artifact"))
         self.recipe = _recipe(config)
-        self._facts = {"network_config": asdict(network), "label_map": label_map.to_dict(), "recipe": self.recipe}
+        self._facts = {
+            "network_config": asdict(network),
+            "label_map": label_map.to_dict(),
+            "recipe": self.recipe,
+            "frames": frames,
+        }
 
     def start(self, resume: bool) -> None:
         """Create the folder, or refuse to overwrite an earlier training.
@@ -105,7 +118,7 @@ class RunFolder:
             parts: Objects with `load_state_dict`, by the names given to `save`.
 
         Raises:
-            ArtifactError: The checkpoint is unreadable, of another model, or of a training with other settings.
+            ArtifactError: The checkpoint is unreadable, or of a training of another model, other settings or frames.
         """
         content = read_checkpoint(self.last)
         try:
@@ -121,6 +134,11 @@ class RunFolder:
             raise ArtifactError(
                 f"{self.last}: is of a training with {name} {found.get(name)}, expected {expected[name]}; resume with "
                 "the settings it was started with, or choose another --out"
+            )
+        if content.get("frames", self._facts["frames"]) != self._facts["frames"]:
+            raise ArtifactError(
+                f"{self.last}: is of a training with other frames, masks or label maps, which have been changed since; "
+                f"put them back, or begin a new one in another --out, perhaps with --start {self.best}"
             )
         try:
             for name, part in parts.items():

@@ -16,8 +16,9 @@ from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.labels import LabelMap, LabelSet
 from desert_seg.network import NetworkConfig, SegmentationNetwork
+from desert_seg_train.data.overlap import trained_on
 from desert_seg_train.data.sampling import Sampler
-from desert_seg_train.data.sources import Source, absent_classes, open_source, split
+from desert_seg_train.data.sources import Source, absent_classes, digest_of, label_set, open_source, split
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
 from desert_seg_train.train.mixed_precision import keep_depthwise_in_float32
@@ -84,7 +85,7 @@ def set_up(config: TrainConfig, fabric: Fabric, console: Console) -> Training:
     label_map = sources[0].folder.label_map
     steps_per_epoch = config.steps_per_epoch or max(1, sum(map(len, sources)) // config.batch_size)
     network_config = network_config_of(config, label_map.labels)
-    folder = RunFolder(config, network_config, label_map)
+    folder = RunFolder(config, network_config, label_map, digest_of(sources))
     folder.start(config.resume)
 
     torch.manual_seed(config.seed)
@@ -97,6 +98,8 @@ def set_up(config: TrainConfig, fabric: Fabric, console: Console) -> Training:
     schedule = make_schedule(optimizer, config.optimizer, config.epochs * steps_per_epoch)
 
     resumed = config.resume and folder.last.exists()
+    if config.resume and not resumed:
+        console.print(f"{folder.root}: found no {folder.last.name} to resume from, so the training begins anew")
     position = folder.load(_state(network, average, optimizer, schedule)) if resumed else Position()
     if fabric.device.type == "cpu":
         keep_depthwise_in_float32(network)
@@ -128,7 +131,7 @@ def network_config_of(config: TrainConfig, labels: LabelSet) -> NetworkConfig:
 
 
 def open_sources(config: TrainConfig, console: Console) -> tuple[list[Source], list[Source]]:
-    """Read the training and validation frames, and say which classes no training frame shows.
+    """Read the training and validation frames, and say what they share and which classes no training frame shows.
 
     Raises:
         DataError: See `open_source` and `split`.
@@ -139,7 +142,18 @@ def open_sources(config: TrainConfig, console: Console) -> tuple[list[Source], l
     own = open_source(config.validation, config.sources[0][1], 1.0, console) if config.validation else None
     training, validation = split(opened, own, config.hold_out)
     console.print(f"{sum(map(len, training))} frames to train on, {sum(map(len, validation))} to validate on")
-    if absent := absent_classes(training):
+    if shared := trained_on(training, validation):
+        console.print(
+            f"warning: {len(shared)} frames to validate on are trained on, too (first: {shared[0].name}), so the "
+            "validation mIoU measures memory; validate on other drives or places (--validation, --hold-out SCENE)"
+        )
+    absent = absent_classes(training)
+    if len(absent) == len(label_set(training)):
+        raise DataError(
+            "no training frame holds a pixel of any class, as the label maps ignore all that is in the masks; choose "
+            "other label maps"
+        )
+    if absent:
         sentence = f"warning: no training frame holds {', '.join(absent)}; the model will not know what it looks like"
         console.print(sentence)
     return training, validation
