@@ -92,7 +92,7 @@ def test_without_a_terminal_it_stops_where_a_person_is_needed_and_again(begun, c
 
 def test_with_ticked_frames_it_goes_on_to_a_model_for_every_engine_and_a_page(taught, tiny_artifact):
     config, told = taught
-    assert "learning from 2 labelled frames: " in told
+    assert "learning from 2 labelled frames, 15 replayed: " in told
     assert "same class in the mirror" in told
     model = load_artifact(config.out / "model")
     assert model.digest != tiny_artifact.digest
@@ -105,7 +105,7 @@ def test_with_ticked_frames_it_goes_on_to_a_model_for_every_engine_and_a_page(ta
     assert "of the pixels changed" in page
     assert (config.out / "before_after.jpg").stat().st_size > 1000
     (run,) = (config.out / "runs").iterdir()
-    assert [gain.num_frames for gain in read_judgement(run).gains] == [2]
+    assert [gain.num_frames for gain in read_judgement(run).gains] == [2, 5]
     assert len(list((run / "learned_from" / "Segmentation").iterdir())) == 2
 
 

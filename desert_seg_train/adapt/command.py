@@ -34,7 +34,7 @@ from desert_seg_train.adapt.place_frames import LESSONS, PLACE, gather_frames, l
 from desert_seg_train.adapt.start import Start
 from desert_seg_train.adapt.teaching import Lessons, steps_within, teach
 from desert_seg_train.data.config import SamplingConfig
-from desert_seg_train.data.sources import Source, open_source, split
+from desert_seg_train.data.sources import Source, open_source, split, unseen_classes
 from desert_seg_train.evaluate.wording import counted
 from desert_seg_train.export.command import export
 from desert_seg_train.export.config import ExportConfig
@@ -69,7 +69,7 @@ def adapt(config: AdaptConfig) -> Path:
     start = Start(artifact, load_label_map(config.label_map or _written_label_map(artifact)))
     _check(config, start)
     own, held_back = _own(config, start, console)
-    replay, remembered = _replay(config, start, console)
+    replay, remembered = _replay(config, start, own, console)
     if own:
         link_frames(own[0], config.out)
     place = gather_frames(config.unlabelled, config.topic, config.out, console) if config.unlabelled else ()
@@ -102,11 +102,11 @@ def adapt(config: AdaptConfig) -> Path:
         gains.add(f"{source.folder.root.name}, replayed", *_judge(start, taught, source, console))
     found, doubts = gains.judged()
     gains.print(found, doubts, console)
-    if own and len(own[0]) == 1 and not held_back:
-        doubts = (*doubts, "one frame cannot be judged by, so the gain is not known; label two or more")
-        console.print(f"warning: {doubts[-1]}")
+    unknown = _unknown(start, own, replay, held_back)
+    for doubt in unknown:
+        console.print(f"warning: {doubt}")
     change, losses = _judge_place(start, taught, place, bool(own), console) if place else (None, ())
-    write_judgement(config.out, Judgement(learned, found, (*doubts, *losses), change))
+    write_judgement(config.out, Judgement(learned, found, (*doubts, *unknown, *losses), change))
     return _write(config, start, taught, (*own, *replay), console)
 
 
@@ -156,14 +156,21 @@ def _own(config: AdaptConfig, start: Start, console: Console) -> tuple[list[Sour
     return split([frames], None, config.hold_back)
 
 
-def _replay(config: AdaptConfig, start: Start, console: Console) -> tuple[list[Source], list[Source]]:
+def _replay(
+    config: AdaptConfig, start: Start, own: Sequence[Source], console: Console
+) -> tuple[list[Source], list[Source]]:
     """Replayed frames to learn from, and those to see by what is forgotten.
+
+    Where labelled frames show every class, those that come with the package would only cost accuracy; else, without
+    them, the other classes would be forgotten, and they weigh as much as one labelled frame of several.
 
     Raises:
         DataError: They are unusable, or there are none for a model that has nothing else to hold on to.
     """
-    given = config.replay or (() if config.frames else shipped_replay(start.label_map))
-    if not given and not config.frames:
+    given = config.replay
+    if not given and unseen_classes(start.label_map.labels, own):
+        given = shipped_replay(start.label_map, 1 / len(own[0]) if own else 1.0)
+    if not given and not own:
         raise DataError(
             f"no frames with the classes of {start.artifact.card.name} come with the package, and without any it would "
             "forget them; give --replay FOLDER LABEL_MAP 1 with frames that it was trained on"
@@ -175,6 +182,19 @@ def _replay(config: AdaptConfig, start: Start, console: Console) -> tuple[list[S
         learned.append(source.without(held_out))
         judged.append(source.only(held_out or source.names))
     return learned, judged
+
+
+def _unknown(start: Start, own: Sequence[Source], replay: Sequence[Source], held_back: Sequence[Source]) -> list[str]:
+    """What labelled frames, if there are any, are too few to tell, in sentences."""
+    sentences = []
+    if own and len(own[0]) == 1 and not held_back:
+        sentences.append("one frame cannot be judged by, so the gain is not known; label two or more")
+    if unseen := unseen_classes(start.label_map.labels, (*own, *replay)):
+        sentences.append(
+            f"no frame that was learned from shows {', '.join(unseen)}, so the model will hardly find it; label frames "
+            "that show it, or give --replay with such frames"
+        )
+    return sentences
 
 
 def _sampling(artifact: Artifact) -> SamplingConfig:

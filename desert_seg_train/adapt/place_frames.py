@@ -81,9 +81,9 @@ def gather_frames(inputs: Sequence[str], topic: str, out: Path, console: Console
     return tuple(written)
 
 
-def shipped_replay(label_map: LabelMap) -> tuple[tuple[Path, str, float], ...]:
+def shipped_replay(label_map: LabelMap, weight: float = 1.0) -> tuple[tuple[Path, str, float], ...]:
     """Rendered frames for a model to remember its classes by, as sources; none for a model of other classes."""
     names = [name for name in REPLAY_LABEL_MAPS if load_label_map(name).labels == label_map.labels]
     if not names:
         return ()
-    return ((REPLAY, label_map.name if label_map.name in names else names[0], 1.0),)
+    return ((REPLAY, label_map.name if label_map.name in names else names[0], weight),)
