@@ -24,7 +24,7 @@ class AdaptConfig:
         label_map: Label map of the frames, by name or path; default: the model's own. With other classes the last layer
             is replaced.
         replay: Labelled folders that the model must not forget, each as FOLDER LABEL_MAP WEIGHT; the frames have weight
-            1. Default without labels: rendered frames that come with the package, where they have the model's classes.
+            1. Default, unless the frames show every class: rendered frames of the package, if they have the model's.
         hold_back: Frames that are not learned from, to judge by; default: all are learned from, and the gain is
             estimated by cross-validation.
         export: Also make an artifact for every engine here, compared on the frames of the place.
