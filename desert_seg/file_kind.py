@@ -28,6 +28,10 @@ _CAPTURE = FileKind(
     "a capture of network packets",
     "play it with the driver of the sensor it was captured from, and record the image topic with `ros2 bag record`",
 )
+_TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
+_MOST_TELLING = 512
+"""So many bytes tell the kind."""
+
 _EMPTY = FileKind("no bytes", "copy it again from its source, or check what wrote it")
 
 _BEGINNINGS = {
@@ -72,18 +76,20 @@ def kind_of(path: Path) -> FileKind | None:
         if not stat.S_ISREG(path.stat().st_mode):
             return None
         with path.open("rb") as file:
-            return other_kind(file.read(24))
+            return other_kind(file.read(_MOST_TELLING))
     except OSError:
         return None
 
 
 def other_kind(data: bytes) -> FileKind | None:
-    """What the first bytes of a file, 24 or more, show it to be; None if they show nothing."""
+    """What the first bytes of a file, 24 or more (262 for a tar archive), show it to be; None if they show nothing."""
     if not data:
         return _EMPTY
     if data[4:8] == b"ftyp":
         return _BRANDS.get(bytes(data[8:12]), _VIDEO)
     if data.startswith(b"RIFF") and data[8:12] == b"AVI ":
         return _VIDEO
+    if data.startswith(_TAR_MAGIC, _TAR_MAGIC_AT):
+        return FileKind("a tar archive", _UNPACK)
     start = data[:24].lower()
     return next((kind for begin, kind in _BEGINNINGS.items() if start.startswith(begin.lower())), None)

@@ -7,11 +7,10 @@ from pathlib import Path
 from desert_seg.file_kind import FileKind, other_kind
 from desert_seg.image_folder import is_image_name
 from desert_seg.recordings.cut_mcap import MAGIC as MCAP_MAGIC
+from desert_seg.recordings.storage import ROSBAG1_MAGIC, SQLITE_MAGIC
 
-_RECORDINGS = {MCAP_MAGIC: ".mcap", b"SQLite format 3\0": ".db3", b"#ROSBAG V": ".bag"}
-_TAR_MAGIC_AT = 257
+_RECORDINGS = {MCAP_MAGIC: ".mcap", SQLITE_MAGIC: ".db3", ROSBAG1_MAGIC: ".bag"}
 
-_TAR = FileKind("a tar archive", "unpack it and give what is in it")
 _TABLE = FileKind("a table without images", "give the recording or the folder of images that it was made from")
 _SETTINGS = FileKind("a text file", "give the recording or the folder of images that it belongs to")
 _ZED = FileKind(
@@ -59,6 +58,4 @@ def foreign_kind(path: Path) -> FileKind | None:
     if suffix := next((suffix for magic, suffix in _RECORDINGS.items() if data.startswith(magic)), None):
         named = FileKind("a recording that is not named like one", f"rename it to end in {suffix}")
         return _SUFFIXES.get(path.suffix.lower(), named)
-    if data.startswith(b"ustar", _TAR_MAGIC_AT):
-        return _TAR
     return other_kind(data) or _SUFFIXES.get(path.suffix.lower())

@@ -34,7 +34,7 @@ from desert_seg_train.adapt.place_frames import LESSONS, PLACE, gather_frames, l
 from desert_seg_train.adapt.start import Start
 from desert_seg_train.adapt.teaching import Lessons, steps_within, teach
 from desert_seg_train.data.config import SamplingConfig
-from desert_seg_train.data.sources import Source, open_source, split, unseen_classes
+from desert_seg_train.data.sources import Source, absent_classes, open_source, split
 from desert_seg_train.evaluate.wording import counted
 from desert_seg_train.export.command import export
 from desert_seg_train.export.config import ExportConfig
@@ -102,7 +102,7 @@ def adapt(config: AdaptConfig) -> Path:
         gains.add(f"{source.folder.root.name}, replayed", *_judge(start, taught, source, console))
     found, doubts = gains.judged()
     gains.print(found, doubts, console)
-    unknown = _unknown(start, own, replay, held_back)
+    unknown = _unknown(own, replay, held_back)
     for doubt in unknown:
         console.print(f"warning: {doubt}")
     change, losses = _judge_place(start, taught, place, bool(own), console) if place else (None, ())
@@ -168,7 +168,7 @@ def _replay(
         DataError: They are unusable, or there are none for a model that has nothing else to hold on to.
     """
     given = config.replay
-    if not given and unseen_classes(start.label_map.labels, own):
+    if not given and (not own or absent_classes(own)):
         given = shipped_replay(start.label_map, 1 / len(own[0]) if own else 1.0)
     if not given and not own:
         raise DataError(
@@ -184,14 +184,14 @@ def _replay(
     return learned, judged
 
 
-def _unknown(start: Start, own: Sequence[Source], replay: Sequence[Source], held_back: Sequence[Source]) -> list[str]:
+def _unknown(own: Sequence[Source], replay: Sequence[Source], held_back: Sequence[Source]) -> list[str]:
     """What labelled frames, if there are any, are too few to tell, in sentences."""
     sentences = []
     if own and len(own[0]) == 1 and not held_back:
         sentences.append("one frame cannot be judged by, so the gain is not known; label two or more")
-    if unseen := unseen_classes(start.label_map.labels, (*own, *replay)):
+    if absent := absent_classes((*own, *replay)):
         sentences.append(
-            f"no frame that was learned from shows {', '.join(unseen)}, so the model will hardly find it; label frames "
+            f"no frame that was learned from shows {', '.join(absent)}, so the model will hardly find it; label frames "
             "that show it, or give --replay with such frames"
         )
     return sentences

@@ -127,14 +127,6 @@ def split(
     return training, [source for source in (source.only(hold_out) for source in sources) if len(source)]
 
 
-def unseen_classes(labels: LabelSet, sources: Sequence[Source]) -> tuple[str, ...]:
-    """Names of the classes that no frame of the sources shows."""
-    seen = np.zeros(len(labels), bool)
-    for source in sources:
-        seen |= source.counts.any(axis=0)
-    return tuple(name for name, is_seen in zip(labels.names, seen, strict=True) if not is_seen)
-
-
 def label_set(sources: Sequence[Source]) -> LabelSet:
     """The classes of the first source."""
     return sources[0].folder.label_map.labels
