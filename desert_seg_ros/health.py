@@ -117,27 +117,27 @@ class Health:
         self._totals, self._reported = _Totals(), _Totals()
         self._reported_at = clock()
         self._last_in: float | None = None
-        self._last_stamp_s: float | None = None
+        self._last_stamp_ns: int | None = None
         self._unstamped_in_a_row = 0
         self._last_error = ""
         self._ages_s: deque[float] = deque(maxlen=20)
         self._timings: deque[Timing] = deque(maxlen=200)
         self._shifts: deque[float] = deque(maxlen=50)
 
-    def frame_in(self, stamp_s: float, age_s: float | None) -> None:
-        """Count a received frame, with its stamp and its age on the node's clock, if that runs, seconds."""
+    def frame_in(self, stamp_ns: int, age_s: float | None) -> None:
+        """Count a received frame, with its stamp (ns) and its age on the node's clock, if that runs (s)."""
         with self._lock:
             self._totals.frames_in += 1
             self._last_in = self._clock()
-            unstamped = is_unset(stamp_s, self._last_stamp_s)
+            unstamped = is_unset(stamp_ns, self._last_stamp_ns)
             self._totals.unstamped += unstamped
             self._unstamped_in_a_row = self._unstamped_in_a_row + 1 if unstamped else 0
             if not unstamped:
-                self._totals.stamps_back += self._last_stamp_s is not None and stamp_s < self._last_stamp_s
+                self._totals.stamps_back += self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns
                 self._ages_s.extend([] if age_s is None else [age_s])
             elif self._unstamped_in_a_row >= UNSTAMPED:
                 self._ages_s.clear()
-            self._last_stamp_s = stamp_s
+            self._last_stamp_ns = stamp_ns
 
     def malformed_in(self, reason: str) -> None:
         """Count and drop received data that is not an image message; `reason` is the error's message."""
@@ -221,9 +221,9 @@ class Health:
         return Report(verdicts[0][0], "; ".join(sentence for _, sentence in verdicts), values)
 
 
-def is_unset(stamp: float, before: float | None) -> bool:
-    """Whether a stamp, in any unit, is meaningless: it is 0, or repeats the one `before`."""
-    return stamp == 0 or stamp == before
+def is_unset(stamp_ns: int, before_ns: int | None) -> bool:
+    """Whether a stamp is meaningless: it is 0, or repeats the one before."""
+    return stamp_ns == 0 or stamp_ns == before_ns
 
 
 class News:

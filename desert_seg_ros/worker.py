@@ -145,7 +145,7 @@ class FrameWorker:
         """Hand over what was received, for the camera's `Lane.decode`; never waits."""
         health = self._lanes[camera].health
         now_ns = self._now_ns()  # 0 where a simulation's clock has not come
-        health.frame_in(stamp_ns * 1e-9, (now_ns - stamp_ns) * 1e-9 if now_ns else None)
+        health.frame_in(stamp_ns, (now_ns - stamp_ns) * 1e-9 if now_ns else None)
         if self._mailbox.put(camera, _Received(stamp_ns, item, time.perf_counter())):
             health.drop("overload")
 

@@ -33,13 +33,13 @@ def everything_amiss():
     health = Health(clock=lambda: now[0])
     yield health.report()
     yield health.report(Surroundings(num_publishers=0))
-    health.frame_in(stamp_s=1, age_s=0)
+    health.frame_in(stamp_ns=10**9, age_s=0)
     now[0] += 10
     yield health.report()
 
     def while_images_come(around=None, age_s=0.0):
         now[0] += 1
-        health.frame_in(stamp_s=now[0], age_s=age_s)
+        health.frame_in(stamp_ns=round(now[0] * 1e9), age_s=age_s)
         return health.report(around or Surroundings())
 
     yield while_images_come()
@@ -58,12 +58,12 @@ def everything_amiss():
     yield while_images_come()
     health.frame_not_finite()
     yield while_images_come()
-    health.frame_in(stamp_s=0.5, age_s=0)
+    health.frame_in(stamp_ns=5 * 10**8, age_s=0)
     yield while_images_come()
-    health.frame_in(stamp_s=now[0], age_s=0)
+    health.frame_in(stamp_ns=round(now[0] * 1e9), age_s=0)
     health.report()
     for _ in range(UNSTAMPED):
-        health.frame_in(stamp_s=0, age_s=4e9)
+        health.frame_in(stamp_ns=0, age_s=4e9)
     yield health.report()
     for age_s in (4e6, -4e6):
         health.clock_jumped()
