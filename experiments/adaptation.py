@@ -12,7 +12,6 @@ Shape letters: N frames, K classes.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from rich.table import Table
 
 from desert_seg.artifact import load_artifact
 from desert_seg.console import Console
-from desert_seg.labels import load_label_map
+from desert_seg.labels import LabelMap, load_label_map
 from desert_seg.scoring import mean_iou
 from desert_seg.share import find_artifact
 from desert_seg_train.adapt.command import RATES
@@ -31,7 +30,7 @@ from desert_seg_train.adapt.place_frames import shipped_replay
 from desert_seg_train.adapt.start import Start
 from desert_seg_train.adapt.teaching import Lessons, teach
 from desert_seg_train.data.config import SamplingConfig
-from desert_seg_train.data.sources import Source, open_source
+from desert_seg_train.data.sources import Source, absent_classes, open_source
 from desert_seg_train.evaluate.comparison import compare
 from desert_seg_train.train.config import LossConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
@@ -49,7 +48,8 @@ class Options:
         steps: Numbers of steps of a training.
         seeds: Seeds, each a training.
         unlabelled: Learn from all frames without their labels, too.
-        replay: Replay the frames that come with the package, too; without labels they always are.
+        replay: Replay the frames that come with the package, too; as the command does, they always are where the labels
+            do not show every class.
         rates: Learning rates over those of the command.
         share: Share of the pixels of each class that a teacher teaches.
     """
@@ -75,7 +75,6 @@ def main() -> None:
     start = Start(load_artifact(find_artifact(options.model)), label_map)
     place = open_source(folder, name, 1.0, console)
     pool, judged = place.without(place.names[1::2]), place.only(place.names[1::2])
-    replay = [open_source(*source, console) for source in shipped_replay(label_map)]
     criterion = CrossEntropyAndDice(LossConfig(), label_map.labels)
     before = confusions(start.segmenter, judged, console)
     table = Table(
@@ -84,7 +83,7 @@ def main() -> None:
     for heading in ("labelled", "steps", "seed", "mIoU", "change, 95 % interval"):
         table.add_column(heading, justify="right")
     for number, steps, seed in itertools.product(options.frames, options.steps, options.seeds):
-        lessons = _lessons(options, pool, replay, number, seed)
+        lessons = _lessons(options, pool, label_map, number, seed, console)
         taught = teach(start.network(), lessons, criterion, steps, console)
         after = confusions(start.segmenter_of(taught), judged, console)
         change = compare(after, before, np.random.default_rng(0)).miou
@@ -95,9 +94,12 @@ def main() -> None:
     console.print(table)
 
 
-def _lessons(options: Options, pool: Source, replay: Sequence[Source], number: int, seed: int) -> Lessons:
+def _lessons(options: Options, pool: Source, label_map: LabelMap, number: int, seed: int, console: Console) -> Lessons:
     """What a number of labelled frames of the pool, 0 = none, gives to learn from."""
     taken = pool.only([pool.names[index] for index in np.linspace(0, len(pool) - 1, number).round().astype(int)])
+    own = [taken] if number else []
+    replay = shipped_replay(label_map, 1 / number if number else 1.0)
+    replays = options.replay or not own or absent_classes(own)
     images = tuple(pool.folder.pairs[index][0] for index in pool.indices)
     rates = replace(
         RATES,
@@ -106,7 +108,7 @@ def _lessons(options: Options, pool: Source, replay: Sequence[Source], number: i
         head_rate=options.rates * RATES.head_rate,
     )
     return Lessons(
-        (*([taken] if number else []), *(replay if options.replay or not number else [])),
+        (*own, *(open_source(*source, console) for source in replay if replays)),
         images if options.unlabelled or not number else (),
         SamplingConfig(),
         rates,
