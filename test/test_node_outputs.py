@@ -653,7 +653,7 @@ def test_a_frame_that_never_ends_ends_the_process_instead(start, frame):
 
 
 def test_a_budget_that_cannot_be_kept_lowers_the_effort_and_diagnostics_say_so(start, frame):
-    _, peer = start("hurried", "-p", "tta:=flip", "-p", "latency_budget_ms:=1.0")
+    _, peer = start("hurried", "-p", "speed:=fast", "-p", "tta:=flip", "-p", "latency_budget_ms:=1.0")
     peer.until_ready()
     health, masks = peer.listen("/diagnostics", DiagnosticArray), peer.listen("mask", Image)
 

@@ -164,19 +164,23 @@ def dataset(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def config(dataset, tmp_path):
+def tiny_training(dataset, out):
     return TrainConfig(
         sources=((dataset, "falcon7", 1.0),),
         validation=dataset,
         start="random",
-        out=tmp_path / "run",
+        out=out,
         epochs=4,
         steps_per_epoch=2,
         batch_size=2,
         input_size=(64, 96),
         sampling=SamplingConfig(height=32, width=64),
     )
+
+
+@pytest.fixture
+def config(dataset, tmp_path):
+    return tiny_training(dataset, tmp_path / "run")
 
 
 def weights(folder):
@@ -221,10 +225,16 @@ def arguments(config):
     return [*source, *(str(part) for pair in settings.items() for part in pair)]
 
 
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+    """A training that nothing interrupted."""
+    config = replace(tiny_training(dataset, tmp_path_factory.mktemp("whole") / "run"), epochs=3, steps_per_epoch=15)
+    train(config)
+    return config
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_training_that_is_told_to_stop_saves_and_goes_on_where_it_was(config, tmp_path, how):
-    whole = replace(config, epochs=3, steps_per_epoch=20)
-    train(whole)
+def test_a_training_that_is_told_to_stop_saves_and_goes_on_where_it_was(whole, tmp_path, how):
     stopped = replace(whole, out=tmp_path / "stopped")
     process = subprocess.Popen(
         [*COMMAND, *arguments(stopped)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
