@@ -165,18 +165,27 @@ def file_names(out):
     return sorted(path.name for path in out.iterdir())
 
 
-def make_cases(folder, model):
+def make_cases(warm, folder, model):
     """Every command by its name, on frames that are written to a folder, with a model."""
-    data, labels = write_folder(folder / "data", frames=4), folder / "labels" / "frames"
+    data, begun = write_folder(folder / "data", frames=4), folder / "site"
     images = data / "Color_Images"
 
     def copy_model(out, whole):
         shutil.copytree(model, out)
 
+    def begin_site(out, whole):
+        shutil.copytree(begun, out)
+
     settings = ("--epochs", 3, "--steps-per-epoch", 3, "--sampling.height", 32, "--sampling.width", 64)
     sources = ("--sources", data, "falcon7_stones", 1, "--validation", data)
     on_drive = ("--model", model, "--limit", 4, "--out", "OUT")
     frames = ("--frames", 3, "--width", 96, "--height", 64, "--image-format", "png", "--processes", 2, "--out", "OUT")
+    site = ("site", images, "--model", model, "--count", 3, "--budget", "1s", "--out")
+    code, _ = warm.run((*site, begun), folder / "log")
+    assert code == 0, (folder / "log").read_text()
+    labels = begun / "label" / "frames"
+    for path in labels.glob("*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"flags": {"checked": True}}))
     drive = ("--drive", "--seconds", 0.3, "--width", 96, "--height", 64, "--image-format", "png", "--out", "OUT")
     return {
         "train": Case(
@@ -191,6 +200,7 @@ def make_cases(folder, model):
             check=check_training,
             is_done=has_artifact,
         ),
+        "site": Case((*site, "OUT"), file_names, before=begin_site, is_done=lambda out: (out / "index.html").exists()),
         "export": Case(
             ("export", "--model", model, "--name", "another", "--out", "OUT"), digest, load_artifact, copy_model
         ),

@@ -14,7 +14,8 @@ pytest.importorskip("rich")
 from commands import ROS_PROGRAMS, WarmProcess, make_cases
 
 NUM_FOLDERS, KILLS_IN_A_ROW = 2, 4
-NAMES = ("train", "adapt", "export", "calibrate", "predict", "label", "benchmark", "evaluate", "synth", "synth --bag")
+NAMES = ("train", "adapt", "site", "export", "calibrate", "predict", "label", "benchmark", "evaluate", "synth")
+NAMES += ("synth --bag", *ROS_PROGRAMS)
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +26,13 @@ def warm():
 
 
 @pytest.fixture(scope="module")
-def cases(tiny_artifact, tmp_path_factory):
-    return make_cases(tmp_path_factory.mktemp("killed"), tiny_artifact.path)
+def cases(warm, tiny_artifact, tmp_path_factory):
+    return make_cases(warm, tmp_path_factory.mktemp("killed"), tiny_artifact.path)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", [*NAMES, *ROS_PROGRAMS])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_command_that_is_killed_breaks_nothing_and_can_be_done_again(warm, cases, tmp_path, name, record_property):
     if name in ROS_PROGRAMS:
         pytest.importorskip("rclpy")

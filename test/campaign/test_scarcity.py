@@ -11,7 +11,7 @@ pytest.importorskip("rich")
 
 from commands import ROS_PROGRAMS, WarmProcess, make_cases
 
-NAMES = ("train", "adapt", "export", "calibrate", "predict", "label", "read-labels", "benchmark", "evaluate")
+NAMES = ("train", "adapt", "site", "export", "calibrate", "predict", "label", "read-labels", "benchmark", "evaluate")
 NAMES += ("profile", "info", "inspect", "consumers", "view", "synth", "synth --bag", *ROS_PROGRAMS)
 DISK_MB = 900
 MEMORY_MB = (1, 16, 64, 256)
@@ -27,11 +27,7 @@ def warm():
 
 @pytest.fixture(scope="module")
 def cases(warm, tiny_artifact, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scarce")
-    made = make_cases(folder, tiny_artifact.path)
-    code, _ = warm.run(made["label"].command(folder / "labels"), folder / "log")
-    assert code == 0, (folder / "log").read_text()
-    return made
+    return make_cases(warm, tmp_path_factory.mktemp("scarce"), tiny_artifact.path)
 
 
 def content(folder):
