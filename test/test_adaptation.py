@@ -102,14 +102,15 @@ def test_a_model_learns_other_classes(tiny_artifact, tmp_path, capsys):
     assert "Puddle, Obstacle, Low Vegetation" in told
 
 
-def test_frames_that_show_every_class_are_learned_alone(tiny_artifact, tmp_path, capsys):
-    site = write_frames(tmp_path / "site", ["a", "b"], 10000, 7100)
-    for mask in (site / "Segmentation").iterdir():
-        values = read_mask(mask)
-        values[-8:] = np.resize(sorted(tiny_artifact.card.label_map.values), values.shape[1])
-        write_image(mask, values)
+def test_frames_are_replayed_only_where_a_class_is_missing(tiny_artifact, tmp_path, capsys):
+    site = write_frames(tmp_path / "site", ["every", "two"], 10000, 7100)
+    values = read_mask(site / "Segmentation" / "every.png")
+    values[-8:] = np.resize(sorted(tiny_artifact.card.label_map.values), values.shape[1])
+    write_image(site / "Segmentation" / "every.png", values)
     adapt(AdaptConfig(tiny_artifact.path, tmp_path / "run", site, budget="1s"))
     told = capsys.readouterr().out
+    assert "cross-validation 1/2: 1 frame, 15 replayed, 1 step" in told
+    assert "cross-validation 2/2: 1 frame, 1 step" in told
     assert "learning from 2 labelled frames: " in told
     assert "no frame that was learned from" not in told
 

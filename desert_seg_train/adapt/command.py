@@ -85,15 +85,15 @@ def adapt(config: AdaptConfig) -> Path:
         fewer = max(1, round(steps * TIME_FOR_JUDGING / len(divisions)))
         steps = max(1, steps - fewer * len(divisions))
         for number, (rest, judged) in enumerate(divisions, 1):
-            console.print(
-                f"cross-validation {number}/{len(divisions)}: {counted(len(rest), 'frame')}, {counted(fewer, 'step')}"
-            )
-            taught = teach(start.network(), replace(lessons, labelled=(rest, *replay)), criterion, fewer, console)
+            # All frames may show every class where some of them do not.
+            beside = replay or _replay(config, start, [rest], console)[0]
+            learned = f"{counted(len(rest), 'frame')}{_replayed(beside)}"
+            console.print(f"cross-validation {number}/{len(divisions)}: {learned}, {counted(fewer, 'step')}")
+            taught = teach(start.network(), replace(lessons, labelled=(rest, *beside)), criterion, fewer, console)
             gains.add(f"{judged.folder.root.name}, cross-validated", *_judge(start, taught, judged, console))
     learned_from = [counted(len(source), "labelled frame") for source in own]
     learned_from += [f"{counted(len(place), 'frame')} without labels"] if lessons.unlabelled else []
-    replayed = f", {sum(map(len, replay))} replayed" if replay else ""
-    learned = f"{' and '.join(learned_from)}{replayed}"
+    learned = f"{' and '.join(learned_from)}{_replayed(replay)}"
     console.print(f"learning from {learned}: {counted(steps, 'step')}")
     taught = teach(start.network(), lessons, criterion, steps, console)
     for source in held_back:
@@ -182,6 +182,10 @@ def _replay(
         learned.append(source.without(held_out))
         judged.append(source.only(held_out or source.names))
     return learned, judged
+
+
+def _replayed(replay: Sequence[Source]) -> str:
+    return f", {sum(map(len, replay))} replayed" if replay else ""
 
 
 def _unknown(own: Sequence[Source], replay: Sequence[Source], held_back: Sequence[Source]) -> list[str]:
