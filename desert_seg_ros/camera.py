@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 
 from desert_seg.errors import FrameError
 from desert_seg.ground import GroundError
-from desert_seg.recordings.picture_fault import picture_fault
+from desert_seg.recordings.picture_fault import darkness, lost_colours
 from desert_seg.recordings.video_stream import VideoStream
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.camera_poses import CameraPoses
@@ -220,7 +220,7 @@ class Camera:
         except FrameError:
             self._picture_fault = ""  # of images that came before
             raise
-        self._picture_fault = picture_fault(message, rgb)
+        self._picture_fault = lost_colours(message) or darkness(message, lambda: rgb)
         return message.header, rgb
 
     def _wanted(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -27,24 +28,22 @@ from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CompressedImage
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__Image as Image
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 
+from desert_seg.absent import cure_of_absent
 from desert_seg.dataset_folder import check_not_turned, image_and_mask_folders, paired, without_image, without_mask
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.image_folder import list_images
 from desert_seg.images import read_file, read_image_file
 from desert_seg.recordings.bag import (
-    CAMERA_TYPES,
-    IMAGE_TYPES,
     Bag,
     Topic,
     deserialize,
-    find_image_topic,
     is_bag,
     refuse_folder_of_bags,
-    sibling_topic,
 )
 from desert_seg.recordings.files import RecordingFiles, find_files
 from desert_seg.recordings.image_codec import decode, decode_mask
-from desert_seg.recordings.picture_fault import picture_fault
+from desert_seg.recordings.image_topic import IMAGE_TYPES, find_image_topic, other_types, sibling_topic
+from desert_seg.recordings.picture_fault import darkness, lost_colours
 from desert_seg.recordings.video import VideoImages
 from desert_seg.recordings.video_messages import VIDEO
 
@@ -159,6 +158,7 @@ class Drive:
         read: Opens the source and yields its frames, and an error in the place of each that cannot be read.
         limit: Largest number of frames.
         remarks: Sentences on faults of the recording in spite of which it is read.
+        darkness: One on a first image that is nearly black for want of scaling.
     """
 
     path: Path
@@ -166,10 +166,11 @@ class Drive:
     read: Callable[[], Iterator[DriveFrame | DataError]]
     limit: int | None = None
     remarks: tuple[str, ...] = ()
+    darkness: str = ""
 
-    def warn(self) -> None:
-        """Log the remarks, once for a command."""
-        for remark in self.remarks:
+    def warn(self, darkness: bool = True) -> None:
+        """Log the remarks, once for a command, with that on `darkness` unless the command looks at levels itself."""
+        for remark in (*self.remarks, *([self.darkness] if darkness and self.darkness else [])):
             _log.warning("warning: %s", remark)
 
     def frames(self, on_bad: OnBad = refuse) -> Iterator[DriveFrame]:
@@ -210,39 +211,41 @@ def open_drive(path: str | Path, topic: str | None = None, hz: float = 10.0, lim
         raise DataError(f"found a rate of {hz} frames per second, expected a positive number")
     if limit is not None and limit <= 0:
         raise DataError(f"found a limit of {limit} frames, expected a positive number")
-    if not path.exists():
-        raise DataError(f"there is no {path}; give a bag or a folder of images")
+    if not os.path.lexists(path):  # Path.exists raises an error of a name that is too long
+        raise DataError(f"there is no {path}; {cure_of_absent(path, 'give a bag or a folder of images')}")
     remarks: tuple[str, ...] = ()
+    dark = ""
     read: Callable[[], Iterator[DriveFrame | DataError]]
     if not path.is_dir() or is_bag(path):
         files = find_files(path)
         with Bag(files) as bag:
             image_topic = find_image_topic(bag, topic)
-            remarks = (*bag.remarks, *_picture_faults(bag, image_topic))
-        num_frames, read = image_topic.num_messages, partial(_bag_frames, files, image_topic.name)
+            colours, dark = _first_image(bag, image_topic)
+            remarks = (*bag.remarks, *filter(None, (other_types(bag, image_topic), colours)))
+        num_frames, read = image_topic.num_messages, partial(_bag_frames, files, image_topic)
     else:
         images, masks, remarks = _folder_files(path)
         num_frames, read = len(images), partial(_folder_frames, images, masks, hz)
-    return Drive(path, num_frames if limit is None else min(limit, num_frames), read, limit, remarks)
+    return Drive(path, num_frames if limit is None else min(limit, num_frames), read, limit, remarks, dark)
 
 
-def _picture_faults(bag: Bag, topic: Topic) -> list[str]:
-    """A remark on a topic by whose first image the pictures show less than the camera saw."""
-    if topic.type not in IMAGE_TYPES:
-        return []
+def _first_image(bag: Bag, topic: Topic) -> tuple[str, str]:
+    """Sentences on the colours and the darkness of the first image, by which the pictures show less than there was."""
     with suppress(DesertSegError):  # what cannot be read is reported in its turn
-        for stored in bag.messages([topic.name]):
-            message = deserialize(stored)
-            remark = picture_fault(message, decode(message))
-            return [f"{bag.path}: {remark}"] if remark else []
-    return []
+        for stored in bag.messages([topic.name] if topic.type in IMAGE_TYPES else []):
+            if stored.type == topic.type:
+                message = deserialize(stored)
+                told = lost_colours(message), darkness(message, partial(decode, message))
+                return (told[0] and f"{bag.path}: {told[0]}", told[1] and f"{bag.path}: {told[1]}")
+    return "", ""
 
 
-def _bag_frames(files: RecordingFiles, topic: str) -> Iterator[DriveFrame | DataError]:
+def _bag_frames(files: RecordingFiles, image_topic: Topic) -> Iterator[DriveFrame | DataError]:
     """The frames in order; an error is in the place of its message, damage to the bag at the end."""
+    topic = image_topic.name
     info_topic, truth_topic = sibling_topic(topic, "camera_info"), sibling_topic(topic, "ground_truth")
     types = {
-        topic: CAMERA_TYPES,
+        topic: (image_topic.type,),
         info_topic: (CameraInfo.__msgtype__,),
         truth_topic: IMAGE_TYPES,
         f"{truth_topic}/compressed": IMAGE_TYPES,

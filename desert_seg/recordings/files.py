@@ -133,7 +133,7 @@ def _listed_files(folder: Path, metadata: Mapping[str, Any]) -> list[Path | None
     """The files that metadata lists, always in the folder itself; None for one that is not there."""
     names = metadata.get("relative_file_paths")
     names = [PurePath(str(name)).name for name in names] if isinstance(names, list) else []
-    return [_there(folder / name) if name else None for name in names]
+    return [_there(folder / name) if name else None for name in dict.fromkeys(names)]
 
 
 def _there(path: Path) -> Path | None:

@@ -89,7 +89,8 @@ _YUV_TO_RGB = np.array(
 )
 """ITU-R BT.601, 8 bits, limited range, as in OpenCV's other YUV conversions; for values minus 16, 128, 128."""
 
-_MASK_DTYPES = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
+_MASK_DTYPES = {"mono8": "u1", "8uc1": "u1", "mono16": "u2", "16uc1": "u2"}
+"""By the encoding in small letters."""
 
 
 def decode(message: Any) -> npt.NDArray[np.uint8]:
@@ -181,10 +182,11 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
                 "publish masks as single-channel PNG of 8 or 16 bits"
             )
         return mask
-    if message.encoding not in _MASK_DTYPES:
+    kind = _MASK_DTYPES.get(message.encoding.strip().casefold())
+    if kind is None:
         raise FrameError(f"found a mask of encoding {quoted(message.encoding)}; publish masks as mono8 or mono16")
     _check_size(message, MAX_PIXELS)
-    dtype = np.dtype(_MASK_DTYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
+    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
     mask = np.ascontiguousarray(_rows(message, dtype.itemsize, has_half_chroma=False)).view(dtype)
     return mask.astype(dtype.newbyteorder("="), copy=False)
 
