@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from desert_seg.dds import PROFILES, check_domain, check_middleware, chosen_by_user, has_room, profile_variable
+from desert_seg.dds import (
+    PROFILES,
+    check_domain,
+    check_middleware,
+    chosen_by_user,
+    has_room,
+    profile_variable,
+    unknown_transports,
+)
 from desert_seg.errors import DesertSegError
+
+_log = logging.getLogger(__name__)
 
 
 def require_ros() -> None:
@@ -98,7 +109,8 @@ def use_dds_profile(profile: Path) -> None:
     """Give this process and its children Fast DDS's shared-memory profile, unless the user has chosen otherwise.
 
     Without it the default shared-memory segment is smaller than a camera frame or a mask, and many are lost. If shared
-    memory has no room for it, as in many containers, nothing is changed.
+    memory has no room for it, as in many containers, nothing is changed. Transports that Fast DDS does not know are
+    warned of.
 
     Raises:
         DesertSegError: The user has chosen a profile that is not there or no XML; Fast DDS would go on without.
@@ -112,5 +124,8 @@ def use_dds_profile(profile: Path) -> None:
             raise DesertSegError(
                 f"{name} is {os.environ[name]!r}, which is no profile in XML ({error}); correct or unset it"
             ) from error
+    found, cure = unknown_transports()
+    if found and "fastrtps" in os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
+        _log.warning("warning: %s; %s", found, cure)
     if chosen_by_user() is None and has_room():
         os.environ[profile_variable()] = str(profile)

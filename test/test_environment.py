@@ -51,6 +51,25 @@ def test_a_middleware_that_is_not_installed_is_named_with_those_that_are(tmp_pat
         require_ros()
 
 
+@pytest.mark.parametrize(
+    ("value", "middleware", "is_told"),
+    [
+        ("large_data", "", True),
+        ("UDP", "rmw_fastrtps_cpp", True),
+        ("UDP", "rmw_cyclonedds_cpp", False),
+        ("UDPv4", "", False),
+        ("LARGE_DATA?max_msg_size=1MB", "", False),
+    ],
+)
+def test_transports_that_fast_dds_does_not_know_are_named(tmp_path, monkeypatch, caplog, value, middleware, is_told):
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", value)
+    if middleware:
+        monkeypatch.setenv("RMW_IMPLEMENTATION", middleware)
+    use_dds_profile(tmp_path / "ours.xml")
+    assert (f"is '{value}', for which Fast DDS takes DEFAULT" in caplog.text) == is_told
+    assert ("choose one of NONE, DEFAULT" in caplog.text) == is_told
+
+
 @pytest.mark.parametrize("name", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
 def test_a_profile_that_is_not_there_or_no_xml_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.setenv(name, str(tmp_path / "none.xml"))
