@@ -82,20 +82,28 @@ def start_cure(found: str) -> str:
     return next((cure for words, cure in _START_CURES.items() if words in found), _ARGUMENTS)
 
 
+def node_cure(found: str) -> str:
+    """What helps where ROS started and its node did not, by what it said."""
+    return _NAMESPACE if "namespace" in found else "check ROS_DOMAIN_ID and the network set-up"
+
+
+_NAMESPACE = "begin a namespace with /, end it with none, and use letters, digits and _ only, like -r __ns:=/front"
 _ARGUMENTS = (
     "write what follows --ros-args as -r FROM:=TO for topics, -p NAME:=VALUE for parameters or --params-file FILE"
 )
 _START_CURES = {
     "initialize logging": "set ROS_LOG_DIR to a folder that can be written to",
     "Error opening YAML file": "give --params-file the path of a file that exists",
+    "Error: No value": "write a value behind every name in the file, or leave its line out",
+    "should be of same type": "write the items of a list in the file alike, all as texts or all as numbers",
     "Couldn't parse params file": (
         "write the file as config/segment.yaml is: the node's name or /**, below it ros__parameters, below that the "
         "parameters, each two blanks further in"
     ),
     "Couldn't parse log level": "choose debug, info, warn, error or fatal, like --log-level debug",
-    "__ns:=": "begin a namespace with / and use letters, digits and _ only, like -r __ns:=/front",
+    "__ns:=": _NAMESPACE,
     "__node:=": "use letters, digits and _ only, like -r __node:=front",
-    "Couldn't parse remap rule": "use letters, digits, _ and / only, like -r image:=/camera/image_raw",
+    "Couldn't parse remap rule": "use letters, digits, _ and / only, no / at the end, like -r image:=/camera/image_raw",
     "Couldn't parse parameter override rule": (
         "write -p NAME:=VALUE with a name of those in docs/reference/parameters.md, like -p image_transport:=compressed"
     ),
