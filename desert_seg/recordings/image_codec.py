@@ -119,7 +119,7 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
     """
     encoding = _SPELLINGS.get(message.encoding.strip().casefold(), message.encoding)
     if encoding in BROKEN_VIDEO.values():
-        raise broken_video_error(encoding.partition(";")[0])
+        raise broken_video_error(encoding.partition(";")[0], bytes(message.data))
     _check_size(message, max_pixels)
     if encoding in DEPTH_ENCODINGS:
         raise depth_error(f"encoding {quoted(encoding)}")
