@@ -218,6 +218,21 @@ def test_messages_that_were_not_written_in_the_order_of_time_are_read_without_an
     assert [frame.stamp_ns for frame in open_drive(tmp_path / "fast.mcap").frames()] == order
 
 
+def test_the_years_that_a_clock_jumps_are_not_waited_for_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hour, year = 3600 * 10**9, 365 * 24 * 3600 * 10**9
+    recorded = [10**9, 10**9 + hour, 50 * year, 50 * year + hour]
+    bag = bag_kinds.write(tmp_path / "bag", [("/image", time, bag_kinds.compressed(0, time)) for time in recorded])
+    drive = open_drive(bag)
+    for _ in range(2):
+        frames = list(drive.frames())
+        assert [frame.recorded_ns for frame in frames] == [10**9, 10**9 + hour, 10**9 + hour, 10**9 + 2 * hour]
+        assert [frame.stamp_ns for frame in frames] == recorded
+    (record,) = caplog.records
+    assert "the recorder's clock jumps by 18250 days" in record.getMessage()
+
+
 def test_a_bag_of_images_that_are_all_damaged_is_said_to_be_that(tmp_path: Path) -> None:
     bag = bag_kinds.write(tmp_path / "bag", bag_kinds.camera(), StoragePlugin.SQLITE3)
     with closing(sqlite3.connect(bag_kinds.storage_file(bag))) as database:
