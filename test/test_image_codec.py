@@ -410,6 +410,10 @@ def test_a_filled_ros_message_decodes_to_the_same_pixels() -> None:
         ({"encoding": "rgb16", "step": 36}, "72 bytes of data, expected 144"),
         ({"encoding": "bayer_rggb8", "width": 2}, "mosaic of 2x4 pixels, expected at least 3x3"),
         ({"encoding": "8SC3"}, "'8SC3', expected one of: rgb8, bgr8"),
+        (
+            {"encoding": "yuv422_yuy2", "step": 6, "data": b"\x80" * 24},
+            "read the camera's raw topic, or have its driver",
+        ),
         ({"encoding": "16UC1"}, "'16UC1', which is depth; choose a topic of colour images"),
         ({"encoding": "32FC1"}, "'32FC1', which is depth; choose a topic of colour images"),
         ({"height": 30_000, "width": 30_000}, "30000x30000 pixels, expected at most 67.1 megapixels"),

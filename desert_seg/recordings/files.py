@@ -81,9 +81,10 @@ def find_files(path: Path) -> RecordingFiles:
     present = [file for file in listed if file is not None]
     if not present:
         present = _files_of_one_recording(path)
-        what = "lists none of the files there" if (path / _METADATA).exists() else "is missing"
+        there = (path / _METADATA).exists()
+        what = "lists none of the files there, as after renaming them" if there else "is missing, as after a power loss"
         if not all(file.suffix.lower() == ".bag" for file in present):  # ROS 1 writes no metadata
-            remarks.append(f"{path}: {_METADATA} {what}, as after a power loss; what the files hold is read")
+            remarks.append(f"{path}: {_METADATA} {what}; what the files hold is read")
         remarks += _gaps(path, present)
     elif len(present) < len(listed):
         missing = len(listed) - len(present)

@@ -83,6 +83,7 @@ BROKEN_VIDEO = {codec: f"{codec}; packet that cannot be decoded" for codec in CO
 
 _HALF_WIDTH_CHROMA = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", "nv12", "nv21")
 _HALF_HEIGHT_CHROMA = ("nv12", "nv21")
+_PACKED = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
 
 _YUV_TO_RGB = np.array(
     [[1.164383, 0.0, 1.596027], [1.164383, -0.391762, -0.812968], [1.164383, 2.017232, 0.0]], np.float64
@@ -135,6 +136,11 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
         raise FrameError(
             f"found {encoding} of {message.width}x{message.height} pixels, which share their colours in pairs and so "
             "need even sizes; check the camera driver"
+        )
+    if encoding in _PACKED and message.step == message.width and len(message.data) == message.height * message.width:
+        raise FrameError(
+            f"found {encoding} of one byte for each pixel, the brightness alone that image_transport makes of it where it "
+            "compresses and unpacks it; read the camera's raw topic, or have its driver publish rgb8 or bgr8"
         )
     if encoding == "nv24":
         return _decode_nv24(message)
