@@ -82,7 +82,11 @@ def find_files(path: Path) -> RecordingFiles:
     if not present:
         present = _files_of_one_recording(path)
         there = (path / _METADATA).exists()
-        what = "lists none of the files there, as after renaming them" if there else "is missing, as after a power loss"
+        what = (
+            "lists none of the files there, as after a power loss or a renaming"
+            if there
+            else "is missing, as after a power loss"
+        )
         if not all(file.suffix.lower() == ".bag" for file in present):  # ROS 1 writes no metadata
             remarks.append(f"{path}: {_METADATA} {what}; what the files hold is read")
         remarks += _gaps(path, present)

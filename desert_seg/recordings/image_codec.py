@@ -139,8 +139,8 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
         )
     if encoding in _PACKED and message.step == message.width and len(message.data) == message.height * message.width:
         raise FrameError(
-            f"found {encoding} of one byte for each pixel, the brightness alone that image_transport makes of it where it "
-            "compresses and unpacks it; read the camera's raw topic, or have its driver publish rgb8 or bgr8"
+            f"found {encoding} of one byte for each pixel, the brightness alone that image_transport makes of it where "
+            "it compresses and unpacks it; read the camera's raw topic, or have its driver publish rgb8 or bgr8"
         )
     if encoding == "nv24":
         return _decode_nv24(message)
