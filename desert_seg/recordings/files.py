@@ -168,7 +168,7 @@ def _files_of_one_recording(folder: Path) -> list[Path]:
     files = [file for file in files if plain_name(file) == file.name or plain_name(file) not in names]
     if len(files) > 1 and not are_one_recording(files):
         raise DataError(
-            f"{folder}: holds several recordings and no {_METADATA}; give one of its files: "
+            f"{folder}: holds several recordings and no {_METADATA} that lists them; give one of its files: "
             f"{', '.join(file.name for file in files)}"
         )
     return files
