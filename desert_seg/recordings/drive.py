@@ -91,7 +91,7 @@ class Drive:
     limit: int | None = None
     remarks: tuple[str, ...] = ()
     darkness: str = ""
-    _told: set[str] = field(default_factory=set, compare=False, repr=False)
+    _told: set[str] = field(default_factory=set, init=False, compare=False, repr=False)
 
     def warn(self, darkness: bool = True) -> None:
         """Log the remarks, once for a command, with that on `darkness` unless the command looks at levels itself."""
