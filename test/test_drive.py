@@ -197,6 +197,15 @@ def test_images_of_two_types_under_one_name_are_not_mixed_and_that_is_said(tmp_p
     assert "4 of nav_msgs/msg/Odometry, 1 of sensor_msgs/msg/CompressedImage, which are not read" in remark
 
 
+def test_the_labels_of_a_simulator_beside_the_images_are_no_topic_to_choose(tmp_path: Path) -> None:
+    labels = [("/labels", time, bag_kinds.raw(np.zeros((4, 4), np.int32), "32SC1", time)) for time in bag_kinds.times()]
+    bag = bag_kinds.write(tmp_path / "both", [*bag_kinds.camera("/image"), *labels])
+    assert {hasattr(frame.image, "format") for frame in open_drive(bag).frames()} == {True}
+    for drive in (open_drive(bag, "/labels"), open_drive(bag_kinds.write(tmp_path / "alone", labels))):
+        with pytest.raises(FrameError, match="found encoding '32SC1', expected one of"):
+            next(drive.frames()).rgb()
+
+
 def test_a_file_that_is_listed_twice_is_read_once(tmp_path: Path) -> None:
     bag = bag_kinds.write(tmp_path / "bag", bag_kinds.camera())
     drive = open_drive(bag_kinds.edited(bag, ("- bag.mcap\n", "- bag.mcap\n  - bag.mcap\n")))

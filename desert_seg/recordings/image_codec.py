@@ -94,6 +94,11 @@ _MASK_DTYPES = {"mono8": "u1", "8uc1": "u1", "mono16": "u2", "16uc1": "u2"}
 """By the encoding in small letters."""
 
 
+def is_readable(message: Any) -> bool:
+    """Whether the encoding of an Image is one of those that are read; True of a CompressedImage or of video."""
+    return not hasattr(message, "step") or _SPELLINGS.get(message.encoding.strip().casefold()) in _LAYOUTS
+
+
 def decode(message: Any) -> npt.NDArray[np.uint8]:
     """Decode an Image or a CompressedImage: HxWx3 uint8 RGB; errors are those of the two functions."""
     return decode_compressed(message) if hasattr(message, "format") else decode_image(message)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from desert_seg.errors import DataError
 from desert_seg.recordings.bag import Bag, Topic, deserialize
 from desert_seg.recordings.compressed import is_depth
+from desert_seg.recordings.image_codec import is_readable
 from desert_seg.recordings.video_messages import VIDEO
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -40,7 +41,8 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
 
     Args:
         bag: Where to look.
-        wanted: The topic to take; None = the only image topic of the bag. Ground truth and depth do not count.
+        wanted: The topic to take; None = the only image topic of the bag. Ground truth and depth do not count, nor
+            beside others do images of encodings that are not read, like the labels of simulators.
 
     Returns:
         The topic; of a name with images of several types, the type with the most messages.
@@ -50,7 +52,9 @@ def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
     """
     named = [topic for topic in bag.topics() if topic.type in CAMERA_TYPES and not is_ground_truth(topic.name)]
     kinds = {topic: _kind(bag, topic) for topic in named}
-    found = sorted((topic for topic in named if kinds[topic] == "image"), key=lambda topic: topic.num_messages)
+    kept = [topic for topic in named if kinds[topic] == "image"] if wanted is None else []
+    kept = kept or [topic for topic in named if kinds[topic] in ("image", "unreadable")]
+    found = sorted(kept, key=lambda topic: topic.num_messages)
     images = {topic.name: topic for topic in found}
     listed = ", ".join(sorted(images))
     depth = ", ".join(topic.name for topic in named if kinds[topic] == "depth")
@@ -93,7 +97,7 @@ def other_types(bag: Bag, topic: Topic) -> str:
     )
 
 
-def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty"] | DataError:
+def _kind(bag: Bag, topic: Topic) -> Literal["image", "unreadable", "depth", "empty"] | DataError:
     """What a topic of images holds, by the first of its messages that can be read; the damage if there is none."""
     is_empty = True
     try:
@@ -105,7 +109,9 @@ def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty"] | DataEr
                 message: Any = deserialize(stored)
             except DataError:
                 continue
-            return "depth" if is_depth(message) else "image"
+            if is_depth(message):
+                return "depth"
+            return "image" if is_readable(message) else "unreadable"
     except DataError as error:
         return error if is_empty else "image"  # else it is reported when the images are read
     return "empty" if is_empty else "image"
