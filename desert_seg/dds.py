@@ -26,6 +26,9 @@ _CHOOSER = "rmw_implementation"
 
 TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
 
+_TRANSPORTS = ("NONE", "DEFAULT", "DEFAULTv6", "SHM", "UDPv4", "UDPv6", "LARGE_DATA", "LARGE_DATAv6", "P2P")
+"""Its values, up to Fast DDS 3; behind a question mark come options."""
+
 
 def check_domain() -> int:
     """The ROS domain that the environment asks for.
@@ -59,6 +62,18 @@ def check_middleware() -> None:
 def chosen_by_user() -> str | None:
     """The variable by which the user has chosen a profile or transports; None if none is set."""
     return next((name for name in (*PROFILES, TRANSPORTS) if name in os.environ), None)
+
+
+def unknown_transports() -> tuple[str, str]:
+    """What is wrong with the transports that the user has chosen, and the cure; two empty texts if nothing is.
+
+    Of a value that it does not know, Fast DDS says nothing where its log is compiled out, as in ROS.
+    """
+    value = os.environ.get(TRANSPORTS, "")
+    if not value or value.partition("?")[0] in _TRANSPORTS:
+        return "", ""
+    found = f"{TRANSPORTS} is {value!r}, for which Fast DDS takes DEFAULT, without a word, unless it knows more names"
+    return found, f"choose one of {', '.join(_TRANSPORTS)}, or unset it"
 
 
 def profile_variable() -> str:

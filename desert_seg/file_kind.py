@@ -58,6 +58,7 @@ _BEGINNINGS = {
     b"\xfd7zXZ": FileKind("an xz archive", _UNPACK),
     b"7z\xbc\xaf\x27\x1c": FileKind("a 7z archive", _UNPACK),
     b"\x28\xb5\x2f\xfd": FileKind("a zstd archive", _UNPACK),
+    b"\x04\x22\x4d\x18": FileKind("an lz4 archive", _UNPACK),
     b"Rar!": FileKind("a RAR archive", _UNPACK),
     **dict.fromkeys((b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a"), _CAPTURE),
 }

@@ -17,7 +17,8 @@ from std_msgs.msg import Header
 
 from desert_seg.errors import FrameError
 from desert_seg.ground import GroundError
-from desert_seg.recordings.picture_fault import picture_fault
+from desert_seg.recordings.image_topic import sibling_topic
+from desert_seg.recordings.picture_fault import darkness, lost_colours
 from desert_seg.recordings.video_stream import VideoStream
 from desert_seg.smoothing import Viewpoint
 from desert_seg_ros.camera_poses import CameraPoses
@@ -147,7 +148,7 @@ class Camera:
         )
         info = self._node.create_subscription(
             CameraInfo,
-            self._below("camera_info"),
+            self._info_topic(),
             self._on_info,
             camera_qos(),
             event_callbacks=subscription_events(),
@@ -210,6 +211,13 @@ class Camera:
         ending = transport.topic.removeprefix("image")
         return self._node.resolve_topic_name(self._below("image")).removesuffix(ending) + ending
 
+    def _info_topic(self) -> str:
+        """Where the calibration comes from, in full: beside the images, unless it is remapped itself."""
+        name = self._below("camera_info")
+        topic = self._node.resolve_topic_name(name)
+        is_remapped = topic != self._node.resolve_topic_name(name, only_expand=True)
+        return topic if is_remapped else sibling_topic(self.input_topic, "camera_info")
+
     def _decode(self, transport: Transport, reader: InputReader, item: Any) -> tuple[Any, npt.NDArray[np.uint8]]:
         """Header and HxWx3 uint8 RGB of what `subscribe` handed on; raises FrameError."""
         if transport.is_video:
@@ -220,7 +228,7 @@ class Camera:
         except FrameError:
             self._picture_fault = ""  # of images that came before
             raise
-        self._picture_fault = picture_fault(message, rgb)
+        self._picture_fault = lost_colours(message) or darkness(message, lambda: rgb)
         return message.header, rgb
 
     def _wanted(self) -> frozenset[str]:

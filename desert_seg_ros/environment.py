@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from desert_seg.dds import PROFILES, check_domain, check_middleware, chosen_by_user, has_room, profile_variable
+from desert_seg.dds import (
+    PROFILES,
+    check_domain,
+    check_middleware,
+    chosen_by_user,
+    has_room,
+    profile_variable,
+    unknown_transports,
+)
 from desert_seg.errors import DesertSegError
+
+_log = logging.getLogger(__name__)
 
 
 def require_ros() -> None:
@@ -71,20 +82,28 @@ def start_cure(found: str) -> str:
     return next((cure for words, cure in _START_CURES.items() if words in found), _ARGUMENTS)
 
 
+def node_cure(found: str) -> str:
+    """What helps where ROS started and its node did not, by what it said."""
+    return _NAMESPACE if "namespace" in found else "check ROS_DOMAIN_ID and the network set-up"
+
+
+_NAMESPACE = "begin a namespace with /, end it with none, and use letters, digits and _ only, like -r __ns:=/front"
 _ARGUMENTS = (
     "write what follows --ros-args as -r FROM:=TO for topics, -p NAME:=VALUE for parameters or --params-file FILE"
 )
 _START_CURES = {
     "initialize logging": "set ROS_LOG_DIR to a folder that can be written to",
     "Error opening YAML file": "give --params-file the path of a file that exists",
+    "Error: No value": "write a value behind every name in the file, or leave its line out",
+    "should be of same type": "write the items of a list in the file alike, all as texts or all as numbers",
     "Couldn't parse params file": (
         "write the file as config/segment.yaml is: the node's name or /**, below it ros__parameters, below that the "
         "parameters, each two blanks further in"
     ),
     "Couldn't parse log level": "choose debug, info, warn, error or fatal, like --log-level debug",
-    "__ns:=": "begin a namespace with / and use letters, digits and _ only, like -r __ns:=/front",
+    "__ns:=": _NAMESPACE,
     "__node:=": "use letters, digits and _ only, like -r __node:=front",
-    "Couldn't parse remap rule": "use letters, digits, _ and / only, like -r image:=/camera/image_raw",
+    "Couldn't parse remap rule": "use letters, digits, _ and / only, no / at the end, like -r image:=/camera/image_raw",
     "Couldn't parse parameter override rule": (
         "write -p NAME:=VALUE with a name of those in docs/reference/parameters.md, like -p image_transport:=compressed"
     ),
@@ -98,7 +117,8 @@ def use_dds_profile(profile: Path) -> None:
     """Give this process and its children Fast DDS's shared-memory profile, unless the user has chosen otherwise.
 
     Without it the default shared-memory segment is smaller than a camera frame or a mask, and many are lost. If shared
-    memory has no room for it, as in many containers, nothing is changed.
+    memory has no room for it, as in many containers, nothing is changed. Transports that Fast DDS does not know are
+    warned of.
 
     Raises:
         DesertSegError: The user has chosen a profile that is not there or no XML; Fast DDS would go on without.
@@ -112,5 +132,8 @@ def use_dds_profile(profile: Path) -> None:
             raise DesertSegError(
                 f"{name} is {os.environ[name]!r}, which is no profile in XML ({error}); correct or unset it"
             ) from error
+    found, cure = unknown_transports()
+    if found and "fastrtps" in os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
+        _log.warning("warning: %s; %s", found, cure)
     if chosen_by_user() is None and has_room():
         os.environ[profile_variable()] = str(profile)

@@ -89,7 +89,7 @@ def camera_info_message(info: Any, size: tuple[int, int], header: Any) -> Any | 
     Args:
         info: The camera's CameraInfo; left as it is.
         size: (H, W) of the images.
-        header: The images' header, whose stamp is used.
+        header: The images' header, whose stamp is used, and whose frame if the calibration names none.
 
     Returns:
         A CameraInfo of that size, without binning. None if the calibration names no size, or if the images have another
@@ -116,7 +116,8 @@ def camera_info_message(info: Any, size: tuple[int, int], header: Any) -> Any | 
         height=height, width=width, distortion_model=info.distortion_model, d=info.d, r=info.r, k=k.ravel(), p=p.ravel()
     )
     scaled.roi = region
-    scaled.header.frame_id, scaled.header.stamp = info.header.frame_id, header.stamp
+    scaled.header.frame_id = info.header.frame_id or header.frame_id  # which some drivers leave empty
+    scaled.header.stamp = header.stamp
     return scaled
 
 

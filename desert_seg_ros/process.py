@@ -19,9 +19,10 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from desert_seg.errors import DesertSegError, shortened
 from desert_seg.share import share_directory
-from desert_seg_ros.environment import require_ros, security_cure, start_ros, use_dds_profile
+from desert_seg_ros.environment import node_cure, require_ros, security_cure, start_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
 from desert_seg_ros.parameter_files import unused_parameter_files
+from desert_seg_ros.remappings import unused_remappings
 
 LOOK_S = 0.5
 """How often to check whether the process is to end."""
@@ -57,7 +58,10 @@ def run(arguments: Sequence[str]) -> int:
     try:
         node = SegmentationNode()
         logging.getLogger("desert_seg").addHandler(_ToRosout(node))
-        for sentence in unused_parameter_files(arguments, node.get_fully_qualified_name()):
+        for sentence in (
+            *unused_parameter_files(arguments, node.get_fully_qualified_name()),
+            *unused_remappings(arguments, node, node.parameters.cameras),
+        ):
             node.get_logger().warning(sentence)
         # A multi-threaded executor takes ten times as long to deliver an image, time that the engine then lacks. It
         # ends before the node is destroyed, because what it was about to deliver is in use until then.
@@ -77,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
     except (RCLError, InvalidHandle) as error:
         if rclpy.ok():
             found = _first_line(error)
-            cure = security_cure(found) or "check ROS_DOMAIN_ID and the network set-up"
+            cure = security_cure(found) or node_cure(found)
             code = _refuse(f"ROS did not start the node ({found}); {cure}")
     finally:
         if node is not None:

@@ -207,7 +207,7 @@ class Replayer:
         """What to publish for a frame and where; the image comes last, so that its receiver has the rest."""
         from rosbags.typesys.stores.ros2_kilted import rosgraph_msgs__msg__Clock as Clock
 
-        from desert_seg.recordings.bag import COMPRESSED_IMAGE, sibling_topic
+        from desert_seg.recordings.image_topic import COMPRESSED_IMAGE, sibling_topic
 
         base = self._options.image_topic
         messages: list[tuple[str, Any]] = []

@@ -32,7 +32,11 @@ IMAGE_INPUTS = (
 """The camera's images: one of these."""
 
 OTHER_INPUTS = (
-    Topic("camera_info", "CameraInfo", "optional; needed for `~/obstacles` and `~/free_space`"),
+    Topic(
+        "camera_info",
+        "CameraInfo",
+        "optional; needed for `~/obstacles` and `~/free_space`; unless it is remapped, the one beside the images",
+    ),
     Topic(
         "/tf, /tf_static",
         "TFMessage",

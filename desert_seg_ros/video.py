@@ -109,5 +109,5 @@ class VideoReceiver:
 
     def _frame(self, decoded: Decoded[VideoPacket]) -> VideoFrame:
         packet = decoded.token
-        rgb = broken_video_error(packet.codec) if decoded.rgb is None else decoded.rgb
+        rgb = broken_video_error(packet.codec, packet.data) if decoded.rgb is None else decoded.rgb
         return VideoFrame(self._make_header(packet.stamp, packet.frame_id), rgb)

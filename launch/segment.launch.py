@@ -52,6 +52,8 @@ def items(text):
 def topics(argument):
     """Pairs of a topic of the node and what it is remapped to, those of its first camera first."""
     cameras, images, infos = (items(argument[name]) for name in ("cameras", "image", "camera_info"))
+    if not images:
+        raise RuntimeError("image: found no topic; give that of a camera, like image:=/camera/image_raw")
     if len(images) != len(cameras or [""]):
         raise RuntimeError(
             f"image: found {len(images)} topics for {len(cameras)} names in cameras; give one for each, like "
@@ -76,8 +78,11 @@ def start(context):
     """The actions for the arguments as they are now."""
     argument = {name: LaunchConfiguration(name).perform(context) for name in (*PARAMETERS, *OTHERS)}
     for name in ("params_file", "dds_profile"):
-        if argument[name] and not Path(argument[name]).is_file():
-            raise RuntimeError(f"{name}: there is no file {argument[name]!r}; give the path of one")
+        if argument[name]:
+            path = Path(argument[name]).expanduser()  # a shell leaves the ~ behind := alone
+            if not path.is_file():
+                raise RuntimeError(f"{name}: there is no file {argument[name]!r}; give the path of one")
+            argument[name] = str(path)
     overrides = {name: argument[name] for name in PARAMETERS if argument[name]}
     if "use_sim_time" in overrides:
         overrides["use_sim_time"] = overrides["use_sim_time"] in TRUE
@@ -93,7 +98,7 @@ def start(context):
         executable="segment_node",
         namespace=argument["namespace"],
         name=argument["name"],
-        parameters=[argument["params_file"], *([overrides] if overrides else [])],
+        parameters=[each for each in (argument["params_file"], overrides) if each],
         remappings=remappings,
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         additional_env={profile: argument["dds_profile"]} if argument["dds_profile"] else {},
@@ -166,7 +171,7 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 "params_file",
                 default_value=PathJoinSubstitution([CONFIG, "segment.yaml"]),
-                description="YAML file with the node's parameters.",
+                description="YAML file with the node's parameters. Empty: their defaults.",
             ),
             DeclareLaunchArgument(
                 "rviz",

@@ -18,17 +18,8 @@ from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__Header as Header
 from rosbags.typesys.stores.ros2_kilted import std_msgs__msg__String as String
 
 from desert_seg.errors import DataError, OutputError
-from desert_seg.recordings.bag import (
-    COMPRESSED_IMAGE,
-    Bag,
-    BagMessage,
-    BagWriter,
-    deserialize,
-    find_image_topic,
-    is_ground_truth,
-    serialize,
-    sibling_topic,
-)
+from desert_seg.recordings.bag import Bag, BagMessage, BagWriter, deserialize, serialize
+from desert_seg.recordings.image_topic import COMPRESSED_IMAGE, find_image_topic, is_ground_truth, sibling_topic
 
 FORMATS = [("mcap", 8), ("mcap", 9), ("sqlite3", 8), ("sqlite3", 9)]
 

@@ -116,6 +116,12 @@ def test_a_profile_under_the_name_of_another_fast_dds_is_a_warning_that_gives_th
     assert (finding.level, finding.cure) == ("warning", f"export {PROFILES[0]}={SHIPPED}")
 
 
+def test_transports_that_fast_dds_does_not_know_are_a_warning(environ):
+    environ.setenv(TRANSPORTS, "udpv4")
+    finding = network.profile(FAST_DDS)
+    assert (finding.level, finding.cure.startswith("choose one of NONE, DEFAULT")) == ("warning", True)
+
+
 def test_our_profile_is_not_offered_to_another_middleware_nor_to_who_chose_transports(environ):
     assert "rmw_cyclonedds_cpp" in network.profile(Answer(True, "rmw_cyclonedds_cpp")).found
     environ.setenv(TRANSPORTS, "UDPv4")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 import bag_kinds
 import numpy as np
 import pytest
+from mcap.writer import Writer as McapWriter
 from PIL import Image
+from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__CameraInfo as CameraInfo
 from rosbags.typesys.stores.ros2_kilted import sensor_msgs__msg__RegionOfInterest as RegionOfInterest
 
@@ -157,7 +161,108 @@ def test_a_bag_of_images_that_are_nearly_black_for_want_of_scaling_is_remarked_o
         samples = np.random.default_rng(0).integers(0, 2**num_bits, (48, 64), np.uint16)
         messages = [("/image", time, bag_kinds.raw(samples, "mono16", time)) for time in bag_kinds.times()]
         drive = open_drive(bag_kinds.write(tmp_path / str(num_bits), messages))
-        assert any("images of mono16 are nearly black" in remark for remark in drive.remarks) == is_told
+        assert ("images of mono16 are nearly black" in drive.darkness) == is_told
+
+
+def test_a_command_that_looks_at_the_levels_of_all_frames_says_once_that_they_are_dark(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dark = np.full((48, 64), 4000, np.uint16)
+    messages = [("/image", time, bag_kinds.raw(dark, "mono16", time)) for time in bag_kinds.times()]
+    drive = open_drive(bag_kinds.write(tmp_path / "bag", messages))
+    drive.warn(darkness=False)
+    assert not caplog.records
+    drive.warn()
+    assert "nearly black" in caplog.text
+
+
+def test_images_of_two_types_under_one_name_are_not_mixed_and_that_is_said(tmp_path: Path) -> None:
+    frames = [(time, bag_kinds.picture(index)) for index, time in enumerate(bag_kinds.times())]
+    with Writer(tmp_path / "bag", version=9) as writer:
+        kinds = (bag_kinds.raw(frames[0][1], "bgr8", 0), bag_kinds.compressed(0, 0), bag_kinds.odometry(0))
+        types = [kind.__msgtype__ for kind in kinds]
+        topics = [writer.add_connection("/image", kind, typestore=bag_kinds.ROS2) for kind in types]
+        for index, (time, picture) in enumerate(frames):
+            messages = (
+                bag_kinds.odometry(time),
+                bag_kinds.raw(picture, "bgr8", time),
+                bag_kinds.compressed(index, time),
+            )
+            for message in messages[: 2 if index else 3]:
+                topic = topics[types.index(message.__msgtype__)]
+                writer.write(topic, time, bag_kinds.ROS2.serialize_cdr(message, message.__msgtype__))
+    drive = open_drive(tmp_path / "bag")
+    assert [hasattr(frame.image, "format") for frame in drive.frames()] == [False] * drive.num_frames == [False] * 4
+    (remark,) = drive.remarks
+    assert "4 of nav_msgs/msg/Odometry, 1 of sensor_msgs/msg/CompressedImage, which are not read" in remark
+
+
+def test_the_labels_of_a_simulator_beside_the_images_are_no_topic_to_choose(tmp_path: Path) -> None:
+    labels = [("/labels", time, bag_kinds.raw(np.zeros((4, 4), np.int32), "32SC1", time)) for time in bag_kinds.times()]
+    bag = bag_kinds.write(tmp_path / "both", [*bag_kinds.camera("/image"), *labels])
+    assert {hasattr(frame.image, "format") for frame in open_drive(bag).frames()} == {True}
+    for drive in (open_drive(bag, "/labels"), open_drive(bag_kinds.write(tmp_path / "alone", labels))):
+        with pytest.raises(FrameError, match="found encoding '32SC1', expected one of"):
+            next(drive.frames()).rgb()
+
+
+def test_a_file_that_is_listed_twice_is_read_once(tmp_path: Path) -> None:
+    bag = bag_kinds.write(tmp_path / "bag", bag_kinds.camera())
+    drive = open_drive(bag_kinds.edited(bag, ("- bag.mcap\n", "- bag.mcap\n  - bag.mcap\n")))
+    assert len(list(drive.frames())) == drive.num_frames == bag_kinds.NUM_FRAMES
+    assert not drive.remarks
+
+
+def test_messages_that_were_not_written_in_the_order_of_time_are_read_without_an_index(tmp_path: Path) -> None:
+    with (tmp_path / "fast.mcap").open("wb") as file:  # as of the recorder's profile fastwrite
+        writer = McapWriter(file, use_chunking=False)
+        writer.start("ros2")
+        schema = writer.register_schema("sensor_msgs/msg/CompressedImage", "ros2msg", b"")
+        channel = writer.register_channel("/image", "cdr", schema)
+        order = [bag_kinds.times()[index] for index in (1, 0, 3, 2)]
+        for time in order:
+            message = bag_kinds.compressed(0, time)
+            writer.add_message(channel, time, bytes(bag_kinds.ROS2.serialize_cdr(message, message.__msgtype__)), time)
+        writer.finish()
+    assert [frame.stamp_ns for frame in open_drive(tmp_path / "fast.mcap").frames()] == order
+
+
+def test_the_years_that_a_clock_jumps_are_not_waited_for_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hour, year = 3600 * 10**9, 365 * 24 * 3600 * 10**9
+    recorded = [10**9, 10**9 + hour, 50 * year, 50 * year + hour]
+    bag = bag_kinds.write(tmp_path / "bag", [("/image", time, bag_kinds.compressed(0, time)) for time in recorded])
+    drive = open_drive(bag)
+    for _ in range(2):
+        frames = list(drive.frames())
+        assert [frame.recorded_ns for frame in frames] == [10**9, 10**9 + hour, 10**9 + hour, 10**9 + 2 * hour]
+        assert [frame.stamp_ns for frame in frames] == recorded
+    (record,) = caplog.records
+    assert "the recorder's clock jumps by 18250 days" in record.getMessage()
+
+
+def test_a_bag_of_images_that_are_all_damaged_is_said_to_be_that(tmp_path: Path) -> None:
+    bag = bag_kinds.write(tmp_path / "bag", bag_kinds.camera(), StoragePlugin.SQLITE3)
+    with closing(sqlite3.connect(bag_kinds.storage_file(bag))) as database:
+        database.execute("DROP TABLE messages")
+    with pytest.raises(DataError, match=r"is damaged \(no such table: messages\)"):
+        open_drive(bag)
+
+
+@pytest.mark.parametrize(
+    ("path", "cure"),
+    [
+        ("https://example.org/drive.mcap", "download it"),
+        ("file:///data/drive.mcap", "give the path without file://"),
+        ("~/drive", "write ~ and variables out"),
+        ("$HOME/drive", "write ~ and variables out"),
+        ("drive" * 60, "give a bag"),
+    ],
+)
+def test_a_path_at_which_nothing_is_shows_the_cure(path: str, cure: str) -> None:
+    with pytest.raises(DataError, match=f"^there is no .*; {cure}"):
+        open_drive(path)
 
 
 def test_what_is_no_drive_is_named(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from desert_seg.recordings.image_codec import (
     decode_mask,
     fill_image,
 )
-from desert_seg.recordings.picture_fault import picture_fault
+from desert_seg.recordings.picture_fault import darkness, lost_colours
 
 NUM_CHANNELS = dict.fromkeys(("rgb8", "bgr8", "rgb16", "bgr16", "8UC3", "16UC3"), 3)
 NUM_CHANNELS |= dict.fromkeys(("rgba8", "bgra8", "rgba16", "bgra16", "8UC4", "16UC4"), 4)
@@ -232,8 +232,8 @@ def test_a_compressed_mosaic_is_demosaiced(pattern: str, form: str, kind: str) -
 def test_a_16_bit_mosaic_in_png_is_as_the_raw_one() -> None:
     raw = image_message("bayer_grbg16", (8, 12), seed=0)
     message = compressed_message("png", np.frombuffer(raw.data, "<u2").reshape(8, 12))
-    message.format = "bayer_grbg16; png compressed "
-    np.testing.assert_array_equal(decode_compressed(message), decode_image(raw))
+    for message.format in ("bayer_grbg16; png compressed ", "BAYER_GRBG16; PNG compressed "):
+        np.testing.assert_array_equal(decode_compressed(message), decode_image(raw))
 
 
 def test_of_a_bayer_camera_in_grey_or_in_colour_nothing_is_demosaiced() -> None:
@@ -262,6 +262,7 @@ def test_an_unknown_mosaic_is_named() -> None:
         ("rgb16; png compressed bgr16", (50 << 8, 100 << 8, 200 << 8)),
         # What image_transport gives to OpenCV, which takes all for BGR.
         ("rgb8; tiff compressed ", (200, 100, 50)),
+        ("RGB8; TIFF compressed ", (200, 100, 50)),
         ("rgba8; tiff compressed ", (200, 100, 50, 7)),
         ("rgb16; tiff compressed ", (200 << 8, 100 << 8, 50 << 8)),
         ("bgr8; tiff compressed ", (50, 100, 200)),
@@ -270,7 +271,9 @@ def test_an_unknown_mosaic_is_named() -> None:
 )
 def test_colours_are_as_image_transport_stores_them(form: str, stored: tuple[int, ...]) -> None:
     dtype = np.uint16 if "16" in form else np.uint8
-    message = compressed_message("tiff" if "tiff" in form else "png", np.full((4, 6, len(stored)), stored, dtype))
+    message = compressed_message(
+        "tiff" if "tiff" in form.lower() else "png", np.full((4, 6, len(stored)), stored, dtype)
+    )
     message.format = form
     np.testing.assert_array_equal(decode_compressed(message), np.full((4, 6, 3), (200, 100, 50)))
 
@@ -308,7 +311,7 @@ def test_a_camera_that_leaves_the_upper_bits_empty_is_told_to_scale(
     if form is not None:
         message = compressed_message("png", samples)
         message.format = form
-    remark = picture_fault(message, decode(message))
+    remark = darkness(message, lambda: decode(message))
     assert bool(remark) == is_dim
     assert ("nearly black" in remark and "scale them to 16 bits" in remark) == is_dim
 
@@ -326,7 +329,12 @@ def test_a_camera_that_leaves_the_upper_bits_empty_is_told_to_scale(
 def test_colours_that_image_transport_did_not_compress_are_missed(form: str, is_told: bool) -> None:
     message = compressed_message("jpg", np.full((8, 8), 100, np.uint8))
     message.format = form
-    assert ("come in grey" in picture_fault(message, decode(message))) == is_told
+    assert ("come in grey" in lost_colours(message)) == is_told
+
+
+def test_the_levels_of_8_bits_are_not_looked_at_when_a_recording_is_opened() -> None:
+    message = image_message("mono8", (4, 6), seed=0)
+    assert not darkness(message, lambda: pytest.fail("it was decoded"))
 
 
 def test_samples_of_another_kind_are_refused() -> None:
@@ -402,6 +410,10 @@ def test_a_filled_ros_message_decodes_to_the_same_pixels() -> None:
         ({"encoding": "rgb16", "step": 36}, "72 bytes of data, expected 144"),
         ({"encoding": "bayer_rggb8", "width": 2}, "mosaic of 2x4 pixels, expected at least 3x3"),
         ({"encoding": "8SC3"}, "'8SC3', expected one of: rgb8, bgr8"),
+        (
+            {"encoding": "yuv422_yuy2", "step": 6, "data": b"\x80" * 24},
+            "read the camera's raw topic, or have its driver",
+        ),
         ({"encoding": "16UC1"}, "'16UC1', which is depth; choose a topic of colour images"),
         ({"encoding": "32FC1"}, "'32FC1', which is depth; choose a topic of colour images"),
         ({"height": 30_000, "width": 30_000}, "30000x30000 pixels, expected at most 67.1 megapixels"),
@@ -418,11 +430,20 @@ def test_a_broken_image_is_named(changes: dict[str, Any], words: str) -> None:
     ("kind", "data", "words"),
     [
         ("jpeg", b"", "found no bytes in format 'jpeg', expected a PNG"),
-        ("png", b"no image", "format 'png': found 8 bytes without the header"),
+        ("png", b"no image", "found 8 bytes that do not begin like an image, or are cut short, in format 'png'"),
         ("16UC1; compressedDepth png", b"", "which is depth"),
         ("16UC1; png compressed ", b"", "which is depth; choose a topic of colour images"),
         ("32FC1; tiff compressed ", b"", "which is depth"),
-        ("h264", b"", "which is video; publish it as"),
+        ("16uc1; PNG compressed ", b"", "which is depth"),
+        ("mono16; compresseddepth png", b"", "which is depth"),
+        (
+            "png",
+            bytes(12) + cv2.imencode(".png", np.zeros((2, 2), np.uint16))[1].tobytes(),
+            "header of compressedDepth",
+        ),
+        ("h264", b"", "found video in format 'h264', expected a PNG"),
+        ("bgr8; H.264", b"\0", "publish it in H.264 or HEVC as"),
+        ("jpeg", b"\0\0\0\1\x67", "found video in format 'jpeg'"),
     ],
 )
 def test_a_broken_compressed_image_is_named(kind: str, data: bytes, words: str) -> None:

@@ -243,7 +243,7 @@ def test_a_calibration_that_is_not_named_is_the_one_beside_the_image(
     [
         ({"cameras": "front,left"}, "image: found 1 topics for 2 names in cameras; give one for each, like"),
         ({"image": "/front,/left"}, "image: found 2 topics for 0 names in cameras"),
-        ({"image": ""}, "image: found 0 topics for 0 names"),
+        ({"image": ""}, "image: found no topic; give that of a camera"),
         ({"cameras": "a,b", "image": "c,d", "camera_info": "e"}, "camera_info: found 1 topics for 2 images"),
     ],
 )
@@ -359,6 +359,19 @@ def test_a_dds_profile_of_the_environment_is_kept_and_an_empty_one_sets_nothing(
     assert node.environment[PROFILE] == str(mine)
     (node,) = processes(dds_profile="")
     assert not node.environment.keys() & {PROFILE, OLD_PROFILE}
+
+
+def test_files_may_be_in_the_home_folder_and_without_one_of_parameters_they_are_at_their_defaults(
+    processes: Callable[..., list[Process]], tmp_path: Path
+) -> None:
+    for name in ("mine.yaml", "mine.xml"):
+        (tmp_path / name).touch()
+    home = {"HOME": str(tmp_path)}
+    (node,) = processes(environment=home, params_file="~/mine.yaml", dds_profile="~/mine.xml")
+    assert node.command[node.command.index("--params-file") + 1] == f"{tmp_path}/mine.yaml"
+    assert node.environment[PROFILE] == f"{tmp_path}/mine.xml"
+    (node,) = processes(params_file="")
+    assert "--params-file" not in node.command
 
 
 @pytest.mark.parametrize("argument", ["params_file", "dds_profile"])

@@ -110,6 +110,12 @@ def test_a_scaled_calibration_projects_a_point_to_the_same_place_of_the_picture(
     assert list(info.k) == k
 
 
+@pytest.mark.parametrize(("own", "expected"), [("calibrated", "calibrated"), ("", "image")])
+def test_a_calibration_that_names_no_frame_is_of_that_of_the_images(own, expected):
+    info = CameraInfo(height=540, width=960, header=Header(frame_id=own))
+    assert installed.camera_info_message(info, (540, 960), Header(frame_id="image")).header.frame_id == expected
+
+
 @pytest.mark.parametrize(("height", "width"), [(0, 0), (540, 540), (960, 540)])
 def test_a_calibration_of_no_size_or_another_shape_is_not_scaled(height, width):
     assert installed.camera_info_message(CameraInfo(height=height, width=width), (540, 960), Header()) is None

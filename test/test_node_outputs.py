@@ -535,8 +535,9 @@ def test_images_of_the_other_transport_alone_are_named_with_the_cure(start, list
     peer.until(lambda: "start with" not in latest(peer, health).message, "the warning to go with its cause")
 
 
-def test_a_transport_follows_the_base_topic_whether_or_not_its_name_has_the_ending(start):
+def test_a_transport_and_the_calibration_follow_the_base_topic_whether_or_not_its_name_has_the_ending(start):
     remappings = ("a/image:=/one/image_raw", "b/image:=/two/image_raw/compressed", "c/image/compressed:=/three")
+    remappings += ("b/camera_info:=/calibration",)
     options = ("-p", "cameras:=[a, b, c]", "-p", "image_transport:=compressed")
     _, peer = start("follows", *options, *(word for each in remappings for word in ("-r", each)))
     health = peer.listen("/diagnostics", DiagnosticArray)
@@ -552,6 +553,8 @@ def test_a_transport_follows_the_base_topic_whether_or_not_its_name_has_the_endi
 
     expected = {"/one/image_raw/compressed", "/two/image_raw/compressed", "/three"}
     peer.until(lambda: inputs() == expected, "the three topics")
+    for calibration in ("/one/camera_info", "/calibration", "/camera_info"):
+        peer.until(lambda name=calibration: peer.node.count_subscribers(name) == 1, calibration)
 
 
 def test_a_clock_that_does_not_come_and_topics_with_a_second_publisher_are_named_with_the_cure(start, frame):

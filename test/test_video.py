@@ -18,7 +18,9 @@ from video_packets import KEY_EVERY, encode, scene
 
 from desert_seg.errors import DataError, FrameError
 from desert_seg.recordings.drive import open_drive
-from desert_seg.recordings.h264 import FrameNumbers
+from desert_seg.recordings.h264 import FrameNumbers, nal_units
+from desert_seg.recordings.image_codec import decode_image
+from desert_seg.recordings.video import VideoImages
 from desert_seg.recordings.video_decoder import CODECS, VideoDecoder
 from desert_seg.recordings.video_messages import COMPRESSED_VIDEO, FFMPEG_PACKET, VIDEO_TYPES
 from desert_seg.recordings.video_stream import video_packet
@@ -86,10 +88,15 @@ def test_after_a_broken_packet_nothing_is_taken_before_the_next_key_frame(codec:
         assert_right(decode(codec, packets), set(range(15)) - {6, 7, 8, 9})
 
 
-@given(st.sampled_from(CODECS), st.lists(st.binary(max_size=60), max_size=4), st.integers(0, 6))
+@given(
+    st.sampled_from(CODECS),
+    st.sampled_from((b"", b"\0\0\1\x67")),
+    st.lists(st.binary(max_size=60), max_size=4),
+    st.integers(0, 6),
+)
 @settings(deadline=None, max_examples=40)
-def test_any_bytes_are_accounted_for(codec: str, junk: list[bytes], begin: int) -> None:
-    packets = [*STREAMS[codec][:begin], *((50 + n, b"\0\0\1\x67" + data) for n, data in enumerate(junk))]
+def test_any_bytes_are_accounted_for(codec: str, start: bytes, junk: list[bytes], begin: int) -> None:
+    packets = [*STREAMS[codec][:begin], *((50 + n, start + data) for n, data in enumerate(junk))]
     decoder: VideoDecoder[int] = VideoDecoder(codec)
     decoded = [frame.token for index, data in packets for frame in decoder.push(data, index)]
     decoded += [frame.token for frame in decoder.finish()]
@@ -115,11 +122,22 @@ def test_frame_numbers_tell_a_gap() -> None:
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("h264;yuv420p;bgr8;bgr8", "h264"), ("libx264", "h264"), ("hevc_nvenc", "hevc"), ("h265", "hevc")],
+    [("h264;yuv420p;bgr8;bgr8", "h264"), ("libx264", "h264"), ("HEVC_nvenc", "hevc"), ("h265", "hevc")],
 )
 def test_codecs_have_many_names(name: str, codec: str) -> None:
     message = SimpleNamespace(header=Header(Time(1, 2), "camera"), encoding=name, data=b"")
     assert video_packet(message).codec == codec
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_packets_in_the_form_of_mp4_files_are_named(codec: str) -> None:
+    video = VideoImages()
+    for _, data in STREAMS[codec][:2]:
+        units = b"".join(len(unit).to_bytes(4, "big") + unit for unit in nal_units(data))
+        message = SimpleNamespace(header=Header(Time(1, 2), "camera"), encoding=codec, data=units)
+        (image,) = video.add(message)
+        with pytest.raises(FrameError, match=f"{codec} video without a start code; have the encoder write Annex B"):
+            decode_image(image)
 
 
 def test_another_codec_is_refused() -> None:

@@ -1,9 +1,7 @@
 """Read rosbag2 and ROS 1 recordings, and write rosbag2 ones, without ROS.
 
-A `Bag` hands out messages as stored bytes; `deserialize` turns those of standard types into objects. The naming rules
-of the topics beside an image topic live here too, because they are a property of recordings: ground truth is published
-with the stamp of its image on `<namespace>/ground_truth` (Image, mono8 or mono16, raw mask values) or
-`<namespace>/ground_truth/compressed` (CompressedImage, PNG). This module knows nothing of pixels or live topics.
+A `Bag` hands out messages as stored bytes; `deserialize` turns those of standard types into objects. This module knows
+nothing of pixels, of live topics, or of which topics hold images; see `image_topic`.
 """
 
 from __future__ import annotations
@@ -29,20 +27,12 @@ from desert_seg.errors import DataError, OutputError
 from desert_seg.files import writing
 from desert_seg.folder import new_folder
 from desert_seg.image_folder import folders_with_images, is_image_name
-from desert_seg.recordings.compressed import DEPTH_ENCODINGS
 from desert_seg.recordings.files import RecordingFiles, find_files, is_recording
 from desert_seg.recordings.foreign import WRITING, foreign_kind
 from desert_seg.recordings.storage import BagMessage, Storage, Topic, open_storage
-from desert_seg.recordings.video_messages import VIDEO, VIDEO_TYPES
+from desert_seg.recordings.video_messages import VIDEO_TYPES
 
 __all__ = ["Bag", "BagMessage", "BagWriter", "Topic"]
-
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
-CAMERA_TYPES = (*IMAGE_TYPES, *VIDEO)
-TRANSPORTS = ("compressed", "ffmpeg", "foxglove")
-"""Of image_transport: the last part of a topic's name, behind the base topic's."""
 
 _TYPES = get_typestore(Stores.ROS2_KILTED)
 _TYPES.register(VIDEO_TYPES)
@@ -292,77 +282,6 @@ def deserialize(message: BagMessage) -> Any:
             f"{message.topic}: the message recorded at {message.recorded_ns / 1e9:.3f} s is not a whole {message.type} "
             f"({_one_line(error)}); look at the recorder's disk and network if there are many"
         ) from error
-
-
-def is_ground_truth(topic: str) -> bool:
-    """True for topics that carry ground-truth masks instead of camera images."""
-    return topic.removesuffix("/compressed").endswith("/ground_truth")
-
-
-def sibling_topic(image_topic: str, name: str) -> str:
-    """The topic `name` beside an image topic: `/cam/image_raw/compressed`, `camera_info` -> `/cam/camera_info`."""
-    base, _, transport = image_topic.rpartition("/")
-    namespace, slash, _ = (base if transport in TRANSPORTS else image_topic).rpartition("/")
-    return f"{namespace}{slash}{name}"
-
-
-def find_image_topic(bag: Bag, wanted: str | None = None) -> Topic:
-    """The camera images of a bag.
-
-    Args:
-        bag: Where to look.
-        wanted: The topic to take; None = the only image topic of the bag. Ground truth and depth do not count.
-
-    Raises:
-        DataError: There is no such topic, no image topic at all, or several to choose from.
-    """
-    named = [topic for topic in bag.topics() if topic.type in CAMERA_TYPES and not is_ground_truth(topic.name)]
-    kinds = {topic.name: _kind(bag, topic) for topic in named}
-    images = {topic.name: topic for topic in named if kinds[topic.name] == "image"}
-    listed = ", ".join(images)
-    depth = ", ".join(name for name, kind in kinds.items() if kind == "depth")
-    empty = [name for name, kind in kinds.items() if kind == "empty" and wanted in (None, name)]
-    if empty and (wanted is not None or not images):
-        raise DataError(
-            f"{bag.path}: holds no message on {', '.join(empty)}, for the recorder got none; check that the camera was "
-            "publishing, and give `ros2 bag record` its quality of service (--qos-profile-overrides-path)"
-        )
-    if wanted is not None:
-        if wanted in images:
-            return images[wanted]
-        what = "depth, not colour images," if kinds.get(wanted) == "depth" else "no images"
-        cure = f"the image topics are: {listed}" if images else "record the topic of a colour camera"
-        raise DataError(f"{bag.path}: holds {what} on {wanted}; {cure}")
-    if not images:
-        others = sorted({topic.type for topic in bag.topics()} - set(CAMERA_TYPES))
-        shown = ", ".join(others[:_MANY]) + (", …" if len(others) > _MANY else "")
-        what = f"no colour images, only depth on {depth}" if depth else "no images"
-        what += f", but {shown}" if others and not depth else ""
-        raise DataError(f"{bag.path}: holds {what}; record a topic of type {' or '.join(CAMERA_TYPES)}")
-    if len(images) > 1:
-        raise DataError(f"{bag.path}: holds several image topics; name one of: {listed}")
-    return next(iter(images.values()))
-
-
-def _kind(bag: Bag, topic: Topic) -> Literal["image", "depth", "empty", "damaged"]:
-    """What a topic of images holds, by the first of its messages that can be read."""
-    is_empty = True
-    try:
-        for stored in bag.messages([topic.name]):
-            is_empty = False
-            try:
-                message = deserialize(stored)
-            except DataError:
-                continue
-            return "depth" if _is_depth(message) else "image"
-    except DataError:
-        return "damaged" if is_empty else "image"  # which is reported when the images are read
-    return "empty" if is_empty else "image"
-
-
-def _is_depth(message: Any) -> bool:
-    kind = message.format if hasattr(message, "format") else message.encoding
-    return kind.startswith(DEPTH_ENCODINGS) or "compressedDepth" in kind
 
 
 def _unpacked(data: bytes) -> bytes:

@@ -3,7 +3,7 @@
 The field `format` is read as image_transport writes it, "ENCODING; CODEC compressed TARGET": ENCODING is what the
 camera published, TARGET what was compressed, empty if that is the same. JPEG and PNG of colour are stored as such,
 whatever ENCODING is. A Bayer image is stored as its mosaic, or in grey where TARGET is mono8. TIFF has no TARGET and
-keeps the channels in the order of ENCODING. A `format` of one word ("jpeg") is only the codec.
+keeps the channels in the order of ENCODING. A `format` of one word ("jpeg") is only the codec. Capitals mean nothing.
 """
 
 from __future__ import annotations
@@ -22,10 +22,20 @@ from desert_seg.recordings.bayer import demosaic
 
 DEPTH_ENCODINGS = ("16UC1", "32FC1")  # REP 118
 
-_VIDEO_FORMATS = ("h264", "h265", "hevc", "av1", "vp9")
+_DEPTH = tuple(map(str.casefold, DEPTH_ENCODINGS))
+_COMPRESSED_DEPTH = "compresseddepth"
+_DEPTH_HEADER_BYTES = 12
+"""What compressed_depth_image_transport puts before its PNG."""
+
+_VIDEO = ("264", "265", "hevc", "av1", "vp8", "vp9", "mpeg4", "ffmpeg")
+"""Parts of the names of video in a `format`."""
+
+_START_CODES = (b"\0\0\0\1", b"\0\0\1")  # of H.264 and HEVC in Annex B format
 
 
 class _Format(NamedTuple):
+    """The parts of a `format`, in small letters."""
+
     encoding: str
     codec: str
     target: str
@@ -48,7 +58,7 @@ def decode_compressed(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray
         FrameError: The data is not a complete image of at most `max_pixels` pixels, is depth, or may be depth.
     """
     form = _parse(message.format)
-    if form.encoding in DEPTH_ENCODINGS:
+    if form.encoding in _DEPTH:
         raise depth_error(f"format {quoted(message.format)}")
     image = decompress(message, max_pixels)
     if image.dtype not in (np.uint8, np.uint16):
@@ -80,19 +90,11 @@ def decompress(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[Any]:
         FrameError: The data is not a complete image of at most `max_pixels` pixels, or is compressedDepth.
     """
     form = quoted(message.format)
-    if "compressedDepth" in message.format:
+    if _COMPRESSED_DEPTH in message.format.casefold():
         raise depth_error(f"format {form}")
     data = bytes(message.data)
-    if message.format.strip().lower() in _VIDEO_FORMATS:
-        raise FrameError(
-            f"found format {form}, which is video; "
-            "publish it as ffmpeg_image_transport_msgs/FFMPEGPacket or foxglove_msgs/CompressedVideo"
-        )
-    if image_size(data) is None and (other := other_kind(data)):
-        raise FrameError(
-            f"found {other.name} in format {form}, expected a PNG, JPEG, WebP, TIFF or BMP; have the camera's driver "
-            "publish JPEG or PNG, or choose its raw topic"
-        )
+    if image_size(data) is None:
+        raise _no_image_error(data, message.format)
     try:
         check_pixels(data, f"an image of format {form}", max_pixels)
     except DataError as error:
@@ -106,8 +108,31 @@ def decompress(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[Any]:
     return image
 
 
+def is_depth(message: Any) -> bool:
+    """Whether an Image or a CompressedImage says that it holds depth."""
+    kind = (message.format if hasattr(message, "format") else message.encoding).strip().casefold()
+    return kind.startswith(_DEPTH) or _COMPRESSED_DEPTH in kind
+
+
+def _no_image_error(data: bytes, form: str) -> FrameError:
+    """The error for data that has no header of an image, by what it looks like or is said to be."""
+    if data.startswith(_START_CODES) or any(name in form.casefold() for name in _VIDEO):
+        return FrameError(
+            f"found video in format {quoted(form)}, expected a PNG, JPEG, WebP, TIFF or BMP; publish it in H.264 or "
+            "HEVC as ffmpeg_image_transport_msgs/FFMPEGPacket or foxglove_msgs/CompressedVideo"
+        )
+    if image_size(data[_DEPTH_HEADER_BYTES:]):
+        return depth_error(f"an image behind the header of compressedDepth in format {quoted(form)}")
+    other = other_kind(data)
+    found = other.name if other else f"{len(data)} bytes that do not begin like an image, or are cut short,"
+    return FrameError(
+        f"found {found} in format {quoted(form)}, expected a PNG, JPEG, WebP, TIFF or BMP; have the camera's driver "
+        "publish JPEG or PNG, or choose its raw topic"
+    )
+
+
 def _parse(text: str) -> _Format:
-    encoding, _, rest = text.partition(";")
+    encoding, _, rest = text.casefold().partition(";")
     words = rest.split()
     return _Format(encoding.strip(), words[0] if words else "", words[2] if len(words) > 2 else "")
 

@@ -81,9 +81,14 @@ def find_files(path: Path) -> RecordingFiles:
     present = [file for file in listed if file is not None]
     if not present:
         present = _files_of_one_recording(path)
-        what = "lists none of the files there" if (path / _METADATA).exists() else "is missing"
+        there = (path / _METADATA).exists()
+        what = (
+            "lists none of the files there, as after a power loss or a renaming"
+            if there
+            else "is missing, as after a power loss"
+        )
         if not all(file.suffix.lower() == ".bag" for file in present):  # ROS 1 writes no metadata
-            remarks.append(f"{path}: {_METADATA} {what}, as after a power loss; what the files hold is read")
+            remarks.append(f"{path}: {_METADATA} {what}; what the files hold is read")
         remarks += _gaps(path, present)
     elif len(present) < len(listed):
         missing = len(listed) - len(present)
@@ -133,7 +138,7 @@ def _listed_files(folder: Path, metadata: Mapping[str, Any]) -> list[Path | None
     """The files that metadata lists, always in the folder itself; None for one that is not there."""
     names = metadata.get("relative_file_paths")
     names = [PurePath(str(name)).name for name in names] if isinstance(names, list) else []
-    return [_there(folder / name) if name else None for name in names]
+    return [_there(folder / name) if name else None for name in dict.fromkeys(names)]
 
 
 def _there(path: Path) -> Path | None:
@@ -163,7 +168,7 @@ def _files_of_one_recording(folder: Path) -> list[Path]:
     files = [file for file in files if plain_name(file) == file.name or plain_name(file) not in names]
     if len(files) > 1 and not are_one_recording(files):
         raise DataError(
-            f"{folder}: holds several recordings and no {_METADATA}; give one of its files: "
+            f"{folder}: holds several recordings and no {_METADATA} that lists them; give one of its files: "
             f"{', '.join(file.name for file in files)}"
         )
     return files

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 _START_CODE = re.compile(rb"\x00\x00\x01")
 _SPS, _SLICE, _IDR_SLICE = 7, 1, 5
@@ -18,10 +19,13 @@ _PROFILES_WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 1
 
 
 def nal_units(packet: bytes) -> Iterator[bytes]:
-    """The network abstraction layer units of an Annex B byte stream, of H.264 or HEVC, without their start codes."""
+    """The network abstraction layer units of an Annex B byte stream, of H.264 or HEVC, without their start codes.
+
+    What has no start code, as in MP4 files, has no units either.
+    """
     starts = [found.end() for found in _START_CODE.finditer(packet)]
-    for start, end in zip(starts, [*(start - 3 for start in starts[1:]), len(packet)], strict=True):
-        if end > start:
+    for start, following in pairwise([*starts, len(packet) + 3]):
+        if (end := following - 3) > start:
             yield packet[start:end]
 
 

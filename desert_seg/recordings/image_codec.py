@@ -83,13 +83,20 @@ BROKEN_VIDEO = {codec: f"{codec}; packet that cannot be decoded" for codec in CO
 
 _HALF_WIDTH_CHROMA = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv", "nv12", "nv21")
 _HALF_HEIGHT_CHROMA = ("nv12", "nv21")
+_PACKED = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
 
 _YUV_TO_RGB = np.array(
     [[1.164383, 0.0, 1.596027], [1.164383, -0.391762, -0.812968], [1.164383, 2.017232, 0.0]], np.float64
 )
 """ITU-R BT.601, 8 bits, limited range, as in OpenCV's other YUV conversions; for values minus 16, 128, 128."""
 
-_MASK_DTYPES = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
+_MASK_DTYPES = {"mono8": "u1", "8uc1": "u1", "mono16": "u2", "16uc1": "u2"}
+"""By the encoding in small letters."""
+
+
+def is_readable(message: Any) -> bool:
+    """Whether the encoding of an Image is one of those that are read; True of a CompressedImage or of video."""
+    return not hasattr(message, "step") or _SPELLINGS.get(message.encoding.strip().casefold()) in _LAYOUTS
 
 
 def decode(message: Any) -> npt.NDArray[np.uint8]:
@@ -118,7 +125,7 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
     """
     encoding = _SPELLINGS.get(message.encoding.strip().casefold(), message.encoding)
     if encoding in BROKEN_VIDEO.values():
-        raise broken_video_error(encoding.partition(";")[0])
+        raise broken_video_error(encoding.partition(";")[0], bytes(message.data))
     _check_size(message, max_pixels)
     if encoding in DEPTH_ENCODINGS:
         raise depth_error(f"encoding {quoted(encoding)}")
@@ -134,6 +141,11 @@ def decode_image(message: Any, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.u
         raise FrameError(
             f"found {encoding} of {message.width}x{message.height} pixels, which share their colours in pairs and so "
             "need even sizes; check the camera driver"
+        )
+    if encoding in _PACKED and message.step == message.width and len(message.data) == message.height * message.width:
+        raise FrameError(
+            f"found {encoding} of one byte for each pixel, the brightness alone that image_transport makes of it where "
+            "it compresses and unpacks it; read the camera's raw topic, or have its driver publish rgb8 or bgr8"
         )
     if encoding == "nv24":
         return _decode_nv24(message)
@@ -181,10 +193,11 @@ def decode_mask(message: Any) -> npt.NDArray[Any]:
                 "publish masks as single-channel PNG of 8 or 16 bits"
             )
         return mask
-    if message.encoding not in _MASK_DTYPES:
+    kind = _MASK_DTYPES.get(message.encoding.strip().casefold())
+    if kind is None:
         raise FrameError(f"found a mask of encoding {quoted(message.encoding)}; publish masks as mono8 or mono16")
     _check_size(message, MAX_PIXELS)
-    dtype = np.dtype(_MASK_DTYPES[message.encoding]).newbyteorder(">" if message.is_bigendian else "<")
+    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
     mask = np.ascontiguousarray(_rows(message, dtype.itemsize, has_half_chroma=False)).view(dtype)
     return mask.astype(dtype.newbyteorder("="), copy=False)
 

@@ -8,6 +8,7 @@ alone. Knows nothing of live topics.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -24,24 +25,29 @@ _FEW = 1e-3
 _PNG_MAGIC, _PNG_BITS_AT = b"\x89PNG", 24
 
 
-def picture_fault(message: Any, rgb: npt.NDArray[np.uint8]) -> str:
-    """A sentence on an image that is nearly black for want of scaling, or has lost its colours.
-
-    Args:
-        message: The Image or CompressedImage.
-        rgb: What it decodes to, HxWx3 uint8.
-
-    Returns:
-        What is wrong and how to cure it; empty if nothing is.
-    """
+def lost_colours(message: Any) -> str:
+    """A sentence on an Image or CompressedImage that has lost its colours, and the cure; empty if it has not."""
     encoding, _, compression = _kind(message).partition(";")
-    encoding = encoding.strip()
-    if encoding.lower().startswith(_COLOUR) and "compressed mono" in compression:
+    if encoding.casefold().startswith(_COLOUR) and "compressed mono" in compression.casefold():
         return (
             f"images of {encoding} come in grey, because image_transport compressed their brightness alone: have the "
             "camera's driver publish rgb8 or bgr8, or read its raw topic"
         )
-    if _has_16_bits(message, encoding) and _is_dark(rgb):
+    return ""
+
+
+def darkness(message: Any, rgb: Callable[[], npt.NDArray[np.uint8]]) -> str:
+    """A sentence on an image that is nearly black for want of scaling, and the cure.
+
+    Args:
+        message: The Image or CompressedImage.
+        rgb: Gives what it decodes to, HxWx3 uint8; asked only where samples have 16 bits.
+
+    Returns:
+        Empty if it is not.
+    """
+    encoding = _kind(message).partition(";")[0]
+    if _has_16_bits(message, encoding) and _is_dark(rgb()):
         return (
             f"images of {encoding} are nearly black, because they use at most {_MOST_BITS} of 16 bits and the upper "
             "eight are kept: have the camera's driver scale them to 16 bits, or publish 8 bits (mono8, rgb8)"
@@ -50,7 +56,7 @@ def picture_fault(message: Any, rgb: npt.NDArray[np.uint8]) -> str:
 
 
 def _kind(message: Any) -> str:
-    return str(message.format if hasattr(message, "format") else message.encoding)
+    return str(message.format if hasattr(message, "format") else message.encoding).strip()
 
 
 def _has_16_bits(message: Any, encoding: str) -> bool:

@@ -117,11 +117,13 @@ class _RosbagsFile:
         wanted = [each for each in self._reader.connections if each.topic in names]
         if not wanted:
             return
+        is_mcap = self._encoding != "ros1"
+        # Without an index there is only the order of writing, of which `messages` refuses all but that of the times.
+        read = self._reader.messages_scan if is_mcap and not self._reader.chunks else self._reader.messages
         try:
-            for connection, recorded_ns, data in self._reader.messages(wanted):
-                yield BagMessage(
-                    connection.topic, full_name(connection.msgtype), recorded_ns, bytes(data), self._encoding
-                )
+            for connection, recorded_ns, data in read(wanted):
+                encoding = connection.ext.serialization_format if is_mcap else self._encoding
+                yield BagMessage(connection.topic, full_name(connection.msgtype), recorded_ns, bytes(data), encoding)
         except Exception as error:
             raise _damage(self._path, error) from error
 
@@ -178,7 +180,7 @@ class _Sqlite:
         except BaseException:
             self._database.close()
             raise
-        self.topics = [Topic(str(name), str(kind), counts[key]) for key, name, kind in rows]
+        self.topics = [Topic(str(name), full_name(str(kind)), counts[key]) for key, name, kind in rows]
 
     def messages(self, names: Collection[str]) -> Iterator[BagMessage]:
         yield from self._rows(names)
@@ -194,19 +196,23 @@ class _Sqlite:
         last = None
         try:
             for last in self._database.execute(f"{query} messages.timestamp", tuple(names)):
-                yield BagMessage(*last)
+                yield _row_message(*last)
             return
         except sqlite3.DatabaseError as error:
             if last is not None:
                 raise _damage(self._path, error) from error
         try:  # the time index is at the end of the file; without it, in the order of writing
             for row in self._database.execute(f"{query} messages.id", tuple(names)):
-                yield BagMessage(*row)
+                yield _row_message(*row)
         except sqlite3.DatabaseError as error:
             raise _damage(self._path, error) from error
 
     def close(self) -> None:
         self._database.close()
+
+
+def _row_message(topic: str, kind: str, recorded_ns: int, data: bytes) -> BagMessage:
+    return BagMessage(topic, full_name(kind), recorded_ns, data)
 
 
 def _open_mcap(path: Path) -> Storage:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from desert_seg.errors import DataError, FrameError, quoted
 from desert_seg.image_header import MAX_PIXELS
+from desert_seg.recordings.h264 import nal_units
 from desert_seg.recordings.video_decoder import Decoded, VideoDecoder
 
 
@@ -32,6 +33,7 @@ def video_packet(message: Any) -> VideoPacket:
         stamp, frame_id, name = message.header.stamp, message.header.frame_id, message.encoding.partition(";")[0]
     else:
         stamp, frame_id, name = message.timestamp, message.frame_id, message.format
+    name = name.casefold()
     if "264" in name:
         codec = "h264"
     elif "265" in name or "hevc" in name:
@@ -67,8 +69,13 @@ class VideoStream:
         return [] if self._decoder is None else self._decoder.finish()
 
 
-def broken_video_error(codec: str) -> FrameError:
+def broken_video_error(codec: str, packet: bytes) -> FrameError:
     """The error for a packet that was not decoded."""
+    if not any(nal_units(packet)):
+        return FrameError(
+            f"found a packet of {codec} video without a start code; have the encoder write Annex B, not the form of "
+            "MP4 files, and a whole packet in each message"
+        )
     return FrameError(
         f"found a packet of {codec} video that is broken, or comes before the first key frame or after a lost packet; "
         "have the encoder send key frames often, and let no packet be lost"

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desert_seg.errors import DataError, DesertSegError, FrameError
-from desert_seg.recordings.bag import COMPRESSED_IMAGE, IMAGE, BagMessage, deserialize, serialize
+from desert_seg.recordings.bag import BagMessage, deserialize, serialize
 from desert_seg.recordings.drive import Drive, DriveFrame, OnBad, refuse
 from desert_seg.recordings.image_codec import decode
+from desert_seg.recordings.image_topic import COMPRESSED_IMAGE, IMAGE
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that prepared frames may take."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
-from desert_seg.recordings.bag import sibling_topic
+from desert_seg.recordings.image_topic import sibling_topic
 from desert_seg_ros.bag_benchmark.frames import PreparedFrame
 from desert_seg_ros.bag_benchmark.node_status import NodeStatus
 from desert_seg_ros.cdr import stamp_of, stamped

@@ -13,7 +13,7 @@ from pathlib import Path
 from desert_seg.errors import EngineError
 from desert_seg.files import writing
 from desert_seg.parent import ending_with_us
-from desert_seg.recordings.bag import sibling_topic
+from desert_seg.recordings.image_topic import sibling_topic
 
 NODE_NAME = "segment"
 """The node's default name."""

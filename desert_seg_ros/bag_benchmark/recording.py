@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from desert_seg.recordings.bag import IMAGE, BagWriter
+from desert_seg.recordings.bag import BagWriter
+from desert_seg.recordings.image_topic import IMAGE
 from desert_seg_ros.bag_benchmark.frames import PreparedFrame
 from desert_seg_ros.bag_benchmark.node_status import Counters, NodeStatus
 from desert_seg_ros.bag_benchmark.pace import Pace

@@ -12,8 +12,9 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from desert_seg.artifact import Artifact
 from desert_seg.console import Progress
 from desert_seg.errors import DataError
-from desert_seg.recordings.bag import Bag, find_image_topic, is_bag
+from desert_seg.recordings.bag import Bag, is_bag
 from desert_seg.recordings.drive import Drive, pass_over
+from desert_seg.recordings.image_topic import find_image_topic
 from desert_seg_ros.bag_benchmark.frames import PreparedFrame, stored_transport
 from desert_seg_ros.bag_benchmark.judge import determinism, judge
 from desert_seg_ros.bag_benchmark.masks import Masked, masked_frames

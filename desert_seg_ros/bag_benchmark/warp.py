@@ -21,9 +21,10 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError, FrameError
 from desert_seg.labels import IGNORE
-from desert_seg.recordings.bag import COMPRESSED_IMAGE, IMAGE, Bag, deserialize
+from desert_seg.recordings.bag import Bag, deserialize
 from desert_seg.recordings.drive import DriveFrame
 from desert_seg.recordings.image_codec import decode_mask
+from desert_seg.recordings.image_topic import COMPRESSED_IMAGE, IMAGE
 from desert_seg_ros.bag_benchmark.results import Warped
 
 ODOMETRY = "nav_msgs/msg/Odometry"

@@ -73,6 +73,9 @@ def profile(answer: Answer | None) -> Finding:
         return _own_profile(variable)
     value = os.environ[chosen]
     if chosen == dds.TRANSPORTS:
+        found, cure = dds.unknown_transports()
+        if found:
+            return warning("DDS profile", found, cure)
         return ok("DDS profile", f"none, as {chosen} is {value}")
     if answer is not None and variable not in os.environ:
         found = f"{chosen} is set, and the Fast DDS of this ROS reads {variable}"

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from desert_seg.absent import cure_of_absent
 from desert_seg.dataset_folder import image_and_mask_folders
 from desert_seg.errors import DataError
 from desert_seg.file_kind import kind_of
@@ -117,7 +118,7 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
     path = Path(text).absolute()
     if is_bag(path):
         drive = open_bag(path, topic)
-        drive.warn()
+        drive.warn(darkness=False)  # the levels of all frames are looked at
         return [BagChunk(path, topic, drive.num_frames, drive=drive)]
     if path.is_dir():
         images, _ = image_and_mask_folders(path)
@@ -139,7 +140,8 @@ def find_chunks(text: str, topic: str) -> list[Chunk]:
         if not paths:
             for other in matching:
                 _refuse_other_kind(other)
-            raise DataError(f"found no image at {text}; give an image, a folder of images, a quoted pattern or a bag")
+            cure = cure_of_absent(text, "give an image, a folder of images, a quoted pattern or a bag")
+            raise DataError(f"found no image at {text}; {cure}")
     files = list(zip(frame_names(paths), paths, strict=True))
     return [FileChunk(tuple(files[i : i + FILES_PER_CHUNK])) for i in range(0, len(files), FILES_PER_CHUNK)]
 
