@@ -20,6 +20,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from desert_seg.errors import DesertSegError, shortened
 from desert_seg.share import share_directory
 from desert_seg_ros.environment import require_ros, security_cure, start_ros, use_dds_profile
+from desert_seg_ros.memory import keep_freed_memory
 from desert_seg_ros.node import STOP_S, SegmentationNode
 from desert_seg_ros.parameter_files import unused_parameter_files
 
@@ -41,6 +42,7 @@ def run(arguments: Sequence[str]) -> int:
         use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
     except DesertSegError as error:
         return _refuse(str(error))
+    keep_freed_memory()
     # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt anywhere in the clean-up.
     told_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
