@@ -18,6 +18,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from desert_seg.errors import DesertSegError, shortened
+from desert_seg.memory import keep_freed_memory
 from desert_seg.share import share_directory
 from desert_seg_ros.environment import node_cure, require_ros, security_cure, start_ros, use_dds_profile
 from desert_seg_ros.node import STOP_S, SegmentationNode
@@ -26,6 +27,9 @@ from desert_seg_ros.remappings import unused_remappings
 
 LOOK_S = 0.5
 """How often to check whether the process is to end."""
+
+KEPT_BYTES = 2**26
+"""Memory that frames have freed and that is kept for the next ones."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -42,6 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         use_dds_profile(share_directory() / "config" / "fastdds_shm.xml")
     except DesertSegError as error:
         return _refuse(str(error))
+    keep_freed_memory(KEPT_BYTES)
     # rclpy's own handler ends the spinning; Python's would raise KeyboardInterrupt anywhere in the clean-up.
     told_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

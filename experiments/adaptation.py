@@ -22,6 +22,7 @@ from rich.table import Table
 from desert_seg.artifact import load_artifact
 from desert_seg.console import Console
 from desert_seg.labels import LabelMap, load_label_map
+from desert_seg.memory import keep_freed_memory
 from desert_seg.scoring import mean_iou
 from desert_seg.share import find_artifact
 from desert_seg_train.adapt.command import RATES
@@ -34,7 +35,6 @@ from desert_seg_train.data.sources import Source, absent_classes, open_source
 from desert_seg_train.evaluate.comparison import compare
 from desert_seg_train.train.config import LossConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
-from desert_seg_train.train.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import tyro
 from torch import nn
 
 from desert_seg.console import Console
+from desert_seg.memory import keep_freed_memory
 from desert_seg.network import NetworkConfig, SegmentationNetwork
 from desert_seg_train.train.config import NetworkChoice, OptimizerConfig
-from desert_seg_train.train.memory import keep_freed_memory
 from desert_seg_train.train.mixed_precision import keep_depthwise_in_float32
 from desert_seg_train.train.optimization import make_optimizer
 

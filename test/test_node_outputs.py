@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from conftest import ROOT
 
 rclpy = pytest.importorskip("rclpy")
 
+import built_messages  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy  # noqa: E402
@@ -114,16 +116,20 @@ def test_all_outputs_are_reliable_and_volatile_and_keep_one(peer):
     assert labels.qos_profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL
 
 
-def test_where_vision_msgs_is_installed_label_info_names_the_same_classes_as_the_json(peer):
-    vision_msgs = pytest.importorskip("vision_msgs.msg", reason="vision_msgs, which is optional, is not installed")
-    infos, texts = (
-        peer.listen("label_info", vision_msgs.LabelInfo, LATCHED),
-        peer.listen("label_info_json", String, LATCHED),
-    )
+def test_with_vision_msgs_the_classes_are_on_label_info_and_still_in_json(start, tmp_path_factory, monkeypatch):
+    built_messages.provide(built_messages.VISION_MSGS, tmp_path_factory, monkeypatch)
+    from vision_msgs.msg import LabelInfo
+
+    began = time.time()
+    _, peer = start("labelled", "-p", "speed:=fast")
+    infos, texts = peer.listen("label_info", LabelInfo, LATCHED), peer.listen("label_info_json", String, LATCHED)
     peer.until(lambda: infos and texts, "both class lists")
     named = {each.class_id: each.class_name for each in infos[0].class_map}
     assert named == {each["id"]: each["name"] for each in json.loads(texts[0].data)["classes"]}
-    assert infos[0].header.stamp.sec > 0
+    assert int(began) <= infos[0].header.stamp.sec <= time.time()
+    peer.set_parameter("confidence_threshold", 0.25)
+    peer.until(lambda: infos[1:] and texts[1:], "both class lists with the new threshold")
+    assert infos[1].threshold == json.loads(texts[1].data)["threshold"] == 0.25
 
 
 def test_an_incompatible_subscriber_is_named_in_diagnostics_while_it_exists(peer, frame):

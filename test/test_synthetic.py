@@ -27,6 +27,7 @@ from desert_seg_train.synth.renderer import Renderer
 from desert_seg_train.synth.rocks import Geology, Rock
 from desert_seg_train.synth.scene import Scene
 from desert_seg_train.synth.worlds import LABELS, Layer, dump_world, load_world, shipped_worlds
+from experiments.ground import Options, distances
 
 SIZE = {"width": 240, "height": 135}
 NUM_FRAMES = 7  # two scenes
@@ -192,6 +193,15 @@ def test_consecutive_frames_of_a_drive_agree_when_warped_by_depth_and_pose(drive
         within_a_pixel = (np.stack(neighbours) == mask[seen]).any(0)
         assert within_a_pixel.mean() > 0.95
         assert warped.mean() > np.mean(mask[seen] == next_mask[seen]) + 0.1
+
+
+def test_obstacles_of_a_rendered_drive_are_where_its_depth_has_them_within_the_stated_errors(drive):
+    """The errors are those that docs/readers.md states of nine in ten columns, for a camera of known pitch."""
+    true, found = distances(drive, Options((drive,)), with_pose=False)
+    for near_m, far_m, error_m in ((4, 6, 0.3), (6, 8, 0.85), (8, 10, 1.1)):
+        in_band = (near_m < true) & (true <= far_m)
+        assert in_band.sum() >= 30
+        assert np.quantile(np.abs(found - true)[in_band], 0.9) < error_m
 
 
 @pytest.mark.parametrize("name", REAL_SHARES)

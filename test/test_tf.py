@@ -8,8 +8,7 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy")
 
-import tf2_messages  # noqa: E402
-from conftest import made_once  # noqa: E402
+import built_messages  # noqa: E402
 from geometry_msgs.msg import PoseStamped, TransformStamped  # noqa: E402
 from ros import LATCHED, DiagnosticArray, Image, latest  # noqa: E402
 from sensor_msgs.msg import CameraInfo  # noqa: E402
@@ -31,9 +30,7 @@ COVERED_S = 5
 @pytest.fixture
 def tf_message(tmp_path_factory, monkeypatch):
     """The type of /tf: this ROS's, or one that is built for the test."""
-    if not tf2_messages.INSTALLED:
-        tf2_messages.require_build()
-        tf2_messages.use(made_once(tmp_path_factory, "tf2_messages", tf2_messages.build), monkeypatch)
+    built_messages.provide(built_messages.TF2_MSGS, tmp_path_factory, monkeypatch)
     from tf2_msgs.msg import TFMessage
 
     return TFMessage

@@ -25,6 +25,7 @@ from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.images import read_image
 from desert_seg.labels import load_label_map
+from desert_seg.memory import keep_freed_memory
 from desert_seg.network import SegmentationNetwork
 from desert_seg_train.adapt.config import AdaptConfig
 from desert_seg_train.adapt.judgement import Judgement, PlaceChange, write_judgement
@@ -41,7 +42,6 @@ from desert_seg_train.export.config import ExportConfig
 from desert_seg_train.saving import save_network
 from desert_seg_train.train.config import LossConfig, OptimizerConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
-from desert_seg_train.train.memory import keep_freed_memory
 
 ARTIFACT = "artifact"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from desert_seg.checkpoint import read_checkpoint
 from desert_seg.console import Console
+from desert_seg.memory import keep_freed_memory
 from desert_seg.weights import network_from_checkpoint
 from desert_seg_train.saving import save_network, without_folders
 from desert_seg_train.train.config import TrainConfig
@@ -21,7 +22,6 @@ from desert_seg_train.train.devices import make_fabric
 from desert_seg_train.train.display import TrainingDisplay
 from desert_seg_train.train.epoch import finish_epoch, train_epoch
 from desert_seg_train.train.limits import check_settings
-from desert_seg_train.train.memory import keep_freed_memory
 from desert_seg_train.train.setup import Training, set_up
 from desert_seg_train.train.stopping import StoppedError, stop_signals
 

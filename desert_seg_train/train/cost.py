@@ -28,12 +28,12 @@ from desert_seg.console import Console
 from desert_seg.errors import DesertSegError
 from desert_seg.files import write_text
 from desert_seg.machine import processor
+from desert_seg.memory import keep_freed_memory
 from desert_seg_train.data.crops import Crops, batches
 from desert_seg_train.data.sampling import Sampler
 from desert_seg_train.train.command import train
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.train.losses import CrossEntropyAndDice
-from desert_seg_train.train.memory import keep_freed_memory
 from desert_seg_train.train.optimization import make_optimizer
 from desert_seg_train.train.setup import network_config_of, open_sources
 from desert_seg_train.train.start import start_network

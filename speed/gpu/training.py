@@ -14,11 +14,11 @@ from dataclasses import replace
 import torch
 
 from desert_seg.console import Console
+from desert_seg.memory import keep_freed_memory
 from desert_seg_train.train.config import TrainConfig
 from desert_seg_train.train.devices import make_fabric
 from desert_seg_train.train.display import TrainingDisplay
 from desert_seg_train.train.epoch import finish_epoch, train_epoch
-from desert_seg_train.train.memory import keep_freed_memory
 from desert_seg_train.train.run_state import Position
 from desert_seg_train.train.setup import Training, set_up
 from desert_seg_train.train.stopping import stop_signals
