@@ -57,7 +57,7 @@ def view(config: ViewConfig) -> None:
             if not is_wanted():
                 break
             if num_shown == 0:
-                recording.send_blueprint(layout(rerun, truth is not None))
+                recording.send_blueprint(layout(rerun, len(segmenter.labels), truth is not None))
             scene.add(num_shown, frame.stamp_ns, rgb, result, truth)
             num_shown += 1
         if not num_shown and bad:
