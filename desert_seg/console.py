@@ -7,7 +7,9 @@ commands import this.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import rich.console
@@ -51,6 +53,15 @@ class Console(rich.console.Console):
         hang = len(start)
         text = Text.assemble(start, rest)
         super().print(self._line(text, hang) if self.is_terminal else text, soft_wrap=True)
+
+    def print_command(self, about: str, *words: str | Path) -> None:
+        """Print what a command does, and the command as a shell takes it, which is never broken: it is to be copied."""
+        command = shlex.join(map(str, words))
+        if self.is_terminal:
+            self.print(f"{about}:")
+            super().print(f"  {command}", soft_wrap=True)
+        else:
+            self.print(f"{about}: {command}")
 
     def _wrapped(self, text: str | Text) -> Text:
         lines = (Text(text) if isinstance(text, str) else text).split("\n", allow_blank=True)

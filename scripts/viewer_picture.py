@@ -30,8 +30,8 @@ def main() -> None:
         folder = Path(name)
         view(ViewConfig(ROOT / "sample_drive", ROOT / "models" / "light", folder / "drive.rrd", limit=FRAMES))
         size = "x".join(map(str, WINDOW))
-        command = [viewer_program(), "--hide-welcome-screen", "--port", "auto", "--bind", "127.0.0.1"]
-        command += ["--window-size", size, "--screenshot-to", folder / "view.png", folder / "drive.rrd"]
+        command = [str(viewer_program()), "--hide-welcome-screen", "--port", "auto", "--bind", "127.0.0.1"]
+        command += ["--window-size", size, "--screenshot-to", str(folder / "view.png"), str(folder / "drive.rrd")]
         subprocess.run(command, env=quiet_environment(folder), check=True)
         picture = Image.open(folder / "view.png").convert("RGB").resize(WINDOW, Image.Resampling.LANCZOS)
     picture.save(PATH, quality=80, optimize=True)

@@ -56,3 +56,11 @@ def test_further_lines_begin_below_what_they_belong_to():
         "disk    free some, or work in another",
         "        folder (--out, TMPDIR)",
     ]
+
+
+def test_a_command_to_be_copied_is_quoted_as_a_shell_takes_it_and_stays_whole():
+    screen, pipe = terminal(20), terminal(20, is_terminal=False)
+    for console in (screen, pipe):
+        console.print_command("look at it and open it", "desert-seg", "view", "my drive/out.rrd")
+    assert screen.file.getvalue() == "look at it and open\nit:\n  desert-seg view 'my drive/out.rrd'\n"
+    assert pipe.file.getvalue() == "look at it and open it: desert-seg view 'my drive/out.rrd'\n"
