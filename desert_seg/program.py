@@ -81,14 +81,23 @@ def run_program(name: str, prepare: Callable[[Sequence[str]], Work], arguments: 
 
 def fail(sentence: str) -> NoReturn:
     """Exit with 1 and a sentence, which a terminal shows in whole words."""
-    text = f"error: {sentence}"
-    if sys.stderr.isatty():
-        import shutil
+    sys.exit(_as_shown(f"error: {sentence}"))
 
-        from desert_seg.wrapping import wrapped
 
-        text = wrapped(text, shutil.get_terminal_size().columns)
-    sys.exit(text)
+def fail_at_command_line(sentence: str) -> NoReturn:
+    """Exit with 2 and a sentence, as parsers of command lines do."""
+    sys.stderr.write(_as_shown(f"error: {sentence}") + "\n")
+    sys.exit(2)
+
+
+def _as_shown(text: str) -> str:
+    if not sys.stderr.isatty():
+        return text
+    import shutil
+
+    from desert_seg.wrapping import wrapped
+
+    return wrapped(text, shutil.get_terminal_size().columns)
 
 
 def _end(error: BaseException) -> None:

@@ -21,11 +21,11 @@ from functools import partial, reduce
 from itertools import chain
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.files import check_output_file, check_output_folder
-from desert_seg.program import Work, run_program
+from desert_seg.program import Work, fail_at_command_line, run_program
 from desert_seg.share import find_artifact
 
 GROUPS = {
@@ -74,7 +74,7 @@ def prepare(arguments: Sequence[str]) -> Work:
     if name not in COMMANDS and os.access(program, os.X_OK):
         os.execv(program, [str(program), *arguments[1:]])
     if name not in COMMANDS and not name.startswith("-"):
-        raise _unknown_command(name)
+        _refuse_unknown(name)
     try:
         name, config = parse(list(arguments))
         _check_outputs(config)
@@ -112,11 +112,11 @@ def _missing_package(name: str, error: ModuleNotFoundError) -> Exception:
     )
 
 
-def _unknown_command(name: str) -> DesertSegError:
+def _refuse_unknown(name: str) -> NoReturn:
     names = [*COMMANDS, *PROGRAMS]
     near = get_close_matches(name, names, 1)
     cure = f"write `desert-seg {near[0]}`" if near else "`desert-seg` alone says what each does"
-    return DesertSegError(f"found the command {name!r}, expected one of: {', '.join(names)}; {cure}")
+    fail_at_command_line(f"found the command {name!r}, expected one of: {', '.join(names)}; {cure}")
 
 
 def _check_outputs(config: Any) -> None:
