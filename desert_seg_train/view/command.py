@@ -16,7 +16,6 @@ from desert_seg.errors import DataError, DesertSegError, FrameError
 from desert_seg.labels import LabelMap, load_label_map
 from desert_seg.recordings.drive import Drive, DriveFrame, open_drive, refuse_left_out
 from desert_seg.segmenter import Segmenter, SegmentOptions
-from desert_seg_train.evaluate.wording import counted
 from desert_seg_train.view.config import ViewConfig
 from desert_seg_train.view.output import check_display, to_file, to_viewer, viewer
 from desert_seg_train.view.rerun_quiet import load_rerun
@@ -63,12 +62,11 @@ def view(config: ViewConfig) -> None:
             num_shown += 1
         if not num_shown and bad:
             raise bad[0]
+    shown = f"{num_shown} frame{'' if num_shown == 1 else 's'}"
     if config.save:
-        console.print_command(
-            f"{counted(num_shown, 'frame')} in {config.save}; open it", "desert-seg", "view", config.save
-        )
+        console.print_command(f"{shown} in {config.save}; open it", "desert-seg", "view", config.save)
     else:
-        console.print(f"{counted(num_shown, 'frame')} shown")
+        console.print(f"{shown} shown")
     refuse_left_out(config.input, bad)
 
 
