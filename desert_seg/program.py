@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from desert_seg.errors import DesertSegError, is_out_of_memory
 
@@ -79,6 +79,27 @@ def run_program(name: str, prepare: Callable[[Sequence[str]], Work], arguments: 
         _on_stop(_leave)  # what is still running would be interrupted with a traceback
 
 
+def fail(sentence: str) -> NoReturn:
+    """Exit with 1 and a sentence, which a terminal shows in whole words."""
+    sys.exit(_as_shown(f"error: {sentence}"))
+
+
+def fail_at_command_line(sentence: str) -> NoReturn:
+    """Exit with 2 and a sentence, as parsers of command lines do."""
+    sys.stderr.write(_as_shown(f"error: {sentence}") + "\n")
+    sys.exit(2)
+
+
+def _as_shown(text: str) -> str:
+    if not sys.stderr.isatty():
+        return text
+    import shutil
+
+    from desert_seg.wrapping import wrapped
+
+    return wrapped(text, shutil.get_terminal_size().columns)
+
+
 def _end(error: BaseException) -> None:
     """Exit with a sentence if there is one for the error."""
     if isinstance(error, KeyboardInterrupt):
@@ -87,20 +108,20 @@ def _end(error: BaseException) -> None:
         _discard_output()
         sys.exit(1)
     if is_out_of_memory(error) and not (isinstance(error, DesertSegError) and "memory" in str(error)):
-        sys.exit(f"error: {_OUT_OF_MEMORY}")
+        fail(_OUT_OF_MEMORY)
     if isinstance(error, DesertSegError):
-        sys.exit(f"error: {error}")
+        fail(str(error))
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         found = ascii(error.object[max(0, error.start - 40) : error.end + 40])
-        sys.exit(f"error: found the name {found}, expected valid UTF-8; rename the file or folder")
+        fail(f"found the name {found}, expected valid UTF-8; rename the file or folder")
     if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):
-        sys.exit("error: there is no folder for temporary files; set TMPDIR to one that has room and may be written to")
+        fail("there is no folder for temporary files; set TMPDIR to one that has room and may be written to")
     if isinstance(error, OSError):
         from desert_seg.files import is_refusal, refusal
 
         if is_refusal(error):
             _discard_output()
-            sys.exit(f"error: {refusal(error.filename or 'a result, the output or a temporary file', error)}")
+            fail(refusal(error.filename or "a result, the output or a temporary file", error))
 
 
 def _on_stop(handler: Callable[[int, FrameType | None], None]) -> None:

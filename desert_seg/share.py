@@ -54,6 +54,11 @@ def find_artifact(name_or_path: str) -> Path:
     )
 
 
+def artifact_name(path: Path) -> str:
+    """What a person types to have this artifact: a shipped model's name, any other's path."""
+    return path.name if is_shipped(path) and not Path(path.name).is_dir() else str(path)
+
+
 def is_shipped(path: Path) -> bool:
     """True for a model that was installed with the package; commands read it but do not change it."""
     try:

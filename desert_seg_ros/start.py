@@ -10,12 +10,14 @@ import sys
 USAGE = """\
 usage: segment_node [--help | --version] [--ros-args ...]
 
-The segmentation node: subscribes to a camera's images and publishes class masks, until it is told to stop.
+The segmentation node: subscribes to a camera's images and publishes class
+masks, until it is told to stop.
 
   segment_node --ros-args -r image:=/camera/image_raw -p artifact:=light
   segment_node --ros-args --params-file params.yaml
 
-`ros2 param describe /segment NAME` explains a parameter of a running node; docs/reference/parameters.md lists them all.
+`ros2 param describe /segment NAME` explains a parameter of a running node;
+docs/reference/parameters.md lists them all.
 """
 
 
@@ -41,7 +43,7 @@ def main() -> None:
 def _answer(arguments: list[str]) -> None:
     """Print what is asked for instead of running the node; exits with 1 if that is nothing we know."""
     from desert_seg.errors import DesertSegError
-    from desert_seg.program import installed_version
+    from desert_seg.program import fail, installed_version
 
     try:
         if arguments in (["--help"], ["-h"]):
@@ -54,7 +56,7 @@ def _answer(arguments: list[str]) -> None:
                 "remappings after --ros-args"
             )
     except DesertSegError as error:
-        sys.exit(f"error: {error}")
+        fail(str(error))
 
 
 if __name__ == "__main__":

@@ -8,21 +8,24 @@ looked for as a program `desert-seg-NAME`, as git does.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial, reduce
 from itertools import chain
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from desert_seg.errors import DataError, DesertSegError
 from desert_seg.files import check_output_file, check_output_folder
-from desert_seg.program import Work, run_program
+from desert_seg.program import Work, fail_at_command_line, run_program
 from desert_seg.share import find_artifact
 
 GROUPS = {
@@ -70,6 +73,8 @@ def prepare(arguments: Sequence[str]) -> Work:
     program = Path(sys.argv[0]).with_name(f"desert-seg-{name}")
     if name not in COMMANDS and os.access(program, os.X_OK):
         os.execv(program, [str(program), *arguments[1:]])
+    if name not in COMMANDS and not name.startswith("-"):
+        _refuse_unknown(name)
     try:
         name, config = parse(list(arguments))
         _check_outputs(config)
@@ -105,6 +110,13 @@ def _missing_package(name: str, error: ModuleNotFoundError) -> Exception:
     return DesertSegError(
         f"desert-seg {name} needs the package {error.name}; install the extra: pip install '.[train]'"
     )
+
+
+def _refuse_unknown(name: str) -> NoReturn:
+    names = [*COMMANDS, *PROGRAMS]
+    near = get_close_matches(name, names, 1)
+    cure = f"write `desert-seg {near[0]}`" if near else "`desert-seg` alone says what each does"
+    fail_at_command_line(f"found the command {name!r}, expected one of: {', '.join(names)}; {cure}")
 
 
 def _check_outputs(config: Any) -> None:
@@ -143,10 +155,41 @@ def parse(arguments: list[str]) -> tuple[str, Any]:
     for name, kind in kinds.items():
         default = {"default": defaults[name]} if name in defaults else {}
         subcommands.append(Annotated[kind, tyro.conf.subcommand(name, prefix_name=False, **default)])
-    config: Any = tyro.cli(reduce(or_, subcommands), args=rest, prog="desert-seg", description=DESCRIPTION)
+    with _whole_words():
+        config: Any = tyro.cli(reduce(or_, subcommands), args=rest, prog="desert-seg", description=DESCRIPTION)
     if isinstance(getattr(config, "model", None), Path):
         config = replace(config, model=find_artifact(str(config.model)))
     return next((name, config) for name, kind in kinds.items() if isinstance(config, kind))
+
+
+@contextmanager
+def _whole_words() -> Iterator[None]:
+    """On a terminal, break help between words: tyro does so in its boxes, and not in the lines above them."""
+    if not sys.stdout.isatty():
+        yield
+        return
+    shown = _Terminal()
+    try:
+        with redirect_stdout(shown):
+            yield
+    finally:
+        shown.seek(0)
+        if text := shown.read():
+            from rich.text import Text
+
+            from desert_seg.console import Console
+
+            Console().print(Text.from_ansi(text))
+
+
+class _Terminal(io.TextIOWrapper):
+    """Keeps what is printed, and looks like the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding=sys.stdout.encoding, errors=sys.stdout.errors, write_through=True)
+
+    def isatty(self) -> bool:
+        return True
 
 
 def config_of(name: str) -> type:

@@ -1,9 +1,15 @@
 """The command line `desert-seg`: help, settings from YAML, and what is said about mistakes."""
 
+import fcntl
+import os
+import pty
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
@@ -49,6 +55,57 @@ def test_without_a_command_all_of_them_are_shown_in_groups_as_wide_as_the_termin
     for group, names in GROUPS.items():
         assert re.findall(r"^  (\S+) +[A-Z]", groups[group], re.MULTILINE)[: len(names)] == list(names)
     assert {"demo", "replay"} <= set(groups["Use a model"].split())
+
+
+def on_a_terminal(code, columns=80):
+    """What a Python program shows on a terminal of its own, without colours."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=its, stdout=its, stderr=its, env={**environment, "TERM": "xterm"}
+    )
+    os.close(its)
+    shown = b""
+    with suppress(OSError):  # at its end
+        while chunk := os.read(ours, 2**16):
+            shown += chunk
+    os.close(ours)
+    process.wait()
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
+
+
+def test_every_help_text_has_lines_of_whole_words_on_a_narrow_terminal():
+    code = (
+        "from desert_seg_train.cli import COMMANDS, parse\n"
+        "for name in COMMANDS:\n"
+        "    try: parse([name, '--help'])\n"
+        "    except SystemExit: pass\n"
+        "from desert_seg_ros import demo, replay\n"
+        "from desert_seg_ros.bag_benchmark import options\n"
+        "from desert_seg_ros.start import USAGE\n"
+        "for module in (demo, replay, options): module.make_parser().print_help()\n"
+        "print(USAGE)"
+    )
+    lines = on_a_terminal(code)
+    assert not [line for line in lines if len(line) > 80]
+    assert sum(line.startswith("usage: ") for line in lines) == len(COMMANDS) + 4
+    assert "Look at a recording and at what a model makes of it, in the Rerun viewer; or" in lines
+    assert any(line.startswith("╭─ options ─") for line in lines)
+
+
+def test_an_error_has_lines_of_whole_words_on_a_narrow_terminal():
+    lines = on_a_terminal("from desert_seg.program import fail\nfail('a word ' * 20 + '`and a command`')", columns=40)
+    assert lines[0] == "error: a word a word a word a word a"
+    assert max(map(len, lines)) <= 40
+    assert lines[-1].endswith("`and a command`")
+
+
+@pytest.mark.parametrize(("typed", "cure"), [("trian", "write `desert-seg train`"), ("xyz", "`desert-seg` alone says")])
+def test_a_command_that_does_not_exist_is_answered_with_the_nearest(typed, cure, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        prepare([typed, "--help"])
+    assert re.match(f"error: found the command '{typed}', expected one of: synth, .*; {cure}", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

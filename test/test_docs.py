@@ -199,3 +199,10 @@ def test_every_link_leads_to_a_heading_there_is():
         headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
         slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
         assert anchor in slugs, (page.name, anchor)
+
+
+@pytest.mark.parametrize("template", sorted(ROOT.glob("desert_seg_*/**/*.html.j2")), ids=lambda path: path.parent.name)
+def test_every_page_that_a_command_writes_follows_the_dark_setting_of_its_reader(template):
+    text = template.read_text()
+    assert '<meta name="color-scheme" content="light dark">' in text
+    assert "@media (prefers-color-scheme: dark)" in text

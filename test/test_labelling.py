@@ -240,7 +240,7 @@ def test_only_checked_frames_are_read_if_asked(proposed, tmp_path):
     (tmp_path / "in").mkdir()
     for path in (proposed / "frames").iterdir():
         (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(DataError, match="none of 3 frames is ticked `checked`"):
+    with pytest.raises(DataError, match=r"found none of 3 frames ticked `checked` and with a shape, .* tick those"):
         read_labels(config)
     first = min((tmp_path / "in").glob("*.json"))
     first.write_text(json.dumps(json.loads(first.read_text()) | {"flags": {"checked": True}}))
@@ -285,7 +285,7 @@ def test_a_frame_that_somebody_else_put_into_the_folder_is_not_replaced(correcte
         (ROCK, {"imagePath": "b.png"}, r"b\.png: cannot be read"),
         (ROCK, {"imagePath": 3}, r"a\.json: is no labelme file"),
         (ROCK, {"shapes": [{"points": []}]}, r"a\.json: is no labelme file \('label' is missing\); save it again"),
-        (ROCK, {"shapes": []}, "none of 1 frames is labelled"),
+        (ROCK, {"shapes": []}, "found none of 1 frames with a shape, expected one at least; open them in labelme"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_before_anything_is_written(corrected, shape, changes, sentence):

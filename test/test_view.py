@@ -16,12 +16,14 @@ from desert_seg_train.view.command import view
 from desert_seg_train.view.config import ViewConfig
 from desert_seg_train.view.output import to_file, viewer_of
 from desert_seg_train.view.rerun_quiet import load_rerun, quiet_environment, viewer_program
+from desert_seg_train.view.scene import layout
 
 pytest.importorskip("rerun")
 
 PICTURES = ["image", "overlay", "mask", "confidence", "unknown"]
 CURVES = ["latency_ms/resize", "latency_ms/inference", "latency_ms/decode", "latency_ms/total", "share/unknown"]
 TRUTH = ["truth", "errors", "share/wrong"]
+KEY = "classes"
 
 
 def entities(path, home):
@@ -34,7 +36,7 @@ def entities(path, home):
     text = subprocess.run(print_it, env=environment, check=True, capture_output=True, text=True).stdout
     counts = {}
     for rows, name, columns in re.findall(r"with (\d+) rows .*? - /(\S+) - (.*)", text):
-        if "AnnotationContext" not in columns and not name.startswith("__"):
+        if not re.search("AnnotationContext|SeriesLines", columns) and not name.startswith("__"):
             counts[name] = counts.get(name, 0) + int(rows)
     return counts
 
@@ -57,6 +59,7 @@ def test_a_drive_with_truth_is_saved_with_all_pictures_curves_and_errors(tmp_pat
     assert {name: found[name] for name in (*PICTURES, *CURVES, *TRUTH)} == dict.fromkeys(
         (*PICTURES, *CURVES, *TRUTH), 2
     )
+    assert KEY in found
     assert f"2 frames in {path}; open it: desert-seg view {path}" in capsys.readouterr().out.replace("\n", "")
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     assert not any("rerun" in str(each) for each in home.rglob("*"))
@@ -82,6 +85,16 @@ def test_where_no_frame_can_be_read_nothing_is_saved(tmp_path, home, tiny_artifa
     with pytest.raises(DesertSegError):
         view(ViewConfig(tmp_path / "images", tiny_artifact.path, save=tmp_path / "out.rrd"))
     assert not (tmp_path / "out.rrd").exists()
+
+
+@pytest.mark.parametrize("has_truth", [True, False])
+def test_everything_that_is_logged_is_in_the_window_and_the_viewers_own_panels_are_closed(has_truth):
+    window = layout(load_rerun(), 7, has_truth)
+    pictures, curves = window.root_container.contents
+    shown = [f"{view.origin}".strip("/") for view in (*pictures.contents, *curves.contents)]
+    logged = {name.split("/")[0] for name in (*PICTURES, *CURVES, *(TRUTH if has_truth else ())) if name}
+    assert sorted(shown) == sorted({*logged, KEY})
+    assert window.collapse_panels
 
 
 def test_without_a_display_saving_is_offered(home):

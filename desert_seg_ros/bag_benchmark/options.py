@@ -15,16 +15,22 @@ DEFAULT_MODEL = "light"
 LIVE_IMAGE_TOPIC = "/camera/image_raw"
 
 DESCRIPTION = """\
-Replay a bag through the live segmentation node and measure it from outside: latency, throughput, jitter, drops by
-cause, processor and memory use, stability of the masks, and accuracy where the bag has ground truth."""
+Replay a bag through the live segmentation node and measure it from outside:
+latency, throughput, jitter, drops by cause, processor and memory use, stability
+of the masks, and accuracy where the bag has ground truth."""
 
 EPILOG = """\
 examples:
-  desert-seg-benchmark my_drive                                         as recorded
-  desert-seg-benchmark my_drive --rate 10 20 30 60 --seconds 20         four runs of 20 s
-  desert-seg-benchmark my_drive --deterministic                         are the masks of two runs the same?
-  desert-seg-benchmark my_drive --rate 2x-sustainable --seconds 600     ten minutes at twice the sustainable rate
-  desert-seg-benchmark my_drive --param tta:=flip --param threads:=1    with other node parameters"""
+  as recorded:
+    desert-seg-benchmark my_drive
+  four runs of 20 s:
+    desert-seg-benchmark my_drive --rate 10 20 30 60 --seconds 20
+  are the masks of two runs the same?
+    desert-seg-benchmark my_drive --deterministic
+  ten minutes at twice the sustainable rate:
+    desert-seg-benchmark my_drive --rate 2x-sustainable --seconds 600
+  with other node parameters:
+    desert-seg-benchmark my_drive --param tta:=flip --param threads:=1"""
 
 
 @dataclass(frozen=True)

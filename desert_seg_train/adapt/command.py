@@ -257,7 +257,8 @@ def _write(
     )
     console.print(f"wrote {path}")
     if not config.export:
-        console.print(f"to run it with any engine: desert-seg export --model {path} --out models/{config.out.name}")
+        out = f"models/{config.out.name}"
+        console.print_command("to run it with any engine", "desert-seg", "export", "--model", path, "--out", out)
         return path
     images = config.out / PLACE if config.unlabelled else config.out / LESSONS
     export(ExportConfig(config.export, model=path, images=images))

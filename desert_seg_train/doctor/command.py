@@ -70,6 +70,6 @@ def examine() -> Iterator[Finding]:
 
 def _print(console: Console, finding: Finding) -> None:
     level = Text(f"{finding.level:8}", STYLES[finding.level])
-    console.print(Text.assemble(level, f"{finding.subject:20}{finding.found}"))
+    console.print_hanging(Text.assemble(level, f"{finding.subject:20}"), finding.found)
     if finding.cure:
-        console.print(Text.assemble(" " * 28, ("cure: ", "bold"), finding.cure))
+        console.print_hanging(" " * 28, Text.assemble(("cure: ", "bold"), finding.cure))

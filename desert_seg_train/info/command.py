@@ -42,9 +42,14 @@ def info(config: InfoConfig) -> None:
     if card.calibration is not None:
         _print_pairs(console, _calibrated(card.calibration))
     console.print(_classes(card.label_map))
-    sizes = {path.name: f"{path.stat().st_size / 1e6:.1f} MB" for path in sorted(artifact.path.iterdir())}
+    sizes = {path.name: size(path.stat().st_size) for path in sorted(artifact.path.iterdir())}
     _print_pairs(console, sizes)
     _print_pairs(console, {f"on {processor()}": "", **_engines(artifact)})
+
+
+def size(num_bytes: int) -> str:
+    """In the unit that leaves digits to read."""
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.1f} kB"
 
 
 def _calibrated(calibration: Calibration) -> dict[str, str]:

@@ -6,7 +6,6 @@ desert-seg label my_drive --model models/light --count 20 --out out/label
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,6 +19,7 @@ from desert_seg.folder import new_folder
 from desert_seg.images import write_image
 from desert_seg.levels import few_levels, uses_few_levels
 from desert_seg.segmenter import Segmenter, SegmentOptions
+from desert_seg.share import artifact_name
 from desert_seg_train.label.config import LabelConfig
 from desert_seg_train.label.labelme import LabelledImage, write_labelme, write_labels_txt
 from desert_seg_train.label.polygons import to_polygons
@@ -45,14 +45,13 @@ def label(config: LabelConfig) -> None:
     """
     console = Console()
     num_written, unreadable = propose(config, console)
-    inputs = shlex.join(config.inputs)
-    for line in (
-        f"wrote {config.out}: {num_written} frames in {FRAMES}/, {LABELS}, {PREVIEW}",
-        f"correct them and tick `checked`: {shlex.join(labelme_command(config.out))}",
-        f"then: desert-seg read-labels {config.out} --model {config.model} --out {config.out / 'dataset'}",
-        f"all of this, and a model taught by it, in one command: desert-seg site {inputs} --model {config.model}",
-    ):
-        console.print(line)
+    model, dataset = artifact_name(config.model), config.out / "dataset"
+    console.print(f"wrote {config.out}: {num_written} frames in {FRAMES}/, {LABELS}, {PREVIEW}")
+    console.print_command("correct them and tick `checked`", *labelme_command(config.out))
+    console.print_command("then", "desert-seg", "read-labels", config.out, "--model", model, "--out", dataset)
+    console.print_command(
+        "all of this, and a model taught by it, in one command", "desert-seg", "site", *config.inputs, "--model", model
+    )
     if unreadable:
         raise DataError(unreadable)
 

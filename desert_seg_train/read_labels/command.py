@@ -23,6 +23,7 @@ from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
 from desert_seg.images import read_file, read_image, read_orientation, write_image
 from desert_seg.labels import IGNORE, LabelMap, load_label_map, shipped_label_maps
+from desert_seg.share import artifact_name
 from desert_seg_train.label.command import FRAMES
 from desert_seg_train.label.labelme import LabelledImage, label_values, read_labelme
 from desert_seg_train.label.polygons import to_mask
@@ -41,8 +42,11 @@ def read_labels(config: ReadLabelsConfig) -> None:
     """
     console = Console()
     collect(config, console)
-    adapt = f"desert-seg adapt {config.model} --frames {config.out} --label-map {config.out / LABEL_MAP}"
-    console.print(f"teach them to the model: {adapt} --out runs/{config.out.resolve().name}")
+    console.print_command(
+        "teach them to the model",
+        *("desert-seg", "adapt", artifact_name(config.model), "--frames", config.out),
+        *("--label-map", config.out / LABEL_MAP, "--out", f"runs/{config.out.resolve().name}"),
+    )
 
 
 def collect(config: ReadLabelsConfig, console: Console) -> None:
@@ -148,8 +152,11 @@ def _labelled_files(
     unchecked = sum(not labelled.is_checked for labelled in files.values())
     taken = {p: each for p, each in files.items() if each.polygons and (each.is_checked or not config.checked)}
     if not taken:
+        wanted = "ticked `checked` and with a shape" if config.checked else "with a shape"
         raise DataError(
-            f"{folder}: none of {len(files)} frames is {'ticked `checked`' if config.checked else 'labelled'}"
+            f"{folder}: found none of {len(files)} frames {wanted}, "
+            f"expected one at least; open them in labelme, {'tick' if config.checked else 'label'} those that you have "
+            "looked at, and save them"
         )
     remarks = []
     if len(taken) < len(files):

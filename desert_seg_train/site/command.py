@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -85,8 +84,8 @@ def _corrected(config: SiteConfig, labels: LabelSet, console: Console) -> list[P
         _choose(config, folder, console)
     files = checked_files(folder / FRAMES, labels)
     if not files:
-        labelme = shlex.join(labelme_command(folder))
-        console.print(f"correct the frames in labelme (pip install labelme) and tick `checked` on each: {labelme}")
+        about = "correct the frames in labelme (pip install labelme) and tick `checked` on each"
+        console.print_command(about, *labelme_command(folder))
         if have_corrected(folder, console):
             files = checked_files(folder / FRAMES, labels)
     if not files:

@@ -57,15 +57,16 @@ def view(config: ViewConfig) -> None:
             if not is_wanted():
                 break
             if num_shown == 0:
-                recording.send_blueprint(layout(rerun, truth is not None))
+                recording.send_blueprint(layout(rerun, len(segmenter.labels), truth is not None))
             scene.add(num_shown, frame.stamp_ns, rgb, result, truth)
             num_shown += 1
         if not num_shown and bad:
             raise bad[0]
-    console.print(
-        f"{num_shown} frames "
-        + (f"in {config.save}; open it: desert-seg view {config.save}" if config.save else "shown")
-    )
+    shown = f"{num_shown} frame{'' if num_shown == 1 else 's'}"
+    if config.save:
+        console.print_command(f"{shown} in {config.save}; open it", "desert-seg", "view", config.save)
+    else:
+        console.print(f"{shown} shown")
     refuse_left_out(config.input, bad)
 
 

@@ -20,6 +20,16 @@ RIGHT = 254
 OVERLAY_ALPHA = 0.5
 _JPEG_QUALITY = 90
 _UNKNOWN_COLOR = (255, 0, 255)
+_KEY_ROWS, _KEY_COLUMN = 6, 3
+"""Classes below each other in the picture of their colours, and how far its columns are apart, in rows."""
+_CURVE_COLORS = {
+    "latency_ms/resize": (90, 200, 250),
+    "latency_ms/inference": (255, 170, 50),
+    "latency_ms/decode": (110, 220, 110),
+    "latency_ms/total": (240, 240, 240),
+    "share/unknown": _UNKNOWN_COLOR,
+    "share/wrong": (255, 170, 50),
+}
 
 
 class Scene:
@@ -38,6 +48,11 @@ class Scene:
         }
         for name, legend in legends.items():
             recording.log(name, rerun.AnnotationContext(legend), static=True)
+        places = [(index // _KEY_ROWS * _KEY_COLUMN, index % _KEY_ROWS) for index in range(len(labels))]
+        key = rerun.Points2D(places, colors=labels.colors, labels=labels.names, radii=0.12, show_labels=True)
+        recording.log("classes", key, static=True)
+        for name, color in _CURVE_COLORS.items():
+            recording.log(name, rerun.SeriesLines(colors=color, names=name.split("/")[1]), static=True)
 
     def add(
         self,
@@ -79,15 +94,19 @@ class Scene:
         )
 
 
-def layout(rerun: Any, has_truth: bool) -> Any:
-    """The window: pictures above, curves below."""
+def layout(rerun: Any, num_classes: int, has_truth: bool) -> Any:
+    """The window: pictures and the classes' colours above, curves below; the viewer's own panels begin closed."""
     blueprint = rerun.blueprint
     pictures = ["image", "overlay", "mask", "confidence", "unknown", *(["truth", "errors"] if has_truth else [])]
     views = [blueprint.Spatial2DView(origin=f"/{name}", name=name) for name in pictures]
+    width = -(-num_classes // _KEY_ROWS) * _KEY_COLUMN
+    bounds = blueprint.VisualBounds2D(x_range=[-1.5, width - 1.5], y_range=[-0.7, _KEY_ROWS - 0.3])
+    views.append(blueprint.Spatial2DView(origin="/classes", name="classes", visual_bounds=bounds))
     curves = [
         blueprint.TimeSeriesView(origin="/latency_ms", name="latency, ms"),
         blueprint.TimeSeriesView(origin="/share", name="share of pixels"),
     ]
     return blueprint.Blueprint(
-        blueprint.Vertical(blueprint.Grid(*views), blueprint.Horizontal(*curves), row_shares=[3, 1])
+        blueprint.Vertical(blueprint.Grid(*views), blueprint.Horizontal(*curves), row_shares=[3, 1]),
+        collapse_panels=True,
     )
