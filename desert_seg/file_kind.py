@@ -5,24 +5,30 @@ Knows nothing of what was expected in its place.
 
 from __future__ import annotations
 
+import shlex
 import stat
 from pathlib import Path
 from typing import NamedTuple
 
 
 class FileKind(NamedTuple):
-    """`name` follows "found" in a sentence, `cure` ends it."""
+    """`name` follows "found" in a sentence, `cure` ends it; a sequence holds many images."""
 
     name: str
     cure: str
+    is_sequence: bool = False
 
 
 _TO_PNG = "convert it to PNG"
 _FROM_FLOATS = "tone-map it to 8 bits and save it as PNG or JPEG"
 _UNPACK = "unpack it and give what is in it"
+_NAME = "VIDEO"
+"""In a cure: the file's name, where it is known."""
+
 _VIDEO = FileKind(
     "a video",
-    "make images of it (mkdir frames && ffmpeg -i VIDEO -qscale:v 2 frames/%06d.jpg) and give their folder",
+    f"make images of it (mkdir frames && ffmpeg -i {_NAME} -qscale:v 2 frames/%06d.jpg) and give their folder",
+    is_sequence=True,
 )
 _CAPTURE = FileKind(
     "a capture of network packets",
@@ -71,14 +77,15 @@ _BRANDS = {
 
 
 def kind_of(path: Path) -> FileKind | None:
-    """What `other_kind` says of a file; None also if it cannot be read, or is no regular file and might block."""
+    """What `other_kind` says of a file, by its name; None also if it cannot be read, or is none and might block."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return None
         with path.open("rb") as file:
-            return other_kind(file.read(_MOST_TELLING))
+            kind = other_kind(file.read(_MOST_TELLING))
     except OSError:
         return None
+    return kind and kind._replace(cure=kind.cure.replace(_NAME, shlex.quote(str(path))))
 
 
 def other_kind(data: bytes) -> FileKind | None:
@@ -89,6 +96,8 @@ def other_kind(data: bytes) -> FileKind | None:
         return _BRANDS.get(bytes(data[8:12]), _VIDEO)
     if data.startswith(b"RIFF") and data[8:12] == b"AVI ":
         return _VIDEO
+    if data.startswith(b"PK\3\4") and b".npy" in data[30:]:
+        return FileKind("NumPy arrays", "save them as PNG")
     if data.startswith(_TAR_MAGIC, _TAR_MAGIC_AT):
         return FileKind("a tar archive", _UNPACK)
     start = data[:24].lower()

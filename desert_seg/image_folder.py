@@ -86,7 +86,8 @@ def no_image(folder: Path) -> tuple[str, str]:
     if cure := _ANNOTATIONS.get(ending):
         return found, cure
     if alike and (kind := kind_of(alike[0])):
-        return f"{found}, the first of which is {kind.name}", kind.cure
+        others_too = ", and so of each other in a folder of its own" if kind.is_sequence and len(alike) > 1 else ""
+        return f"{found}, the first of which is {kind.name}", kind.cure + others_too
     return found, f"give one with files ending in {', '.join(IMAGE_SUFFIXES)}"
 
 
