@@ -10,6 +10,9 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+_NAME = "VIDEO"
+"""In a cure: the file's name, where it is known."""
+
 
 class FileKind(NamedTuple):
     """`name` follows "found" in a sentence, `cure` ends it; a sequence holds many images."""
@@ -18,13 +21,14 @@ class FileKind(NamedTuple):
     cure: str
     is_sequence: bool = False
 
+    def of(self, path: Path) -> FileKind:
+        """The same with a cure that names the file."""
+        return self._replace(cure=self.cure.replace(_NAME, shlex.quote(str(path))))
+
 
 _TO_PNG = "convert it to PNG"
 _FROM_FLOATS = "tone-map it to 8 bits and save it as PNG or JPEG"
 _UNPACK = "unpack it and give what is in it"
-_NAME = "VIDEO"
-"""In a cure: the file's name, where it is known."""
-
 _VIDEO = FileKind(
     "a video",
     f"make images of it (mkdir frames && ffmpeg -i {_NAME} -qscale:v 2 frames/%06d.jpg) and give their folder",
@@ -85,7 +89,7 @@ def kind_of(path: Path) -> FileKind | None:
             kind = other_kind(file.read(_MOST_TELLING))
     except OSError:
         return None
-    return kind and kind._replace(cure=kind.cure.replace(_NAME, shlex.quote(str(path))))
+    return kind and kind.of(path)
 
 
 def other_kind(data: bytes) -> FileKind | None:

@@ -142,6 +142,7 @@ def test_a_colour_that_the_map_does_not_name_is_refused_as_red_green_and_blue():
             r"\[20, 64, 108\] \(1 pixel\), but knows them with red and blue swapped; write red, green and blue",
         ),
         ([0x000000, 0x070707], "every pixel is grey, as if the mask held numbers; give a label map whose keys are"),
+        ([0x6B4113], r"\[107, 65, 19\] \(1 pixel\), each a little off one that it knows, .* without a colour profile"),
         ([0x6C4014] * 9000 + [*range(1, 20)], "mix the values of classes at their edges; export the mask again as PNG"),
     ],
 )
@@ -186,11 +187,14 @@ def test_the_maps_of_other_datasets_speak_of_the_same_seven_classes():
         ([900], range(7), "does not know 900 (2 pixels)"),
         ([1, 4, 7], range(7), "every value is one more than one that it knows"),
         ([0, 4, 7], range(7), "does not know 7 (2 pixels)"),
+        ([1, 4, 5, 255], [0, 3, 4, 255], "every value is one more than one that it knows"),
+        ([0, 3, 255], [1, 4, 6, 255], "every value is one less than one that it knows"),
     ],
 )
 def test_numbers_that_are_moved_are_told_from_those_that_are_missing(values, known, said):
     labels = LabelSet(tuple(map(str, known)), tuple((value, 0, 0) for value in known))
-    label_map = LabelMap("site", labels, dict(zip(known, known, strict=True)))
+    targets = [value if value == IGNORE else index for index, value in enumerate(known)]
+    label_map = LabelMap("site", labels, dict(zip(known, targets, strict=True)))
     with pytest.raises(DataError, match=re.escape(said)):
         label_map.apply(np.repeat(np.array([values], np.uint16), 2, axis=0))
 
