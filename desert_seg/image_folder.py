@@ -23,8 +23,14 @@ UNREAD_SUFFIXES = (
 )
 """Of images that are not read: they are listed beside others, so that reading them says so."""
 
+FROM_JSON = (
+    "if the .json files are labelme's, make masks of them with `desert-seg read-labels`; if they are COCO's, draw "
+    "their polygons as masks (pycocotools: COCO.annToMask), PNG files named like the images"
+)
+"""What to do with files that hold labels in JSON."""
+
 _ANNOTATIONS = {
-    ".json": "if the .json files are labelme's, make masks of them with `desert-seg read-labels`",
+    ".json": FROM_JSON,
     ".txt": "if the .txt files are YOLO's polygons, draw them as masks (cv2.fillPoly), PNG files named like the images",
     ".xml": "if the .xml files are CVAT's, export the task again as `Segmentation mask`, which is PNG files",
 }

@@ -83,6 +83,15 @@ def test_an_unknown_map_or_class_is_answered_with_those_that_exist():
         ("name: x\nclasses: [{name: true, color: [1, 2, 3]}]\nvalues: {1: true}", "found True as the name of a class"),
         ("name: x\nclasses: [{name: ignore, color: [1, 2, 3]}]\nvalues: {1: ignore}", "found a class named ignore"),
         ("name: x\nclasses: [{name: A, color: [1, 2, 3]}]\nvalues: {1:30: A}", "found '1:30' as a raw value"),
+        ("name: x\nclasses: falcon7\nvalues: {0: void}", "no class 'void'; .*, and ignore stands for pixels of none"),
+        (
+            "name: x\nclasses: falcon7\nvalues: {0: Sky}\nignore: [255]",
+            "found the key 'ignore', expected name",
+        ),
+        ("name: x\nclasses: falcon7\nvalues: [Sky]", r"found \['Sky'\] as the values, expected each raw value"),
+        ("name: x\nclasses: [A]\nvalues: {0: A}", "not a label map"),
+        ("name: x\nclasses: [{name: A, color: [1, 2, 3], id: 7}]\nvalues: {0: A}", "found the key 'id' of a class"),
+        ("name: x\nclasses: [{name: '', color: [1, 2, 3]}]\nvalues: {0: ''}", "found the class name '', expected"),
     ],
 )
 def test_a_broken_file_is_refused_by_name(tmp_path, text, message):
