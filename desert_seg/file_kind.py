@@ -81,7 +81,7 @@ _BRANDS = {
 
 
 def kind_of(path: Path) -> FileKind | None:
-    """What `other_kind` says of a file, by its name; None also if it cannot be read, or is none and might block."""
+    """What `other_kind` says of a file, naming it; None also if it cannot be read, or is no file and might block."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return None

@@ -284,7 +284,7 @@ def palette_indices(data: bytes, name: str) -> npt.NDArray[np.uint8]:
 
 
 def read_palette(path: Path) -> list[tuple[int, int, int]] | None:
-    """The colours of an image file's palette, red, green and blue; None without one, or if its indices are all grey.
+    """The colours of an image file's palette, red, green and blue; None without one, or if it is grey in order.
 
     Raises:
         DataError: The file cannot be read.

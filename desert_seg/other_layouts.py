@@ -33,7 +33,9 @@ def other_layout(root: Path, layouts: Sequence[Layout]) -> str:
         cure = "move the images into {}/ and their masks, named like them, into {}/".format(*layouts[0])
     else:
         found, cure = no_image(root)
-    if datasets := _inner_datasets(root, layouts):
+    if (root / "predictions.json").is_file():
+        cure = "these are predictions of `desert-seg predict`; give a folder of images and true masks"
+    elif datasets := _inner_datasets(root, layouts):
         cure = f"give one of its folders: {', '.join(datasets)}"
     elif any(root.glob("*.json")) or (len(places) == 1 and any(root.glob("*/*.json"))):
         cure = FROM_JSON

@@ -82,7 +82,7 @@ class SegmentationFolder:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        """Decode one frame; raises DataError naming the file as `stored` does, or if its mask holds other values."""
+        """Decode one frame; raises DataError as `stored` does, and for values that the label map does not name."""
         image, raw = self.stored(index)
         image_path, mask_path = self.pairs[index]
         return Sample(image_path.stem, image, self.label_map.apply(raw, str(mask_path)))

@@ -93,7 +93,13 @@ def _cut(signs: Sequence[MaskSigns], label_map: LabelMap) -> Iterator[str]:
     large = [value for value in label_map.values if value > 255]
     if label_map.in_color or not large or not found or max(found) > 255:
         return
-    pairs = [(value, kept) for value in large for kept in (value & 255, 255) if kept in found]
+    meaning = label_map.values
+    pairs = [
+        (value, kept)
+        for value in large
+        for kept in (value & 255, 255)
+        if kept in found and meaning[value] != meaning[kept]
+    ]
     if pairs:
         value, kept = pairs[0]
         yield (

@@ -83,6 +83,16 @@ def test_numbers_that_eight_bits_do_not_hold_are_missed_where_what_is_left_of_th
     assert "44, which 300 becomes so, occurs" in sentence
     mask[:3] = 300
     assert sentences([mask], tmp_path=tmp_path) == []
+    mask[:9] = 255
+    both = label_map_from_dict(
+        {
+            "name": "two",
+            "classes": "falcon7",
+            "values": {0: "Trees", 2: "Rocks", 6: "Sky", 255: "ignore", 65535: "ignore"},
+        },
+        "two",
+    )
+    assert sentences([mask], both, tmp_path) == []
 
 
 @pytest.mark.parametrize("same", [True, False])
