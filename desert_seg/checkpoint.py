@@ -44,11 +44,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if path.is_dir():
         return _read_pretrained_folder(path)
     head = _head(path)
-    if path.suffix == ".safetensors":
+    if _is_safetensors(path, head):
         return _read_safetensors(path)
     _check_format(path, head)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # of a path, torch reads the ending
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ArtifactError(_why_not_loaded(path, str(error))) from error
     except Exception as error:  # a damaged file makes the unpickler raise errors of any type
@@ -99,13 +100,25 @@ def _head(path: Path) -> bytes:
         )
     if head.lstrip()[:1] == b"<":
         raise ArtifactError(f"{path}: is a web page, not a checkpoint; download the file itself")
+    if (parts := re.search(r"-(\d+)-of-(\d+)\.", path.name)) and int(parts[2]) > 1:
+        raise ArtifactError(
+            f"{path}: is one of {int(parts[2])} parts of a checkpoint; load them all where it was saved, and {_SAVE}"
+        )
     return head
+
+
+def _is_safetensors(path: Path, head: bytes) -> bool:
+    """Whether the file begins as safetensors does, with a length and JSON, or is named so and nothing else."""
+    is_named_so = path.suffix == ".safetensors"
+    return head[8:9] == b"{" or (is_named_so and not head.startswith((b"PK", b"\x80")))
 
 
 def _check_format(path: Path, head: bytes) -> None:
     """Refuse what torch.save did not write, by its first bytes, and what has changed since, by its checksums."""
     if head.startswith(b"\x80"):  # pickle, as torch.save wrote it before version 1.6
         return
+    if head.lstrip()[:1] == b"{":
+        raise ArtifactError(f"{path}: is a JSON file, which describes weights and holds none; give the file of weights")
     if not head.startswith(b"PK"):
         raise ArtifactError(f"{path}: is no checkpoint of PyTorch, by its first bytes {head[:8]!r}; {_SAVE}")
     try:
@@ -119,6 +132,12 @@ def _check_format(path: Path, head: bytes) -> None:
     names = [entry.filename for entry in entries]
     if any(name.endswith("/constants.pkl") for name in names):
         raise ArtifactError(f"{path}: is a TorchScript program, not a checkpoint; {_SAVE} where it was made")
+    if any(name.endswith("/archive_format") for name in names):
+        raise ArtifactError(
+            f"{path}: is a program that torch.export saved, not a checkpoint; {_SAVE} where it was made"
+        )
+    if any(name.endswith(".npy") for name in names):
+        raise ArtifactError(f"{path}: holds NumPy arrays; load them into the model, and {_SAVE}")
     if is_foreign or not any(name.endswith("/data.pkl") for name in names):
         raise ArtifactError(f"{path}: is an archive, not a checkpoint; unpack it and give the checkpoint inside")
     if damaged is not None:
@@ -143,7 +162,19 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path}: cannot be read as safetensors ({reason}); copy it again") from error
 
 
+_DIVIDED = {
+    "*.distcp": "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE",
+    "*/*_model_states.pt": "python zero_to_fp32.py . FILE, in the folder",
+}
+"""What lies in a folder of a checkpoint that is divided among processes, and what makes one file of it."""
+
+
 def _read_pretrained_folder(path: Path) -> dict[str, Any]:
+    for pattern, command in _DIVIDED.items():
+        if any(path.glob(pattern)):
+            raise ArtifactError(
+                f"{path}: holds a checkpoint that is divided among processes; make one file of it ({command})"
+            )
     missing = [name for name in (_SMP_CONFIG, _SMP_WEIGHTS) if not (path / name).is_file()]
     if missing:
         raise ArtifactError(

@@ -5,16 +5,25 @@ Knows nothing of what was expected in its place.
 
 from __future__ import annotations
 
+import shlex
 import stat
 from pathlib import Path
 from typing import NamedTuple
 
+_NAME = "VIDEO"
+"""In a cure: the file's name, where it is known."""
+
 
 class FileKind(NamedTuple):
-    """`name` follows "found" in a sentence, `cure` ends it."""
+    """`name` follows "found" in a sentence, `cure` ends it; a sequence holds many images."""
 
     name: str
     cure: str
+    is_sequence: bool = False
+
+    def of(self, path: Path) -> FileKind:
+        """The same with a cure that names the file."""
+        return self._replace(cure=self.cure.replace(_NAME, shlex.quote(str(path))))
 
 
 _TO_PNG = "convert it to PNG"
@@ -22,7 +31,8 @@ _FROM_FLOATS = "tone-map it to 8 bits and save it as PNG or JPEG"
 _UNPACK = "unpack it and give what is in it"
 _VIDEO = FileKind(
     "a video",
-    "make images of it (mkdir frames && ffmpeg -i VIDEO -qscale:v 2 frames/%06d.jpg) and give their folder",
+    f"make images of it (mkdir frames && ffmpeg -i {_NAME} -qscale:v 2 frames/%06d.jpg) and give their folder",
+    is_sequence=True,
 )
 _CAPTURE = FileKind(
     "a capture of network packets",
@@ -72,14 +82,15 @@ _BRANDS = {
 
 
 def kind_of(path: Path) -> FileKind | None:
-    """What `other_kind` says of a file; None also if it cannot be read, or is no regular file and might block."""
+    """What `other_kind` says of a file, naming it; None also if it cannot be read, or is no file and might block."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return None
         with path.open("rb") as file:
-            return other_kind(file.read(_MOST_TELLING))
+            kind = other_kind(file.read(_MOST_TELLING))
     except OSError:
         return None
+    return kind and kind.of(path)
 
 
 def other_kind(data: bytes) -> FileKind | None:
@@ -90,6 +101,8 @@ def other_kind(data: bytes) -> FileKind | None:
         return _BRANDS.get(bytes(data[8:12]), _VIDEO)
     if data.startswith(b"RIFF") and data[8:12] == b"AVI ":
         return _VIDEO
+    if data.startswith(b"PK\3\4") and b".npy" in data[30:]:
+        return FileKind("NumPy arrays", "save them as PNG")
     if data.startswith(_TAR_MAGIC, _TAR_MAGIC_AT):
         return FileKind("a tar archive", _UNPACK)
     start = data[:24].lower()

@@ -23,8 +23,14 @@ UNREAD_SUFFIXES = (
 )
 """Of images that are not read: they are listed beside others, so that reading them says so."""
 
+FROM_JSON = (
+    "if the .json files are labelme's, make masks of them with `desert-seg read-labels`; if they are COCO's, draw "
+    "their polygons as masks (pycocotools: COCO.annToMask), PNG files named like the images"
+)
+"""What to do with files that hold labels in JSON."""
+
 _ANNOTATIONS = {
-    ".json": "if the .json files are labelme's, make masks of them with `desert-seg read-labels`",
+    ".json": FROM_JSON,
     ".txt": "if the .txt files are YOLO's polygons, draw them as masks (cv2.fillPoly), PNG files named like the images",
     ".xml": "if the .xml files are CVAT's, export the task again as `Segmentation mask`, which is PNG files",
 }
@@ -86,7 +92,8 @@ def no_image(folder: Path) -> tuple[str, str]:
     if cure := _ANNOTATIONS.get(ending):
         return found, cure
     if alike and (kind := kind_of(alike[0])):
-        return f"{found}, the first of which is {kind.name}", kind.cure
+        others_too = ", and so of each other in a folder of its own" if kind.is_sequence and len(alike) > 1 else ""
+        return f"{found}, the first of which is {kind.name}", kind.cure + others_too
     return found, f"give one with files ending in {', '.join(IMAGE_SUFFIXES)}"
 
 

@@ -20,6 +20,8 @@ MAX_PIXELS = 2**26
 
 _TIFF_SIDES = {256: "width", 257: "height", 322: "width", 323: "height"}  # of the image and of its tiles
 _TIFF_SUBFILE, _TIFF_BITS, _TIFF_ORIENTATION, _TIFF_CHANNELS = 254, 258, 274, 277
+_TIFF_COLORS, _MAX_CHANNELS = 262, 4
+_OTHER_COLORS = {8: "colours in L*a*b*", 9: "colours in L*a*b*", 10: "colours in L*a*b*"}
 _EXIF = re.compile(rb"(?:Exif\0\0|eXIf|EXIF....)(?:Exif\0\0)?(?=II\*\0|MM\0\*)", re.DOTALL)
 """What comes before the TIFF header of the EXIF data in JPEG, PNG and WebP (CIPA DC-008)."""
 
@@ -212,6 +214,22 @@ def is_deep_grey(data: bytes) -> bool:
     except (struct.error, OverflowError):
         return False
     return tags.get(_TIFF_BITS) == 16 and tags.get(_TIFF_CHANNELS, 1) == 1
+
+
+def other_channels(data: bytes) -> str:
+    """What a TIFF's channels are that are not red, green, blue and alpha, nor grey; empty for all other images.
+
+    OpenCV takes the first of them for red, green and blue.
+    """
+    if not data.startswith(_TIFF_MAGICS):
+        return ""
+    try:
+        tags = tiff_tags(data)
+    except (struct.error, OverflowError):
+        return ""
+    if (num_channels := tags.get(_TIFF_CHANNELS, 1)) > _MAX_CHANNELS:
+        return f"{num_channels} channels, as of a multispectral camera"
+    return _OTHER_COLORS.get(tags.get(_TIFF_COLORS, 0), "")
 
 
 _KINDS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], tuple[int, int] | None]], ...] = (

@@ -18,7 +18,14 @@ import numpy.typing as npt
 
 from desert_seg.errors import DataError
 from desert_seg.files import write_bytes
-from desert_seg.image_header import MAX_PIXELS, check_pixels, count_pages, exif_orientation, is_deep_grey
+from desert_seg.image_header import (
+    MAX_PIXELS,
+    check_pixels,
+    count_pages,
+    exif_orientation,
+    is_deep_grey,
+    other_channels,
+)
 from desert_seg.jpeg import decode_whole
 from desert_seg.mask_loss import is_packed_tiff, lossy_compression
 
@@ -122,6 +129,11 @@ def _channels(mask: npt.NDArray[Any]) -> str:
             f"{num_channels} channels of {num_colors} colours, as a photograph has, expected a mask; put the masks in "
             "its place, which may have been taken for the images"
         )
+    if not mask[..., :2].any():  # blue and green
+        return (
+            f"{num_channels} channels of which red alone is used, as CARLA writes its numbers, expected one; keep the "
+            "red channel and save it as PNG"
+        )
     return (
         f"{num_channels} channels: a picture of the labels, not the labels; give a label map whose keys are "
         "colours, or export the raw values"
@@ -193,8 +205,10 @@ def _eight_bits(path: Path, colors: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _check_header(path: Path, data: bytes) -> None:
-    """Refuse an image file that is too large, or holds several images."""
+    """Refuse an image file that is too large, holds several images, or whose channels are not red, green and blue."""
     check_pixels(data, str(path))
+    if found := other_channels(data):
+        raise DataError(f"{path}: found {found}, expected red, green and blue, or grey; save it again as RGB")
     if (num_pages := count_pages(data)) > 1:
         raise DataError(
             f"{path}: found {num_pages} pages or frames, expected one; save the one that is meant as a file of its own"
@@ -267,6 +281,22 @@ def palette_indices(data: bytes, name: str) -> npt.NDArray[np.uint8]:
             return np.asarray(image, np.uint8)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{name}: is not an image that can be decoded ({error}); export the file again") from error
+
+
+def read_palette(path: Path) -> list[tuple[int, int, int]] | None:
+    """The colours of an image file's palette, red, green and blue; None without one, or if it is grey in order.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    data = read_file(path)
+    if not has_palette(data):
+        return None
+    from PIL import Image  # whose indices have been read, or nobody would ask for their colours
+
+    with Image.open(io.BytesIO(data)) as image:
+        levels = image.getpalette()
+    return None if levels is None else list(zip(levels[::3], levels[1::3], levels[2::3], strict=True))
 
 
 def write_image(path: Path, image: npt.NDArray[Any]) -> None:

@@ -188,17 +188,26 @@ def label_map_from_dict(data: Any, source: str) -> LabelMap:
     """
     if not isinstance(data, dict) or not {"name", "classes", "values"} <= data.keys():
         raise DataError(f"{source}: found no name, classes and values; a label map has these three keys")
-    classes = data["classes"]
+    classes, values = data["classes"], data["values"]
     try:
+        if unknown := [key for key in data if key not in ("name", "classes", "values")]:
+            raise DataError(
+                f"found the key {shown(unknown[0])}, expected name, classes and values; remove it, and write what is "
+                f"ignored among the values (255: {IGNORE_NAME})"
+            )
+        if not isinstance(values, dict):
+            raise DataError(
+                f"found {shown(values)} as the values, expected each raw value with its class; write them as `0: NAME`"
+            )
         if isinstance(classes, str):
             labels = load_label_map(classes).labels
         else:
             labels = LabelSet(
-                names=tuple(_read_name(entry["name"]) for entry in classes),
+                names=tuple(_read_name(entry) for entry in classes),
                 colors=tuple(_read_color(entry["color"]) for entry in classes),
             )
-        targets = [IGNORE if name == IGNORE_NAME else labels.index(name) for name in data["values"].values()]
-        keys, in_color = _read_keys(list(data["values"]))
+        targets = [_read_target(labels, name) for name in values.values()]
+        keys, in_color = _read_keys(list(values))
         return LabelMap(str(data["name"]), labels, dict(zip(keys, targets, strict=True)), in_color)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
@@ -208,7 +217,26 @@ def label_map_from_dict(data: Any, source: str) -> LabelMap:
         raise DataError(f"{source}: {error}") from error
 
 
-def _read_name(name: Any) -> str:
+def _read_target(labels: LabelSet, name: Any) -> int:
+    if name == IGNORE_NAME:
+        return IGNORE
+    if name not in labels.names:
+        raise DataError(
+            f"there is no class {shown(name)}; the classes are: {', '.join(labels.names)}, and {IGNORE_NAME} stands "
+            "for pixels of none"
+        )
+    return labels.index(name)
+
+
+def _read_name(entry: Any) -> str:
+    if unknown := [key for key in dict(entry) if key not in ("name", "color")]:
+        raise DataError(
+            f"found the key {shown(unknown[0])} of a class, expected name and color; write the numbers of classes "
+            "among the values"
+        )
+    name = entry["name"]
+    if isinstance(name, str) and not (name and name.isprintable()):
+        raise DataError(f"found the class name {shown(name)}, expected characters that can be printed; rename it")
     if not isinstance(name, str):
         raise DataError(f"found {shown(name)} as the name of a class, expected text; put quotes around it")
     if name == IGNORE_NAME:

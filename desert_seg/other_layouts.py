@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from desert_seg.image_folder import folders_with_images, is_image_name, no_image
+from desert_seg.image_folder import FROM_JSON, folders_with_images, is_image_name, no_image
 
 Layout = tuple[str, str]
 """Names of the folder of images and the folder of masks."""
@@ -33,10 +33,12 @@ def other_layout(root: Path, layouts: Sequence[Layout]) -> str:
         cure = "move the images into {}/ and their masks, named like them, into {}/".format(*layouts[0])
     else:
         found, cure = no_image(root)
-    if datasets := _inner_datasets(root, layouts):
+    if (root / "predictions.json").is_file():
+        cure = "these are predictions of `desert-seg predict`; give a folder of images and true masks"
+    elif datasets := _inner_datasets(root, layouts):
         cure = f"give one of its folders: {', '.join(datasets)}"
-    elif any(root.glob("*.json")):
-        cure = "if its .json files are labelme's, make masks of them with `desert-seg read-labels`"
+    elif any(root.glob("*.json")) or (len(places) == 1 and any(root.glob("*/*.json"))):
+        cure = FROM_JSON
     elif places == inner and (roles := _roles(root)):
         given, part = roles
         if part:
@@ -62,7 +64,7 @@ def no_mask_folder(root: Path, layout: Layout) -> str:
     if len(others) == 1:
         cure = f"if these are the masks, rename {others[0]}/ to {masks.name}/"
     elif any(images.glob("*.json")):
-        cure = "if the .json files among the images are labelme's, make masks of them with `desert-seg read-labels`"
+        cure = FROM_JSON
     return f"{found}; {cure}"
 
 

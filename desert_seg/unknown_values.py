@@ -16,6 +16,12 @@ _MANY_VALUES = 16
 _FEW_PIXELS = 0.002
 """Of the mask."""
 
+_FEW_LEVELS = 8
+"""Of 256; colours of 5 bits are as far from those of 8."""
+
+_UNLABELLED = frozenset({255, 65535})
+"""What stands for no class in most datasets, and stays as it is when the numbers of classes are moved."""
+
 _TO_EIGHT_BITS: dict[str, Callable[[int], int]] = {
     "only the high byte of each value was kept": lambda value: value >> 8,
     "only the low byte of each value was kept": lambda value: value & 255,
@@ -73,7 +79,14 @@ def explain(
         return Explanation(
             "mixed values", f"{found}, as smoothing, resizing or JPEG mix the values of classes at their edges", cure
         )
-    return Explanation("unknown values", found, "add them to the map, as a class or as ignore")
+    if in_color and all(_nearby(value, known) for value in unknown):
+        cure = "export the mask again as PNG without a colour profile, or write these colours into the label map"
+        return Explanation(
+            "altered colours", f"{found}, each a little off one that it knows, as colour profiles alter colours", cure
+        )
+    return Explanation(
+        "unknown values", found, "add them to the map, as a class or as ignore, or give a map that names them"
+    )
 
 
 def _eight_bit_damage(pixels: Mapping[int, int], known: Collection[int], unknown: list[int]) -> str:
@@ -97,9 +110,24 @@ def _moved_numbers(pixels: Collection[int], known: Collection[int]) -> str:
     is_telling = len(numbers) > 1 or (numbers == [255] and set(known) == {0, 1})
     if factor > 1 and is_telling and {value // factor for value in pixels} <= set(known):
         return f"every value is {factor} times one that it knows, as in masks that are made to be looked at"
-    if max(pixels) == max(known) + 1 and min(known) < min(pixels) and {value - 1 for value in pixels} <= set(known):
+    classes, given = set(known) - _UNLABELLED, set(pixels) - _UNLABELLED
+    if not given or not classes:
+        return ""
+    if max(given) == max(classes) + 1 and min(classes) < min(given) and {value - 1 for value in given} <= classes:
         return "every value is one more than one that it knows, as in masks whose 0 means unlabelled"
+    if min(given) == min(classes) - 1 and max(given) < max(classes) and {value + 1 for value in given} <= classes:
+        return "every value is one less than one that it knows, as in masks whose first class was taken out"
     return ""
+
+
+def _nearby(color: int, known: Collection[int]) -> bool:
+    """Whether a colour is one of the label map's but for a few levels."""
+    levels = _levels(color)
+    return any(max(abs(a - b) for a, b in zip(levels, _levels(each), strict=True)) <= _FEW_LEVELS for each in known)
+
+
+def _levels(color: int) -> tuple[int, int, int]:
+    return color >> 16, color >> 8 & 255, color & 255
 
 
 def _swapped(color: int) -> int:
@@ -107,7 +135,7 @@ def _swapped(color: int) -> int:
 
 
 def _spelt(value: int, in_color: bool) -> str:
-    return f"[{value >> 16}, {value >> 8 & 255}, {value & 255}]" if in_color else str(value)
+    return str(list(_levels(value))) if in_color else str(value)
 
 
 def _pixels(count: int) -> str:

@@ -213,7 +213,14 @@ def _checked(chosen: WeightSet, expected: Mapping[str, Tensor], source: str) -> 
         if name.endswith(COUNTER):
             state[name] = found.to(value.dtype) if found.shape == value.shape else value
             continue
-        if found.is_floating_point() != value.is_floating_point() or found.layout != torch.strided:
+        if found.is_meta:
+            raise ArtifactError(
+                f"{source}: holds the shape of {name} but not its values, as where weights are divided or offloaded; "
+                "gather them (DeepSpeed: zero_to_fp32.py) and save the whole state_dict()"
+            )
+        if found.layout != torch.strided:
+            raise ArtifactError(f"{source}: holds {name} as a sparse tensor, expected a dense one; save its to_dense()")
+        if found.is_floating_point() != value.is_floating_point():
             raise ArtifactError(f"{source}: holds {name} as {found.dtype}, expected {value.dtype}; save it unquantised")
         state[name] = found.to(value.dtype)
         if value.is_floating_point() and not state[name].isfinite().all():
@@ -221,4 +228,11 @@ def _checked(chosen: WeightSet, expected: Mapping[str, Tensor], source: str) -> 
                 f"{source}: holds values in {name} that are not finite, as a training leaves that diverged; take an "
                 "earlier checkpoint"
             )
+        if name.endswith("running_var") and (state[name] < 0).any():
+            raise ArtifactError(f"{source}: holds variances in {name} that are negative; take an earlier checkpoint")
+    if not any(value.any() for value in state.values() if value.ndim > 1):
+        raise ArtifactError(
+            f"{source}: holds nothing but zeros in its layers, as where weights are divided among processes; gather "
+            "them, and save the whole state_dict()"
+        )
     return state

@@ -212,7 +212,14 @@ def _target(frame: DriveFrame, index: int, label_map: LabelMap, size: tuple[int,
             f"true mask of frame {index}: found {raw.shape[1]}x{raw.shape[0]} pixels, expected the image's "
             f"{size[1]}x{size[0]}; record masks of the images' size"
         )
-    return label_map.apply(raw, f"true mask of frame {index}")
+    try:
+        return label_map.apply(raw, f"true mask of frame {index}")
+    except DataError as error:
+        found, _, _ = str(error).rpartition("; ")
+        raise DataError(
+            f"{found}; the demo reads true masks by the model's own label map, so measure with theirs on a folder of "
+            "images and masks (desert-seg evaluate --label-map)"
+        ) from error
 
 
 def _table(

@@ -40,6 +40,18 @@ def read_raw_mask(path: Path, label_map: LabelMap) -> npt.NDArray[Any]:
     return read_color_mask(path) if label_map.in_color else read_mask(path)
 
 
+def cure_of_size(raw: npt.NDArray[Any], size: tuple[int, int]) -> str:
+    """What to do with a mask that has not its image's width and height."""
+    if raw.shape == size:
+        return "turn one of the two by 90 degrees, or, if rows and columns were exchanged, write mask.T in NumPy"
+    return "export the mask at the image's size; never resize with interpolation"
+
+
+def class_counts(target: npt.NDArray[np.uint8], num_classes: int) -> npt.NDArray[np.int64]:
+    """Pixels of each class in a target, K int64."""
+    return np.bincount(target.ravel(), minlength=num_classes)[:num_classes]
+
+
 @dataclass(frozen=True)
 class Sample:
     """One labelled frame: `image` HxWx3 uint8 RGB, `target` HxW uint8 class indices with 255 = ignore."""
@@ -70,17 +82,28 @@ class SegmentationFolder:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        """Decode one frame; raises DataError naming the file if it is unreadable or its mask has another size."""
+        """Decode one frame; raises DataError as `stored` does, and for values that the label map does not name."""
+        image, raw = self.stored(index)
+        image_path, mask_path = self.pairs[index]
+        return Sample(image_path.stem, image, self.label_map.apply(raw, str(mask_path)))
+
+    def stored(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
+        """A frame's image, HxWx3 uint8 RGB, and its mask as stored, see `read_raw_mask`.
+
+        Raises:
+            DataError: One is unreadable, or they differ in size.
+        """
         image_path, mask_path = self.pairs[index]
         for path in (image_path, mask_path):
             check_not_turned(path)
         image, raw = read_image(image_path), self.raw_mask(index)
-        if image.shape[:2] != raw.shape:
+        size = image.shape[1], image.shape[0]
+        if size != (raw.shape[1], raw.shape[0]):
             raise DataError(
                 f"{mask_path}: found a mask of {raw.shape[1]}x{raw.shape[0]}, expected the image's "
-                f"{image.shape[1]}x{image.shape[0]}; export the mask at the image's size"
+                f"{size[0]}x{size[1]}; {cure_of_size(raw, size)}"
             )
-        return Sample(image_path.stem, image, self.label_map.apply(raw, str(mask_path)))
+        return image, raw
 
     def raw_mask(self, index: int) -> npt.NDArray[Any]:
         """The mask of a frame as stored, see `read_raw_mask`."""
@@ -88,5 +111,4 @@ class SegmentationFolder:
 
     def class_counts(self, index: int) -> npt.NDArray[np.int64]:
         """Pixels of each class in one frame, K int64; raises DataError as decoding the frame does."""
-        num_classes = len(self.label_map.labels)
-        return np.bincount(self[index].target.ravel(), minlength=num_classes)[:num_classes]
+        return class_counts(self[index].target, len(self.label_map.labels))

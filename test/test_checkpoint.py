@@ -182,8 +182,13 @@ def test_layers_that_the_network_lacks_make_it_another_network(save, state, tiny
         ({STEM: torch.zeros(32, 4, 3, 3)}, rf"1 of another shape \(first: {STEM}\)"),
         ({STEM: torch.full((32, 3, 3, 3), torch.nan)}, f"{STEM} that are not finite"),
         ({STEM: torch.zeros(32, 3, 3, 3, dtype=torch.int8)}, "as torch.int8, expected torch.float32"),
+        ({STEM: torch.zeros(32, 3, 3, 3).to_sparse()}, "as a sparse tensor"),
+        (
+            {"encoder.bn1.running_var": torch.full((32,), -1.0)},
+            "variances in encoder.bn1.running_var that are negative",
+        ),
     ],
-    ids=["classes", "channels", "diverged", "quantised"],
+    ids=["classes", "channels", "diverged", "quantised", "sparse", "variance"],
 )
 def test_weights_that_do_not_fit_are_refused_with_the_cause(save, state, tiny_network, change, sentence):
     with pytest.raises(ArtifactError, match=f"best_model.pth: .*{sentence}"):
@@ -321,6 +326,7 @@ def test_a_checkpoint_with_python_objects_is_refused_and_not_run(save, capfd, ex
             "is an XML file, not a checkpoint; .* OpenVINO, save model.state_dict",
         ),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        (b'{"metadata": {}, "weight_map": {}}', "is a JSON file, which describes weights and holds none"),
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content, sentence):
@@ -409,6 +415,39 @@ def test_a_torchscript_program_is_refused(tmp_path):
     torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(path)
     with pytest.raises(ArtifactError, match="is a TorchScript program, not a checkpoint"):
         read_checkpoint(path)
+
+
+def test_a_safetensors_file_and_one_of_torch_are_known_by_what_they_hold(tmp_path, state):
+    save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "best.pth")
+    torch.save(state, tmp_path / "best.safetensors")
+    for name in ("best.pth", "best.safetensors"):
+        assert read_checkpoint(tmp_path / name).keys() == state.keys()
+
+
+def test_a_part_of_a_checkpoint_is_refused_with_how_one_is_made_of_all(tmp_path):
+    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match="is one of 2 parts of a checkpoint; load them all"):
+        read_checkpoint(tmp_path / "model-00001-of-00002.safetensors")
+    (tmp_path / "__0_0.distcp").touch()
+    with pytest.raises(ArtifactError, match=r"divided among processes; .* dcp_to_torch FOLDER FILE"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("m/archive_format", "is a program that torch.export saved"), ("a.npy", "holds NumPy arrays")]
+)
+def test_other_archives_are_told_by_what_they_hold(tmp_path, name, said):
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+        archive.writestr(name, "")
+    with pytest.raises(ArtifactError, match=said):
+        read_checkpoint(tmp_path / "model.pt")
+
+
+def test_weights_that_are_not_there_are_refused(save, state, tiny_network):
+    zeros = {name: torch.zeros_like(value) for name, value in state.items()}
+    for content, said in [(zeros, "nothing but zeros"), (state | {STEM: state[STEM].to("meta")}, "not its values")]:
+        with pytest.raises(ArtifactError, match=said):
+            find_weights(read_checkpoint(save(content)), tiny_network, "best_model.pth")
 
 
 def test_a_tensor_alone_is_refused(save):

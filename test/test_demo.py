@@ -91,6 +91,7 @@ def test_masks_with_the_classes_of_another_model_are_not_compared_and_it_says_so
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning: not compared with the true masks of the drive: true mask of frame 0" in done.stdout
     assert "values 3 look like class indices, not like raw values of falcon7_stones" in done.stdout
+    assert "so measure with theirs on a folder of images and masks (desert-seg evaluate --label-map)" in done.stdout
     assert json.loads((tmp_path / "out" / "report.json").read_text())["accuracy"] is None
     assert (tmp_path / "out" / "contact_sheet.png").exists()
 

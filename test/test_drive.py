@@ -310,7 +310,7 @@ def test_a_folder_without_images_says_which_bags_or_videos_it_holds(tmp_path: Pa
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.csv").write_text("time\n")
     (tmp_path / "videos" / "b.mp4").write_bytes(b"\0\0\0\x20ftypisom" + bytes(20))
-    with pytest.raises(DataError, match=r"videos: found no image, but b\.mp4, a video; make images of it"):
+    with pytest.raises(DataError, match=r"found no image, but b\.mp4, a video; make images of it .* -i .*/b\.mp4 -q"):
         open_drive(tmp_path / "videos")
     write_bag(tmp_path / "days" / "monday" / "bag", open_drive(write_dataset(tmp_path / "set")))
     with pytest.raises(DataError, match="days: found no image, but the bags monday/bag; give one of them"):

@@ -172,6 +172,30 @@ def test_of_several_pages_or_frames_none_is_chosen(tmp_path, read, suffix):
     assert read_image(tmp_path / f"a{suffix}").shape == (4, 6, 3)
 
 
+def test_a_tiff_whose_channels_are_not_red_green_and_blue_is_refused(tmp_path):
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in ((256, 6), (257, 4), (277, 5)))
+    (tmp_path / "a.tiff").write_bytes(struct.pack("<2sHIH", b"II", 42, 8, 3) + entries + bytes(4))
+    with pytest.raises(DataError, match=r"found 5 channels, as of a multispectral camera, .*save it again as RGB"):
+        read_image(tmp_path / "a.tiff")
+    Image.fromarray(PIXELS, "LAB").save(tmp_path / "b.tiff")
+    for read in (read_image, read_color_mask):
+        with pytest.raises(DataError, match=r"found colours in L\*a\*b\*, .*save it again as RGB"):
+            read(tmp_path / "b.tiff")
+
+
+def test_numbers_in_the_red_channel_are_told(tmp_path):
+    write_image(tmp_path / "a.png", PIXELS // 100 * np.array([1, 0, 0], np.uint8))
+    with pytest.raises(DataError, match=r"3 channels of which red alone is used, .*keep the red channel"):
+        read_mask(tmp_path / "a.png")
+
+
+def test_the_cure_for_videos_in_the_place_of_images_can_be_pasted(tmp_path):
+    for name in ("my drive.mp4", "other.mp4"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypmp42" + bytes(16))
+    with pytest.raises(DataError, match=r"ffmpeg -i '.*/my drive\.mp4' -qscale.*, and so of each other in a folder"):
+        list_images(tmp_path)
+
+
 def test_images_of_kinds_that_are_not_read_are_listed_beside_others(tmp_path):
     for name in ("a.png", "b.HEIC", "c.ppm", "notes.txt"):
         (tmp_path / name).write_bytes(b"P6\n2 2\n255\n")
@@ -259,6 +283,7 @@ def test_a_file_of_the_longest_name_can_be_written(tmp_path):
         (b"\0\0\0\x18ftypmp42" + bytes(16), "a video, .*make images of it"),
         (b"PK\3\4" + bytes(24), "a zip archive, .*unpack it"),
         (b"\x93NUMPY\1\0" + bytes(24), "a NumPy array, .*save it as PNG"),
+        (b"PK\3\4" + bytes(26) + b"arr_0.npy", "NumPy arrays, .*save them as PNG"),
     ],
 )
 def test_what_is_given_in_the_place_of_a_folder_is_named(tmp_path, begin, words):

@@ -83,6 +83,15 @@ def test_an_unknown_map_or_class_is_answered_with_those_that_exist():
         ("name: x\nclasses: [{name: true, color: [1, 2, 3]}]\nvalues: {1: true}", "found True as the name of a class"),
         ("name: x\nclasses: [{name: ignore, color: [1, 2, 3]}]\nvalues: {1: ignore}", "found a class named ignore"),
         ("name: x\nclasses: [{name: A, color: [1, 2, 3]}]\nvalues: {1:30: A}", "found '1:30' as a raw value"),
+        ("name: x\nclasses: falcon7\nvalues: {0: void}", "no class 'void'; .*, and ignore stands for pixels of none"),
+        (
+            "name: x\nclasses: falcon7\nvalues: {0: Sky}\nignore: [255]",
+            "found the key 'ignore', expected name",
+        ),
+        ("name: x\nclasses: falcon7\nvalues: [Sky]", r"found \['Sky'\] as the values, expected each raw value"),
+        ("name: x\nclasses: [A]\nvalues: {0: A}", "not a label map"),
+        ("name: x\nclasses: [{name: A, color: [1, 2, 3], id: 7}]\nvalues: {0: A}", "found the key 'id' of a class"),
+        ("name: x\nclasses: [{name: '', color: [1, 2, 3]}]\nvalues: {0: ''}", "found the class name '', expected"),
     ],
 )
 def test_a_broken_file_is_refused_by_name(tmp_path, text, message):
@@ -142,6 +151,7 @@ def test_a_colour_that_the_map_does_not_name_is_refused_as_red_green_and_blue():
             r"\[20, 64, 108\] \(1 pixel\), but knows them with red and blue swapped; write red, green and blue",
         ),
         ([0x000000, 0x070707], "every pixel is grey, as if the mask held numbers; give a label map whose keys are"),
+        ([0x6B4113], r"\[107, 65, 19\] \(1 pixel\), each a little off one that it knows, .* without a colour profile"),
         ([0x6C4014] * 9000 + [*range(1, 20)], "mix the values of classes at their edges; export the mask again as PNG"),
     ],
 )
@@ -186,11 +196,14 @@ def test_the_maps_of_other_datasets_speak_of_the_same_seven_classes():
         ([900], range(7), "does not know 900 (2 pixels)"),
         ([1, 4, 7], range(7), "every value is one more than one that it knows"),
         ([0, 4, 7], range(7), "does not know 7 (2 pixels)"),
+        ([1, 4, 5, 255], [0, 3, 4, 255], "every value is one more than one that it knows"),
+        ([0, 3, 255], [1, 4, 6, 255], "every value is one less than one that it knows"),
     ],
 )
 def test_numbers_that_are_moved_are_told_from_those_that_are_missing(values, known, said):
     labels = LabelSet(tuple(map(str, known)), tuple((value, 0, 0) for value in known))
-    label_map = LabelMap("site", labels, dict(zip(known, known, strict=True)))
+    targets = [value if value == IGNORE else index for index, value in enumerate(known)]
+    label_map = LabelMap("site", labels, dict(zip(known, targets, strict=True)))
     with pytest.raises(DataError, match=re.escape(said)):
         label_map.apply(np.repeat(np.array([values], np.uint16), 2, axis=0))
 

@@ -35,3 +35,16 @@ def test_a_frame_of_the_unseen_desert_shows_sky_above_and_ground_below():
     sky = segmenter.labels.index("Sky")
     assert (mask[:20] == sky).mean() > 0.95
     assert (mask[300:] == sky).mean() < 0.01
+
+
+@pytest.mark.parametrize(("folder", "label_map"), [("rugd", "rugd_falcon7"), ("ycor/val", "ycor")])
+def test_masks_of_photographs_are_suspected_only_if_they_are_turned(folder, label_map):
+    pytest.importorskip("tyro")
+    from desert_seg.labels import load_label_map
+    from desert_seg_train.flipped_masks import Flip, better_flip
+    from desert_seg_train.folder import SegmentationFolder
+
+    frames = SegmentationFolder(FALCON.parent / folder, load_label_map(label_map))
+    stored = [frames.stored(index) for index in range(len(frames))]
+    assert not any(better_flip(image, mask) for image, mask in stored)
+    assert sum(better_flip(image, mask[:, ::-1]) is Flip.MIRRORED for image, mask in stored) > 0.8 * len(frames)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,14 @@ def test_a_batch_in_which_all_is_ignored_costs_nothing():
     loss.backward()
     assert loss == 0
     assert not scores.grad.any()
+
+
+def test_a_batch_of_classes_that_weigh_nothing_costs_its_dice_alone():
+    scores, target = torch.randn(1, 3, 4, 4), torch.zeros(1, 16, 16).long()
+    nothing = {"class_weights": {FALCON.names[0]: 0.0}}
+    dice_alone = loss_of(scores, target) - loss_of(scores, target, dice=0.0)
+    assert torch.isclose(loss_of(scores, target, **nothing), dice_alone, atol=1e-5)
+    assert loss_of(scores, target, **nothing, dice=0.0) == 0
 
 
 def test_a_heavier_class_costs_more_when_it_is_missed():
@@ -437,6 +446,21 @@ def test_a_training_resumes_only_with_the_settings_it_was_started_with(config):
     train(replace(config, epochs=1))
     with pytest.raises(ArtifactError, match=r"is of a training with epochs 1, expected 4; resume with the settings"):
         train(replace(config, resume=True))
+
+
+def test_a_training_goes_on_where_its_frames_and_first_weights_lie_elsewhere(config, dataset, tmp_path, tiny_artifact):
+    first = tmp_path / "first"
+    shutil.copytree(tiny_artifact.path, first)
+    config = replace(config, sources=((dataset, "falcon7_stones", 1.0),), start=str(first), validation=None, epochs=2)
+    with pytest.raises(StoppedError):
+        train(replace(config, stop_after=1))
+    shutil.rmtree(first)
+    shutil.copytree(dataset, tmp_path / "moved")
+    moved = replace(config, sources=((tmp_path / "moved", "falcon7_stones", 1.0),), resume=True)
+    train(moved)
+    assert len(log_rows(config.out)) == 2
+    with pytest.raises(ArtifactError, match="is of a training with sources"):
+        train(replace(moved, sources=((tmp_path / "moved", "falcon7", 1.0),)))
 
 
 @pytest.fixture

@@ -434,6 +434,8 @@ def test_the_same_draw_gives_the_same_crop_whatever_was_drawn_before(dataset):
         (("images/train/a.jpg", "labels/train/a.txt"), r"labels: found .* 1 files ending in \.txt; .* YOLO's polygons"),
         (("train/images/a.jpg", "train/labels/a.txt"), "give one of its folders: train"),
         (("images/a.png", "labels/a.xml", "labels/data.csv"), r"1 files ending in \.xml; .* CVAT's"),
+        (("color/a.png", "raw/a.png", "predictions.json"), "these are predictions of `desert-seg predict`; give"),
+        (("train2017/a.jpg", "annotations/a.json"), "if they are COCO's, draw their polygons as masks"),
         (("images/a.png", "masks/a.png"), "images in masks; if these are the masks, rename masks/"),
         (("images/a.png", "images/a.json"), "found images/ but no labels/; .* `desert-seg read-labels`"),
         (("images/a.png", "labels/a.json"), "labels: found no image among 1 files ending in .json; .*read-labels`"),

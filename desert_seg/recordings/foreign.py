@@ -58,4 +58,5 @@ def foreign_kind(path: Path) -> FileKind | None:
     if suffix := next((suffix for magic, suffix in _RECORDINGS.items() if data.startswith(magic)), None):
         named = FileKind("a recording that is not named like one", f"rename it to end in {suffix}")
         return _SUFFIXES.get(path.suffix.lower(), named)
-    return other_kind(data) or _SUFFIXES.get(path.suffix.lower())
+    kind = other_kind(data) or _SUFFIXES.get(path.suffix.lower())
+    return kind and kind.of(path)

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from desert_seg.console import Console
 from desert_seg.errors import DataError
 from desert_seg.labels import LabelSet, load_label_map
-from desert_seg_train.folder import Sample, SegmentationFolder, scene_of
+from desert_seg_train.folder import Sample, SegmentationFolder, class_counts, scene_of
+from desert_seg_train.mask_signs import MaskSigns, signs_of, suspicions
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _is_held_out(name: str, held_out: Collection[str]) -> bool:
 
 
 def open_source(path: Path, label_map: str, weight: float, console: Console) -> Source:
-    """Read a folder's masks and count their classes.
+    """Read a folder's frames, count their classes and say what is probably wrong with the masks.
 
     Raises:
         DataError: The folder, a mask or an image's size is not what it should be, or the weight is not positive.
@@ -81,11 +82,20 @@ def open_source(path: Path, label_map: str, weight: float, console: Console) -> 
         raise DataError(f"{path}: found weight {weight}, expected a positive number; leave the source out instead")
     folder = SegmentationFolder(path, load_label_map(label_map))
     with ThreadPoolExecutor() as pool:
-        counted = pool.map(folder.class_counts, range(len(folder)))
-        progress = console.track(counted, f"reading {path}", total=len(folder), transient=True)
-        counts = np.stack(list(progress))
+        looks = pool.map(lambda index: _look(folder, index), range(len(folder)))
+        counts, signs = zip(*console.track(looks, f"reading {path}", total=len(folder), transient=True), strict=True)
+    for suspicion in suspicions(signs, folder.label_map):
+        console.print(f"warning: {path}: {suspicion}")
     names = tuple(image.stem for image, _ in folder.pairs)
-    return Source(folder, tuple(range(len(folder))), names, counts, weight)
+    return Source(folder, tuple(range(len(folder))), names, np.stack(counts), weight)
+
+
+def _look(folder: SegmentationFolder, index: int) -> tuple[npt.NDArray[np.int64], MaskSigns]:
+    """Pixels of each class in a frame, and what its mask gives away."""
+    image, raw = folder.stored(index)
+    mask_path = folder.pairs[index][1]
+    target = folder.label_map.apply(raw, str(mask_path))
+    return class_counts(target, len(folder.label_map.labels)), signs_of(mask_path, image, raw, folder.label_map)
 
 
 def split(

@@ -17,10 +17,9 @@ import numpy.typing as npt
 from desert_seg.errors import DataError
 from desert_seg.images import read_orientation, read_stored
 from desert_seg.labels import IGNORE, LabelMap
-from desert_seg_train.folder import read_raw_mask
+from desert_seg_train.folder import cure_of_size, read_raw_mask
 from desert_seg_train.inspect.fault import Fault
 from desert_seg_train.inspect.image_check import turned, unreadable
-from desert_seg_train.inspect.mixed_values import Crossings, crossings
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,9 @@ class MaskMeasures:
 
     Attributes:
         counts: K+1 int64: pixels per class and, last, ignored pixels.
-        crossings: Of its values; None of colours, which have no order.
     """
 
     counts: npt.NDArray[np.int64]
-    crossings: Crossings | None
 
 
 def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) -> MaskMeasures | Fault:
@@ -52,9 +49,7 @@ def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) ->
         return raw
     if size is not None and (raw.shape[1], raw.shape[0]) != size:
         found = f"the mask is {raw.shape[1]}x{raw.shape[0]}, its image {size[0]}x{size[1]}"
-        return Fault(
-            "sizes differ", path, found, "export the mask at the image's size; never resize with interpolation"
-        )
+        return Fault("sizes differ", path, found, cure_of_size(raw, size))
     pixels = dict(zip(*(array.tolist() for array in np.unique(raw, return_counts=True)), strict=True))
     values = list(pixels)
     if any(value not in label_map.values for value in values):
@@ -71,7 +66,7 @@ def check_mask(path: Path, label_map: LabelMap, size: tuple[int, int] | None) ->
         name = label_map.labels.names[label_map.values[values[0]]]
         found = f"every pixel is {label_map.describe(values[0])} ({name})"
         return Fault("constant mask", path, found, "look at the image; label the rest of it or move the pair away")
-    return MaskMeasures(counts, None if label_map.in_color else crossings(raw))
+    return MaskMeasures(counts)
 
 
 def _read(path: Path, label_map: LabelMap) -> npt.NDArray[Any] | Fault:

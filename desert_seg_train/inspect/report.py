@@ -12,9 +12,9 @@ from desert_seg.labels import LabelMap
 from desert_seg.levels import few_levels
 from desert_seg_train.inspect.dataset_statistics import Gap, Statistics
 from desert_seg_train.inspect.fault import Fault
-from desert_seg_train.inspect.mixed_values import are_mixed
 from desert_seg_train.inspect.survey import Frame, Progress, survey
 from desert_seg_train.inspect.twins import Twins, find_copies, find_leakage
+from desert_seg_train.mask_signs import suspicions
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,8 @@ class Report:
                 texts.append(f"{folder.name}: no pixel of {', '.join(folder.absent)}")
             if len(folder.sizes) > 1:
                 texts.append(f"{folder.name}: images of several sizes: {', '.join(folder.sizes)}")
-            if are_mixed(frame.mask.crossings for frame in folder.frames if frame.mask and frame.mask.crossings):
-                texts.append(
-                    f"{folder.name}: where classes meet, many masks have a seam of the numbers in between, as if they "
-                    "had been smoothed or resized; export them again, and resize masks by the nearest pixel "
-                    "(cv2.INTER_NEAREST)"
-                )
+            signs = [frame.signs for frame in folder.frames if frame.signs]
+            texts += [f"{folder.name}: {text}" for text in suspicions(signs, self.label_map)]
             if dim := [frame.image_path.name for frame in folder.frames if frame.image and frame.image.is_dim]:
                 texts.append(f"{folder.name}: {few_levels(len(dim), dim[0])}")
         return texts

@@ -17,12 +17,14 @@ import numpy.typing as npt
 
 from desert_seg.dataset_folder import labelled_folders
 from desert_seg.image_folder import list_images
+from desert_seg.images import read_image
 from desert_seg.labels import LabelMap
 from desert_seg.pairing import Pairing, pair
-from desert_seg_train.folder import scene_of
+from desert_seg_train.folder import read_raw_mask, scene_of
 from desert_seg_train.inspect.fault import Fault
 from desert_seg_train.inspect.image_check import ImageMeasures, check_image
 from desert_seg_train.inspect.mask_check import MaskMeasures, check_mask
+from desert_seg_train.mask_signs import MaskSigns, signs_of
 
 Progress = Callable[[Iterable["Frame"], int], Iterable["Frame"]]
 """Wraps an iterable and its length in a progress display."""
@@ -37,6 +39,7 @@ class Frame:
         mask_path: The mask file.
         image: None if the image has a fault.
         mask: None if the mask has a fault.
+        signs: Of the mask; None if either has a fault.
         faults: What is wrong with either file.
     """
 
@@ -44,6 +47,7 @@ class Frame:
     mask_path: Path
     image: ImageMeasures | None
     mask: MaskMeasures | None
+    signs: MaskSigns | None
     faults: tuple[Fault, ...]
 
     @property
@@ -89,12 +93,17 @@ def survey(root: Path, label_map: LabelMap, progress: Progress) -> Survey:
 def _look(image_path: Path, mask_path: Path, label_map: LabelMap) -> Frame:
     image = check_image(image_path)
     mask = check_mask(mask_path, label_map, None if isinstance(image, Fault) else image.size)
+    faults = tuple(fault for fault in (image, mask) if isinstance(fault, Fault))
+    signs = None
+    if not faults:  # decoded again, because nobody keeps the pixels of an image beside those of its mask
+        signs = signs_of(mask_path, read_image(image_path), read_raw_mask(mask_path, label_map), label_map)
     return Frame(
         image_path,
         mask_path,
         None if isinstance(image, Fault) else image,
         None if isinstance(mask, Fault) else mask,
-        tuple(fault for fault in (image, mask) if isinstance(fault, Fault)),
+        signs,
+        faults,
     )
 
 

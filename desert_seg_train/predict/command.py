@@ -92,9 +92,8 @@ def _follow(config: PredictConfig, run: Run, work: Iterable[Done]) -> None:
         f"{tally.num_frames - tally.num_failed} frames in {config.output}{there}: {', '.join(run.output.kinds)}"
     )
     if tally.num_failed:
-        raise DataError(
-            f"{tally.num_failed} of {tally.num_frames} frames failed, the others are done; the first: {tally.failure}"
-        )
+        others = "" if tally.num_failed == tally.num_frames else ", the others are done"
+        raise DataError(f"{tally.num_failed} of {tally.num_frames} frames failed{others}; the first: {tally.failure}")
 
 
 @contextmanager

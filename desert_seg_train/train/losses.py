@@ -29,6 +29,7 @@ class CrossEntropyAndDice(nn.Module):
         for name, weight in config.class_weights.items():
             weights[labels.index(name)] = weight
         self.register_buffer("weights", weights, persistent=False)
+        self._some_weigh_nothing = not bool(weights.all())
         self._dice = config.dice
 
     def forward(self, scores: Tensor, target: Tensor) -> Tensor:
@@ -46,6 +47,8 @@ class CrossEntropyAndDice(nn.Module):
         if not valid.any():
             return scores.sum() * 0
         cross_entropy = F.cross_entropy(scores, target, self.weights, ignore_index=IGNORE)
+        if self._some_weigh_nothing and not self.weights[target[valid]].any():
+            cross_entropy = scores.sum() * 0  # a mean over nothing is no number
         probability = scores.softmax(1) * valid.unsqueeze(1)
         truth = F.one_hot(target.where(valid, 0), scores.shape[1]).permute(0, 3, 1, 2) * valid.unsqueeze(1)
         overlap = (probability * truth).sum((0, 2, 3))

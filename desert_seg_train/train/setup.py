@@ -88,8 +88,13 @@ def set_up(config: TrainConfig, fabric: Fabric, console: Console) -> Training:
     folder = RunFolder(config, network_config, label_map, digest_of(sources))
     folder.start(config.resume)
 
+    resumed = config.resume and folder.last.exists()
+    if config.resume and not resumed:
+        console.print(f"{folder.root}: found no {folder.last.name} to resume from, so the training begins anew")
     torch.manual_seed(config.seed)
-    network = start_network(network_config, config.start, label_map.labels).to(fabric.device)
+    # What a training goes on from holds all weights; the first ones may be elsewhere by now.
+    start = "random" if resumed else config.start
+    network = start_network(network_config, start, label_map.labels).to(fabric.device)
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         network = cast(SegmentationNetwork, nn.SyncBatchNorm.convert_sync_batchnorm(network))
     network = network.to(memory_format=torch.channels_last)
@@ -97,9 +102,6 @@ def set_up(config: TrainConfig, fabric: Fabric, console: Console) -> Training:
     optimizer = make_optimizer(network, config.optimizer)
     schedule = make_schedule(optimizer, config.optimizer, config.epochs * steps_per_epoch)
 
-    resumed = config.resume and folder.last.exists()
-    if config.resume and not resumed:
-        console.print(f"{folder.root}: found no {folder.last.name} to resume from, so the training begins anew")
     position = folder.load(_state(network, average, optimizer, schedule)) if resumed else Position()
     if fabric.device.type == "cpu":
         keep_depthwise_in_float32(network)
