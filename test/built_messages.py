@@ -62,7 +62,7 @@ def provide(package: Package, tmp_path_factory: pytest.TempPathFactory, monkeypa
     """Make a package importable in a test and in the processes that it starts; skip where that cannot be done."""
     if importlib.util.find_spec(package.name) is not None:  # this machine's ROS brings it
         return
-    for module in ("rosidl_generator_py", "rosidl_typesupport_fastrtps_c"):
+    for module in ("rosidl_generator_py", "rosidl_typesupport_fastrtps_c", "catkin_pkg"):
         pytest.importorskip(module, reason=f"needs {package.name}, or the rosidl generators to build it with")
     if not shutil.which("gcc") or not Path(sysconfig.get_path("include"), "Python.h").is_file():
         pytest.skip(f"needs {package.name}, or gcc and Python's headers to build it with")

@@ -542,7 +542,7 @@ def test_images_of_the_other_transport_alone_are_named_with_the_cure(start, list
 
 
 def test_a_transport_and_the_calibration_follow_the_base_topic_whether_or_not_its_name_has_the_ending(start):
-    remappings = ("a/image:=/one/image_raw", "b/image:=/two/image_raw/compressed", "c/image/compressed:=/three")
+    remappings = ("a/image:=/one/image_raw", "b/image:=/two/image_raw/compressed", "c/image/compressed:=/three/jpeg")
     remappings += ("b/camera_info:=/calibration",)
     options = ("-p", "cameras:=[a, b, c]", "-p", "image_transport:=compressed")
     _, peer = start("follows", *options, *(word for each in remappings for word in ("-r", each)))
@@ -557,9 +557,9 @@ def test_a_transport_and_the_calibration_follow_the_base_topic_whether_or_not_it
             if status.name.startswith("follows:") and value.key == "input"
         }
 
-    expected = {"/one/image_raw/compressed", "/two/image_raw/compressed", "/three"}
+    expected = {"/one/image_raw/compressed", "/two/image_raw/compressed", "/three/jpeg"}
     peer.until(lambda: inputs() == expected, "the three topics")
-    for calibration in ("/one/camera_info", "/calibration", "/camera_info"):
+    for calibration in ("/one/camera_info", "/calibration", "/three/camera_info"):
         peer.until(lambda name=calibration: peer.node.count_subscribers(name) == 1, calibration)
 
 
