@@ -36,6 +36,11 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
+def size_of_file(num_bytes: int) -> str:
+    """A file's size, in the unit that leaves digits to read."""
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.1f} kB"
+
+
 def listed(names: tuple[str, ...] | list[str]) -> str:
     """Names as a list in prose, the last after "and"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

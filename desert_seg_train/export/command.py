@@ -29,6 +29,7 @@ from desert_seg.engines.engine import ENGINES, is_installed
 from desert_seg.errors import DesertSegError, EngineError
 from desert_seg.machine import processor
 from desert_seg.parity import MAX_MIOU_CHANGE, MIN_AGREEMENT, ParityReport, ParityResult
+from desert_seg_train.evaluate.wording import size_of_file
 from desert_seg_train.export.config import ExportConfig
 from desert_seg_train.export.frames import choose_frames
 from desert_seg_train.export.judge import Judge
@@ -84,7 +85,7 @@ def export(config: ExportConfig) -> None:
         report = replace(report, num_images=judge.num_images, num_labelled=judge.num_labelled, results=tuple(results))
         console.print(_table(report))
     artifact = save_artifact(config.out, card, {**files, PARITY: report.to_json()})
-    sizes = ", ".join(f"{name} {len(data) / 1e6:.1f} MB" for name, data in files.items())
+    sizes = ", ".join(f"{name} {size_of_file(len(data))}" for name, data in files.items())
     said = f"wrote {config.out} ({artifact.digest[:12]}): {sizes}, {PARITY}; ONNX opset {OPSET}"
     console.print(said)
     if not report.results:

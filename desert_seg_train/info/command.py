@@ -17,6 +17,7 @@ from desert_seg.errors import DesertSegError
 from desert_seg.json_file import parse_json
 from desert_seg.labels import IGNORE, LabelMap
 from desert_seg.machine import processor
+from desert_seg_train.evaluate.wording import size_of_file
 from desert_seg_train.info.config import InfoConfig
 
 
@@ -42,14 +43,9 @@ def info(config: InfoConfig) -> None:
     if card.calibration is not None:
         _print_pairs(console, _calibrated(card.calibration))
     console.print(_classes(card.label_map))
-    sizes = {path.name: size(path.stat().st_size) for path in sorted(artifact.path.iterdir())}
+    sizes = {path.name: size_of_file(path.stat().st_size) for path in sorted(artifact.path.iterdir())}
     _print_pairs(console, sizes)
     _print_pairs(console, {f"on {processor()}": "", **_engines(artifact)})
-
-
-def size(num_bytes: int) -> str:
-    """In the unit that leaves digits to read."""
-    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.1f} kB"
 
 
 def _calibrated(calibration: Calibration) -> dict[str, str]:
