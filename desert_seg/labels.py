@@ -235,10 +235,10 @@ def _read_name(entry: Any) -> str:
             "among the values"
         )
     name = entry["name"]
-    if isinstance(name, str) and not (name and name.isprintable()):
-        raise DataError(f"found the class name {shown(name)}, expected characters that can be printed; rename it")
     if not isinstance(name, str):
         raise DataError(f"found {shown(name)} as the name of a class, expected text; put quotes around it")
+    if not (name and name.isprintable()):
+        raise DataError(f"found the class name {shown(name)}, expected characters that can be printed; rename it")
     if name == IGNORE_NAME:
         raise DataError(
             f"found a class named {IGNORE_NAME}, which in the values says that pixels belong to no class; rename it, "
